@@ -1,0 +1,105 @@
+"""An asyncio client for the Arzamed clinic platform's external API.
+
+from arzamed_async import ArzamedSession, load_clinics
+
+async with ArzamedSession() as session:
+    async with session.fan_out(load_clinics("clinics.toml"), lambda clinic: clinic.doctors.list()) as outcomes:
+        async for outcome in outcomes:
+            print(outcome.clinic, outcome.ok)
+"""
+
+from ._version import __version__
+from .clinic import Clinic
+from .clinics_file import load_clinics
+from .config import (
+    PRODUCTION,
+    SANDBOX,
+    Endpoint,
+    Endpoints,
+    Limits,
+    PoolLimits,
+    RetryPolicy,
+    Timeouts,
+    TokenPolicy,
+)
+from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
+from .errors import (
+    ArzamedError,
+    ConfigurationError,
+    CredentialsRejectedError,
+    DeadlineExceededError,
+    DecodeError,
+    ForbiddenError,
+    LimitExceededError,
+    NotFoundError,
+    RateLimitedError,
+    ResponseError,
+    ServiceUnavailableError,
+    SessionClosedError,
+    StatusError,
+    TokenError,
+    TokenUnavailableError,
+    TransportError,
+    UnauthorizedError,
+)
+from .events import Event, RequestFinished, RetryScheduled, TokenRequestFinished
+from .fan_out import FanOut
+from .models import Doctor, Failure, Headers, OpenRecord, Outcome, Patient, Response, Slot, Success, Token
+from .protocols import Observer
+from .resources import RecordStream, Resource, UnpublishedEndpointWarning
+from .session import ArzamedSession
+
+__all__ = [
+    "PRODUCTION",
+    "SANDBOX",
+    "ArzamedError",
+    "ArzamedSession",
+    "Clinic",
+    "ClinicCredentials",
+    "ConfigurationError",
+    "CredentialsRejectedError",
+    "DeadlineExceededError",
+    "DecodeError",
+    "Doctor",
+    "Endpoint",
+    "Endpoints",
+    "Event",
+    "Failure",
+    "FanOut",
+    "ForbiddenError",
+    "Headers",
+    "LimitExceededError",
+    "Limits",
+    "NotFoundError",
+    "Observer",
+    "OpenRecord",
+    "Outcome",
+    "Patient",
+    "PoolLimits",
+    "RateLimitedError",
+    "RecordStream",
+    "RequestFinished",
+    "Resource",
+    "Response",
+    "ResponseError",
+    "RetryPolicy",
+    "RetryScheduled",
+    "SecretFromEnv",
+    "SecretFromFile",
+    "ServiceUnavailableError",
+    "SessionClosedError",
+    "Slot",
+    "StatusError",
+    "Success",
+    "Timeouts",
+    "Token",
+    "TokenError",
+    "TokenPolicy",
+    "TokenRequestFinished",
+    "TokenUnavailableError",
+    "TransportError",
+    "UnauthorizedError",
+    "UnpublishedEndpointWarning",
+    "__version__",
+    "load_clinics",
+]

@@ -1,0 +1,133 @@
+"""Validation shared by the values a caller builds: each check raises ConfigurationError and names the argument."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+__all__ = ["at_least_one", "is_loopback", "plain_text", "positive", "relative_path", "web_url", "zero_or_more"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _number(attribute: Attribute[Any], value: Any, kinds: tuple[type, ...]) -> None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not isinstance(value, kinds)
+        or math.isnan(value)
+    ):
+        raise ConfigurationError(f"{attribute.name} must be a number, not {type(value).__name__}")
+
+
+def positive(_instance: object, attribute: Attribute[Any], value: Any) -> None:
+    """A number over zero (attrs validator)."""
+    _number(attribute, value, (int, float))
+    if value <= 0:
+        raise ConfigurationError(f"{attribute.name} must be over zero, not {value}")
+
+
+def zero_or_more(_instance: object, attribute: Attribute[Any], value: Any) -> None:
+    """A number of zero or more (attrs validator)."""
+    _number(attribute, value, (int, float))
+    if value < 0:
+        raise ConfigurationError(f"{attribute.name} must be zero or more, not {value}")
+
+
+def at_least_one(_instance: object, attribute: Attribute[Any], value: Any) -> None:
+    """A whole number of one or more (attrs validator)."""
+    _number(attribute, value, (int,))
+    if value < 1:
+        raise ConfigurationError(f"{attribute.name} must be one or more, not {value}")
+
+
+def plain_text(name: str, value: object, *, empty: bool = False) -> str:
+    """Return `value` if it is text without control characters; the message never quotes it."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
+    if not value and not empty:
+        raise ConfigurationError(f"{name} is empty")
+    if _CONTROL.search(value):
+        raise ConfigurationError(f"{name} holds a control character (a line break, perhaps)")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigurationError(f"{name} holds half a surrogate pair, which no encoding can send")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is this machine by name or address; no name is looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def web_url(name: str, url: object) -> str:
+    """Return `url` if a secret may be sent to it: https, or http to loopback alone.
+
+    Refused: other schemes, userinfo, a fragment, white space, control characters, a port that is
+    no number. The message never quotes the URL, since a wrong one may hold a password.
+    """
+    text = plain_text(name, url)
+    if any(character.isspace() for character in text) or "\\" in text:
+        raise ConfigurationError(f"{name} holds white space or a backslash")
+    bad = None
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError(f"{name} is not a URL") from None
+    if parts.scheme not in ("https", "http"):
+        bad = "must begin with https://"
+    elif not host or port == 0:
+        bad = "names no host"
+    elif "@" in parts.netloc:
+        bad = "must not hold a user name or password"
+    elif "#" in text:
+        bad = "must not hold a fragment"
+    elif parts.scheme == "http" and not is_loopback(host):
+        bad = "must begin with https:// (plain http is for loopback alone)"
+    if bad:
+        raise ConfigurationError(f"{name} {bad}")
+    return text
+
+
+def relative_path(name: str, path: object) -> str:
+    """Return `path` if, joined to a base URL, it can lead nowhere else than below that URL.
+
+    Refused: an absolute URL, a leading slash, `//`, `.` and `..` segments (percent-encoded too), a
+    query or fragment, a backslash, white space, control characters.
+    """
+    text = plain_text(name, path)
+    bad = None
+    decoded = text
+    for _ in range(3):  # a proxy on the way may decode more than once
+        decoded = unquote(decoded)
+        segments = decoded.replace("\\", "/").split("/")
+        if "." in segments or ".." in segments:
+            bad = "must not hold '.' or '..' segments"
+    if text.startswith("/"):
+        bad = "is relative to base_url and must not begin with a slash"
+    elif "//" in text:
+        bad = "must not hold an empty segment ('//')"
+    elif "?" in text or "#" in text:
+        bad = "must not hold a query or a fragment: give the query as params"
+    elif "\\" in decoded or any(character.isspace() for character in text):
+        bad = "must not hold a backslash or white space"
+    elif ":" in text.split("/", 1)[0]:
+        bad = "is relative to base_url and must not be an absolute URL"
+    elif _CONTROL.search(decoded):
+        bad = "holds an encoded control character"
+    if bad:
+        raise ConfigurationError(f"{name} {bad}")
+    return text

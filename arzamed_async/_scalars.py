@@ -1,0 +1,113 @@
+"""How single JSON values are read as Python types, strictly: a value that does not fit is a Mismatch, never bent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from .errors import DecodeError
+
+__all__ = ["SCALARS", "Mismatch"]
+
+_KINDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+    list: "a list",
+    dict: "an object",
+}
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a DecodeError does
+    """A value is not what a class says. Made of kinds and names: it never holds the value."""
+
+    def __init__(self, expected: str, value: object, field: str = "") -> None:
+        super().__init__()
+        self.expected = expected
+        self.found = _KINDS.get(type(value), "none")
+        self.field = field
+
+    def inside(self, name: str) -> Mismatch:
+        """Return the same, seen from the field (or `[index]`) that holds it."""
+        joined = name + self.field if self.field.startswith("[") else f"{name}.{self.field}"
+        self.field = joined if self.field else name
+        return self.with_traceback(None)
+
+    def error(self, record_index: int) -> DecodeError:
+        """Return the DecodeError for it."""
+        return DecodeError(
+            f"expected {self.expected}, found {self.found}", record_index=record_index, field=self.field or None
+        )
+
+
+def _text(value: object, expected: str) -> str:
+    if not isinstance(value, str):
+        raise Mismatch(expected, value)
+    return value
+
+
+def _float(value: Any, _: object) -> float:
+    """JSON has one kind of number: `1` is a float too. One that is too large for a float is none."""
+    if value.__class__ is float:
+        return float(value)
+    if value.__class__ is int and abs(value) < 1 << 1023:
+        return float(value)
+    raise Mismatch("a number", value)
+
+
+def _datetime(value: Any, _: object) -> datetime:
+    """ISO 8601 with an offset: without one it would be anybody's guess which moment is meant."""
+    expected = "a date and time with offset (ISO 8601)"
+    try:
+        moment = datetime.fromisoformat(_text(value, expected))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Mismatch(expected, value)
+    return moment
+
+
+def _iso(kind: type[Any], expected: str) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _: object) -> Any:
+        try:
+            return kind.fromisoformat(_text(value, expected))
+        except ValueError:
+            pass
+        raise Mismatch(expected, value)
+
+    return structure
+
+
+def _decimal(value: Any, _: object) -> Decimal:
+    """From text, so that nothing is lost, or from a number as it is written."""
+    if value.__class__ is int or value.__class__ is float:
+        return Decimal(repr(value))
+    text = _text(value, "a decimal number")
+    if not _DECIMAL.fullmatch(text):
+        raise Mismatch("a decimal number", value)
+    return Decimal(text)
+
+
+def _uuid(value: Any, _: object) -> UUID:
+    try:
+        return UUID(_text(value, "a UUID"))
+    except ValueError:
+        pass
+    raise Mismatch("a UUID", value)
+
+
+SCALARS: dict[Any, Callable[[Any, Any], Any]] = {
+    float: _float,
+    datetime: _datetime,
+    date: _iso(date, "a date (ISO 8601)"),
+    time: _iso(time, "a time (ISO 8601)"),
+    Decimal: _decimal,
+    UUID: _uuid,
+}

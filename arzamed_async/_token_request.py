@@ -1,0 +1,136 @@
+"""The request for a clinic's token (OAuth 2.0 client credentials, RFC 6749 section 4.4), with its attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from ._attempts import read_some, too_long
+from ._protocol import Grant, basic_authorization, read_grant, secret_forms, token_form
+from ._tokens import FetchedGrant
+from ._transport import Transport
+from .config import RetryPolicy, Timeouts
+from .credentials import ClinicCredentials, SecretFromFile
+from .errors import ArzamedError, ConfigurationError, TokenError, TokenUnavailableError, TransportError
+from .events import Event, RetryScheduled, TokenRequestFinished
+
+__all__ = ["TokenRequest"]
+
+
+class TokenRequest:
+    """One token request, to be run by a Retrier."""
+
+    def __init__(
+        self,
+        credentials: ClinicCredentials,
+        transport: Transport,
+        policy: RetryPolicy,
+        timeouts: Timeouts,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.credentials = credentials
+        self.deadline: float | None = None
+        self.attempts = 0
+        self.last = ""
+        self.secrets: tuple[str, ...] = ()
+        self._transport = transport
+        self._policy = policy
+        self._timeouts = timeouts
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._emit = emit
+
+    async def attempt(self) -> FetchedGrant:
+        """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
+        try:
+            secret = await self._secret()
+        except ConfigurationError as error:
+            error.clinic = self.credentials.display_name
+            raise
+        self.attempts += 1
+        started = time.perf_counter()
+        asked_at, asked_at_wall = self._clock(), self._wall_clock()
+        status, outcome = await self._ask(secret)
+        self._emit(
+            TokenRequestFinished(
+                clinic=self.credentials.display_name,
+                attempt=self.attempts,
+                status=status,
+                seconds=time.perf_counter() - started,
+                error="" if isinstance(outcome, Grant) else type(outcome).__name__,
+            )
+        )
+        if isinstance(outcome, Grant):
+            return FetchedGrant(outcome, asked_at, asked_at_wall)
+        outcome.clinic = self.credentials.display_name
+        outcome.attempts = self.attempts
+        raise outcome
+
+    async def _secret(self) -> str:
+        secret = self.credentials.client_secret
+        if isinstance(secret, str):
+            return secret
+        if isinstance(secret, SecretFromFile):  # it may lie on a disk that is slow, or gone
+            return await asyncio.to_thread(secret.resolve)
+        return secret.resolve()
+
+    async def _ask(self, secret: str) -> tuple[int | None, Grant | TokenError]:
+        credentials = self.credentials
+        encoding = credentials.basic_encoding
+        self.secrets = secret_forms(credentials.client_id, secret, encoding)
+        headers = {
+            "Authorization": basic_authorization(credentials.client_id, secret, encoding),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        try:
+            answer = await self._transport.open(
+                "POST", credentials.token_url, headers, self._timeouts, token_form(credentials.scope)
+            )
+        except TransportError as fault:
+            return None, _no_answer(fault)
+        retry_after = answer.headers.get("retry-after")
+        try:
+            body = await read_some(answer, strict=200 <= answer.status <= 299)
+        except TransportError as fault:
+            return answer.status, _no_answer(fault)
+        return answer.status, read_grant(answer.status, retry_after, body, self.secrets, self._wall_clock())
+
+    def wait_for(self, error: ArzamedError) -> float | None:
+        """See Attempts: no answer and token_statuses are worth another try."""
+        if not isinstance(error, TokenUnavailableError) or not error.transient:
+            raise error
+        if error.status is not None and error.status >= 400 and error.status not in self._policy.token_statuses:
+            raise error
+        if too_long(error.retry_after_seconds, self._policy, self.deadline):
+            raise error
+        self.last = str(error.args[0]) if error.status is None else f"answered {error.status}"
+        return error.retry_after_seconds
+
+    def waiting(self, error: ArzamedError, seconds: float) -> None:
+        """See Attempts."""
+        self._emit(
+            RetryScheduled(
+                clinic=self.credentials.display_name,
+                method="POST",
+                path="<token>",
+                attempt=self.attempts,
+                delay_seconds=seconds,
+                reason=self.last,
+            )
+        )
+
+    def cut_short(self, seconds: float) -> TokenUnavailableError:
+        """Return the error for a request whose deadline of so many seconds has passed."""
+        what = f"the token endpoint gave no token within the deadline of {seconds:g} s"
+        if self.last:
+            what = f"{what} (last failure: {self.last})"
+        return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
+
+
+def _no_answer(fault: TransportError) -> TokenUnavailableError:
+    error = TokenUnavailableError(f"the token endpoint gave no answer: {fault.reason}")
+    error.transient = fault.transient
+    return error

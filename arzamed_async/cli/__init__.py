@@ -1,0 +1,1 @@
+"""The `arzamed` command (extra `cli`)."""

@@ -1,0 +1,24 @@
+"""The entry point of `arzamed`, which has to say something useful without the extra, too."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_EXTRA = ("typer", "rich")
+
+
+def main() -> None:
+    """Run the command line; exit with 2 where the packages it needs are not installed."""
+    try:
+        from .app import app
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+    else:
+        app(prog_name="arzamed")
+        return
+    print(f"arzamed needs {missing}, which is not installed: pip install 'arzamed-async[cli]'", file=sys.stderr)  # noqa: T201 - no other way is left
+    raise SystemExit(2)

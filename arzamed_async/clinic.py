@@ -1,0 +1,98 @@
+"""A clinic's handle: cheap to make, made as often as one likes; pool and token are shared."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from ._attempts import read_body
+from ._calls import Call, Target
+from ._engine import Engine, Options
+from ._protocol import Params, request_url
+from ._transport import Answer
+from .config import Endpoint, Limits, RetryPolicy, Timeouts
+from .credentials import ClinicCredentials
+from .errors import ConfigurationError, LimitExceededError
+from .models import Doctor, Patient, Response, Slot, Token
+from .resources import Resource
+
+__all__ = ["Clinic"]
+
+T = TypeVar("T")
+
+_DOCTORS = Endpoint("equipe/doctors", Doctor)
+
+
+class Clinic:
+    """One clinic, read with its own credentials. Made by `ArzamedSession.clinic`.
+
+    It holds the session's engine, never the session; its calls raise SessionClosedError once that is closed.
+    """
+
+    __slots__ = ("_engine", "_options", "_state", "credentials", "name")
+
+    def __init__(self, engine: Engine, credentials: ClinicCredentials, options: Options | None = None) -> None:
+        if not isinstance(credentials, ClinicCredentials):
+            raise ConfigurationError(f"a clinic needs ClinicCredentials, not {type(credentials).__name__}")
+        self._engine = engine
+        self._options = options or engine.options
+        self._state = engine.clinic(credentials)
+        self.credentials = credentials
+        self.name = credentials.display_name
+
+    def __repr__(self) -> str:
+        return f"<Clinic {self.name}>"
+
+    @property
+    def doctors(self) -> Resource[Doctor]:
+        """All active practitioners, in the clinic's own display order."""
+        return self.resource(_DOCTORS)
+
+    @property
+    def slots(self) -> Resource[Slot]:
+        """Appointment slots. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
+        known = self._engine.endpoints.slots
+        return self._resource(Endpoint(known or "equipe/slots", Slot), guessed=known is None)
+
+    @property
+    def patients(self) -> Resource[Patient]:
+        """Patient records. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
+        known = self._engine.endpoints.patients
+        return self._resource(Endpoint(known or "equipe/patients", Patient, personal=True), guessed=known is None)
+
+    def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
+        """Return any other list endpoint, its records made into the endpoint's attrs class."""
+        return self._resource(endpoint, guessed=False)
+
+    def _resource(self, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
+        return Resource(self._engine, self._state, self.name, endpoint, self._options, guessed=guessed)
+
+    def with_options(
+        self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
+    ) -> Clinic:
+        """Return a handle of the same clinic, with the same token and pool, under other policies."""
+        options = Options(
+            retry or self._options.retry, timeouts or self._options.timeouts, limits or self._options.limits
+        )
+        return Clinic(self._engine, self.credentials, options)
+
+    async def token(self) -> Token:
+        """Return the clinic's token, from the cache where it is good. Raises TokenError and what `get` raises."""
+        return await self._engine.token(self._state, self.name, self._options.timeouts)
+
+    async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
+        """Return the answer of any path below the base URL, with its body (up to Limits.body_bytes).
+
+        `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
+        Raises as resources do: StatusError for any status over 299.
+        """
+        url = request_url(self._engine.base_url, path, params)
+        target = Target(self._state, self.name, route or "<raw>", url)
+        limit = self._options.limits.body_bytes
+
+        async def use(answer: Answer) -> Response:
+            body = await read_body(answer, limit)
+            if body is None:
+                raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
+            return Response(answer.status, answer.headers, body)
+
+        return await Call(self._engine, target, self._options, use).run()

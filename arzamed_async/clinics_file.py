@@ -1,0 +1,91 @@
+"""The clinics file: many clinics' credentials in one TOML file.
+
+[clinics.milano]
+client_id = "..."
+token_url = "https://..."
+client_secret_env = "MILANO_SECRET"     # or client_secret_file = "milano.secret", or client_secret = "..."
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
+from .errors import ConfigurationError
+
+__all__ = ["load_clinics"]
+
+_SECRETS = ("client_secret", "client_secret_env", "client_secret_file")
+_OPTIONAL = ("scope", "basic_encoding")
+_KNOWN = {"client_id", "token_url", *_SECRETS, *_OPTIONAL}
+
+
+def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
+    """Return the credentials of every clinic in the file, in its order; the tables' names are the clinics'.
+
+    Each table holds `client_id`, `token_url` and one of `client_secret`, `client_secret_env` (the name
+    of a variable), `client_secret_file` (relative to the clinics file); `scope` and `basic_encoding` are
+    optional. Raises ConfigurationError, which names the file and the key at fault.
+    """
+    file = Path(path)
+    document = _read(file)
+    clinics = document.get("clinics")
+    unknown = sorted(set(document) - {"clinics"})
+    if unknown:
+        raise ConfigurationError(f"{file}: unknown key {unknown[0]!r} (clinics stand in tables [clinics.<name>])")
+    if not isinstance(clinics, dict) or not clinics:
+        raise ConfigurationError(f"{file}: no clinic in it (clinics stand in tables [clinics.<name>])")
+    return [_clinic(file, name, table) for name, table in clinics.items()]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or type(error).__name__})"
+    except UnicodeDecodeError:
+        problem = "is not UTF-8 text"
+    except tomllib.TOMLDecodeError as error:
+        problem = f"is not TOML: {error}"  # tomllib's text gives the place, and no more of the file than a key
+    raise ConfigurationError(f"{file}: {problem}")
+
+
+def _clinic(file: Path, name: str, table: Any) -> ClinicCredentials:
+    where = f"{file}: [clinics.{name}]"
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{where} is not a table")
+    for key, value in table.items():
+        if key not in _KNOWN:
+            raise ConfigurationError(f"{where}: unknown key {key!r} (known: {', '.join(sorted(_KNOWN))})")
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{where}: {key} must be text")
+    for key in ("client_id", "token_url"):
+        if key not in table:
+            raise ConfigurationError(f"{where}: {key} is missing")
+    given = [key for key in _SECRETS if key in table]
+    if len(given) != 1:
+        found = " and ".join(given) or "none"
+        raise ConfigurationError(f"{where}: needs one of {', '.join(_SECRETS)}, and has {found}")
+    problem = ""
+    try:
+        return ClinicCredentials(
+            table["client_id"],
+            _secret(file, given[0], table[given[0]]),
+            table["token_url"],
+            name=name,
+            **{key: table[key] for key in _OPTIONAL if key in table},
+        )
+    except ConfigurationError as error:
+        problem = str(error)
+    raise ConfigurationError(f"{where}: {problem}")
+
+
+def _secret(file: Path, key: str, value: str) -> str | SecretFromEnv | SecretFromFile:
+    if key == "client_secret_env":
+        return SecretFromEnv(value)
+    if key == "client_secret_file":
+        return SecretFromFile(file.parent / value)
+    return value

@@ -1,0 +1,160 @@
+"""Policies and limits: frozen values that are handed over whole. Units stand in the names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Generic, TypeVar
+
+import attrs
+from attrs import field, frozen
+
+from ._checks import at_least_one, positive, relative_path, zero_or_more
+from .errors import ConfigurationError
+
+__all__ = [
+    "PRODUCTION",
+    "SANDBOX",
+    "Endpoint",
+    "Endpoints",
+    "Limits",
+    "PoolLimits",
+    "RetryPolicy",
+    "Timeouts",
+    "TokenPolicy",
+]
+
+T = TypeVar("T")
+
+#: Base URLs as the vendor publishes them (developers' pages, "Environments").
+PRODUCTION = "https://api.nextgen.arzamed.com/api/v1"
+SANDBOX = "https://api-uat.nextgen.arzamed.com/api/v1"
+
+
+def _statuses(_instance: object, attribute: attrs.Attribute[Any], value: frozenset[int]) -> None:
+    if not all(isinstance(status, int) and 400 <= status <= 599 for status in value):
+        raise ConfigurationError(f"{attribute.name} must hold HTTP statuses from 400 to 599")
+    if 401 in value or 403 in value:
+        raise ConfigurationError(f"{attribute.name} must not hold 401 or 403: repeating those never helps")
+
+
+def _frozen_statuses(values: Iterable[int]) -> frozenset[int]:
+    return frozenset(values)
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """When a failed attempt is made again, and after how long.
+
+    The wait before attempt n + 1 is drawn evenly from 0 to min(cap_seconds, base_seconds * 2**(n - 1))
+    ("full jitter"); a Retry-After from the server replaces it. One that is longer than
+    `retry_after_cap_seconds`, or than what is left of the deadline, fails at once and tells the delay.
+    `statuses` are repeated for reads, `token_statuses` for the token request; connection faults always are.
+    """
+
+    max_attempts: int = field(default=4, validator=at_least_one)
+    base_seconds: float = field(default=0.25, validator=positive)
+    cap_seconds: float = field(default=8.0, validator=positive)
+    retry_after_cap_seconds: float = field(default=20.0, validator=zero_or_more)
+    statuses: frozenset[int] = field(
+        default=frozenset({429, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
+    )
+    token_statuses: frozenset[int] = field(
+        default=frozenset({429, 500, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
+    )
+
+    @classmethod
+    def none(cls) -> RetryPolicy:
+        """One attempt, no retry. (The single repeat after a 401 stays: it is no retry.)"""
+        return cls(max_attempts=1)
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long to wait.
+
+    `total_seconds` is one deadline over all of a call: token, pool, attempts, sleeps and body; for a
+    stream, until its first record. After that `record_seconds` bounds each wait for more records,
+    the consumer's own time not counted. `connect_seconds` and `read_seconds` bound one attempt: its
+    connection, and each single read.
+    """
+
+    total_seconds: float = field(default=30.0, validator=positive)
+    connect_seconds: float = field(default=5.0, validator=positive)
+    read_seconds: float = field(default=15.0, validator=positive)
+    record_seconds: float = field(default=30.0, validator=positive)
+
+
+@frozen(kw_only=True)
+class Limits:
+    """The most that is read, in bytes after decompression: one record, one list, one body of `clinic.get`.
+
+    Of error and token bodies 64 KiB are read, no more.
+    """
+
+    record_bytes: int = field(default=1_048_576, validator=at_least_one)
+    list_bytes: int = field(default=268_435_456, validator=at_least_one)
+    body_bytes: int = field(default=16_777_216, validator=at_least_one)
+
+
+@frozen(kw_only=True)
+class PoolLimits:
+    """The most connections open at once, over all clinics."""
+
+    connections: int = field(default=100, validator=at_least_one)
+
+
+@frozen(kw_only=True)
+class TokenPolicy:
+    """When a token is replaced.
+
+    From `refresh_ahead_seconds` before its expiry (plus a random part of `jitter_seconds`) one refresh
+    runs in the background while callers go on with the token they have; if it fails, the next is
+    `refresh_retry_seconds` away. Within `margin_seconds` of expiry callers wait for the new token.
+    A refused credential, and a token refused though it was new, are remembered for `rejected_seconds`.
+    """
+
+    refresh_ahead_seconds: float = field(default=300.0, validator=zero_or_more)
+    jitter_seconds: float = field(default=60.0, validator=zero_or_more)
+    margin_seconds: float = field(default=30.0, validator=zero_or_more)
+    refresh_retry_seconds: float = field(default=30.0, validator=zero_or_more)
+    rejected_seconds: float = field(default=60.0, validator=zero_or_more)
+
+
+def _path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    relative_path(f"Endpoint.{attribute.name}", value)
+
+
+def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
+    if not (isinstance(value, type) and attrs.has(value)):
+        raise ConfigurationError(f"Endpoint.model must be an attrs class, not {value!r}")
+
+
+@frozen
+class Endpoint(Generic[T]):
+    """A list endpoint: its path below the base URL and the attrs class of its records.
+
+    `personal` marks records about people: their values never appear in events.
+
+        rooms = clinic.resource(Endpoint("equipe/rooms", Room))
+    """
+
+    path: str = field(validator=_path)
+    model: type[T] = field(validator=_attrs_class)
+    personal: bool = False
+
+
+def _optional_path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        relative_path(f"Endpoints.{attribute.name}", value)
+
+
+@frozen(kw_only=True)
+class Endpoints:
+    """Paths for the two endpoints that the vendor names but has not published.
+
+    None takes the path that follows the pattern of the published one (`equipe/slots`,
+    `equipe/patients`) and warns at first use; a path given here is taken as known to be right.
+    """
+
+    slots: str | None = field(default=None, validator=_optional_path)
+    patients: str | None = field(default=None, validator=_optional_path)

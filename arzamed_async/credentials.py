@@ -1,0 +1,128 @@
+"""A clinic's OAuth 2.0 client credentials, and secrets kept elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from attrs import Attribute, field, frozen
+
+from ._checks import plain_text, web_url
+from .errors import ConfigurationError
+
+__all__ = ["READ_SCOPE", "ClinicCredentials", "SecretFromEnv", "SecretFromFile"]
+
+#: The one scope the vendor publishes (developers' pages, "Authentication").
+READ_SCOPE = "https://api.nextgen.arzamed.com/read"
+
+
+def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    plain_text(attribute.name, value)
+
+
+def _text_or_nothing(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    plain_text(attribute.name, value, empty=True)
+
+
+@frozen
+class SecretFromEnv:
+    """A secret in the environment variable `variable`, read anew at each token request."""
+
+    variable: str = field(validator=_text)
+
+    def resolve(self) -> str:
+        """Return the secret; ConfigurationError if the variable is unset, empty or holds a control character."""
+        value = os.environ.get(self.variable)
+        if value is None:
+            raise ConfigurationError(f"the environment variable {self.variable} is not set")
+        return plain_text(f"the environment variable {self.variable}", value)
+
+
+@frozen
+class SecretFromFile:
+    """A secret in a UTF-8 file at `path`, read anew at each token request; line breaks at its end are dropped.
+
+    Suits secrets mounted by an orchestrator, which may change while the process runs.
+    """
+
+    path: Path = field(converter=Path)
+
+    def resolve(self) -> str:
+        """Return the secret; ConfigurationError if the file cannot be read, is empty or holds a control character."""
+        problem = value = ""
+        try:
+            value = self.path.read_text(encoding="utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            problem = "is not UTF-8 text"
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror or type(error).__name__})"
+        if problem:
+            raise ConfigurationError(f"the secret file {self.path} {problem}")
+        return plain_text(f"the secret file {self.path}", value)
+
+
+Secret = str | SecretFromEnv | SecretFromFile
+
+
+def _hidden(secret: Secret) -> str:
+    return "'***'" if isinstance(secret, str) else repr(secret)
+
+
+def _secret(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, (SecretFromEnv, SecretFromFile)):
+        plain_text(attribute.name, value)
+
+
+def _url(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    web_url(attribute.name, value)
+
+
+def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: object) -> None:
+    if value not in ("form", "raw"):
+        raise ConfigurationError("basic_encoding must be 'form' or 'raw'")
+    if value == "raw" and ":" in instance.client_id:
+        raise ConfigurationError("a client_id with a colon cannot be sent with basic_encoding='raw'")
+
+
+@frozen
+class ClinicCredentials:
+    """What a clinic's administrator hands over: `client_id`, `client_secret` and `token_url`.
+
+    `name` is how errors, events and tables call the clinic; it is no part of the identity: two
+    credentials that differ in nothing else are equal and share one token. `basic_encoding` is
+    "form" (RFC 6749 section 2.3.1: both parts are form-encoded before Basic) or "raw", for servers
+    that do not follow it. Raises ConfigurationError.
+
+        ClinicCredentials("milano-7", SecretFromEnv("MILANO_SECRET"), "https://auth.example/token", name="Milano")
+    """
+
+    client_id: str = field(validator=_text)
+    client_secret: Secret = field(repr=_hidden, validator=_secret)
+    token_url: str = field(validator=_url)
+    name: str = field(default="", eq=False, validator=_text_or_nothing)
+    scope: str = field(default=READ_SCOPE, validator=_text)
+    basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)
+
+    @property
+    def display_name(self) -> str:
+        """The name, or the client id where no name was given."""
+        return self.name or self.client_id
+
+    @classmethod
+    def from_env(cls, prefix: str = "ARZAMED_") -> ClinicCredentials:
+        """Read CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each behind `prefix`.
+
+        The secret stays a reference (SecretFromEnv). Raises ConfigurationError naming what is missing.
+        """
+        names = ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")
+        missing = [prefix + name for name in names if not os.environ.get(prefix + name)]
+        if missing:
+            raise ConfigurationError(f"not set in the environment: {', '.join(missing)}")
+        return cls(
+            os.environ[prefix + "CLIENT_ID"],
+            SecretFromEnv(prefix + "CLIENT_SECRET"),
+            os.environ[prefix + "TOKEN_URL"],
+            name=os.environ.get(prefix + "NAME", ""),
+            scope=os.environ.get(prefix + "SCOPE") or READ_SCOPE,
+        )

@@ -1,0 +1,53 @@
+"""What an observer is told: names, counts and times; never a body, a token, a secret or a value."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+__all__ = ["Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished"]
+
+
+@frozen(kw_only=True)
+class RequestFinished:
+    """One request to the API has been answered (its body may still be on the way) or has failed.
+
+    `path` is the endpoint's, `attempt` counts from 1, `status` is None where no answer came, `error`
+    the class name of what went wrong, or empty.
+    """
+
+    clinic: str
+    method: str
+    path: str
+    attempt: int
+    status: int | None
+    seconds: float
+    error: str
+
+
+@frozen(kw_only=True)
+class RetryScheduled:
+    """Attempt number `attempt` has failed and will be made again in `delay_seconds`; `reason` is what it met.
+
+    `path` is `<token>` for a token request.
+    """
+
+    clinic: str
+    method: str
+    path: str
+    attempt: int
+    delay_seconds: float
+    reason: str
+
+
+@frozen(kw_only=True)
+class TokenRequestFinished:
+    """One request to a clinic's token endpoint has ended; the fields are those of RequestFinished."""
+
+    clinic: str
+    attempt: int
+    status: int | None
+    seconds: float
+    error: str
+
+
+Event = RequestFinished | RetryScheduled | TokenRequestFinished

@@ -1,0 +1,191 @@
+"""What the API sends and what calls give back: frozen values, no serialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Generic, Literal, NoReturn, TypeVar, final
+
+import orjson
+from attrs import field, frozen
+
+from .errors import ArzamedError, DecodeError
+
+__all__ = [
+    "Doctor",
+    "Failure",
+    "Headers",
+    "OpenRecord",
+    "Outcome",
+    "Patient",
+    "Response",
+    "Slot",
+    "Success",
+    "Token",
+]
+
+T = TypeVar("T")
+
+
+@frozen
+class Doctor:
+    """An active practitioner, as `GET equipe/doctors` sends them (vendor's page "Doctors").
+
+    `name` is the display name, ready-made; `profile_image` the public URL of a photo, which needs no
+    credentials and may be cached, or None. The API sends no identifier.
+    """
+
+    name: str
+    profile_image: str | None
+
+
+class FrozenMapping(Mapping[str, object]):
+    """A JSON object that cannot change: nested objects are FrozenMappings, arrays tuples. Its repr shows no values."""
+
+    __slots__ = ("_items",)
+    _items: dict[str, object]
+
+    def __init__(self, items: Mapping[str, object]) -> None:
+        object.__setattr__(self, "_items", {key: _freeze(value) for key, value in items.items()})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a FrozenMapping cannot be changed")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
+
+    def __getitem__(self, key: str) -> object:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return f"<{len(self._items)} fields>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenMapping, (self._items,)
+
+
+def _freeze(value: Any) -> object:
+    if isinstance(value, dict):
+        return FrozenMapping(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_freeze, value))
+    return value
+
+
+@frozen
+class OpenRecord:
+    """A record whose fields nobody has published: `data` is the JSON object as sent, deeply immutable.
+
+    Nested objects are read-only mappings, arrays are tuples. The repr shows no values.
+    """
+
+    data: Mapping[str, object] = field(converter=FrozenMapping)
+
+
+@frozen
+class Slot(OpenRecord):
+    """An appointment slot. Its fields are unpublished, so none is named here."""
+
+
+@frozen
+class Patient(OpenRecord):
+    """A patient's record. Its fields are unpublished, so none is named here."""
+
+
+@frozen
+class Token:
+    """An access token, valid until `expires_at` (aware, UTC)."""
+
+    access_token: str = field(repr=lambda _: "'***'")
+    expires_at: datetime
+
+
+class Headers(Mapping[str, str]):
+    """Response headers: names in any case; of a header sent more than once, the values joined by ', '."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, items: Mapping[str, str] | list[tuple[str, str]]) -> None:
+        values: dict[str, str] = {}
+        for name, value in items.items() if isinstance(items, Mapping) else items:
+            key = name.lower()
+            values[key] = f"{values[key]}, {value}" if key in values else value
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self._values)} headers>"
+
+
+@frozen
+class Response:
+    """An answer of `clinic.get`: `body` is as sent, after decompression."""
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+
+    def json(self) -> Any:
+        """Return the body decoded as JSON; DecodeError if it is none."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            pass  # its `doc` holds the body: nothing may chain to it
+        raise DecodeError("the body is not JSON")
+
+
+@final
+@frozen
+class Success(Generic[T]):
+    """A clinic's result in a fan-out: `clinic` is its name, `seconds` how long its fetch took."""
+
+    clinic: str
+    value: T
+    seconds: float
+
+    @property
+    def ok(self) -> Literal[True]:
+        """True."""
+        return True
+
+    def unwrap(self) -> T:
+        """Return the value."""
+        return self.value
+
+
+@final
+@frozen
+class Failure:
+    """A clinic's failure in a fan-out: `clinic` is its name, `seconds` how long it took to fail."""
+
+    clinic: str
+    error: ArzamedError
+    seconds: float
+
+    @property
+    def ok(self) -> Literal[False]:
+        """False."""
+        return False
+
+    def unwrap(self) -> NoReturn:
+        """Raise the error."""
+        raise self.error
+
+
+Outcome = Success[T] | Failure

@@ -1,0 +1,94 @@
+"""A list endpoint of one clinic, as a set of coroutines."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Generic, TypeVar
+
+from ._calls import Target
+from ._codec import decoder_for
+from ._engine import ClinicState, Engine, Options
+from ._protocol import Params, request_url
+from ._streams import RecordStream, Source
+from .config import Endpoint
+from .errors import ConfigurationError, DecodeError
+
+__all__ = ["RecordStream", "Resource", "UnpublishedEndpointWarning"]
+
+T = TypeVar("T")
+
+
+class UnpublishedEndpointWarning(UserWarning):
+    """The endpoint's path is a guess: the vendor names it, but has not published it."""
+
+
+class Resource(Generic[T]):
+    """A clinic's records of one kind: `list()` for all at once, `stream()` and `batches()` as they arrive.
+
+    `params` is the query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clinic: ClinicState,
+        name: str,
+        endpoint: Endpoint[T],
+        options: Options,
+        *,
+        guessed: bool = False,
+    ) -> None:
+        self._engine = engine
+        self._clinic = clinic
+        self._name = name
+        self._endpoint = endpoint
+        self._options = options
+        self._guessed = guessed
+
+    def __repr__(self) -> str:
+        return f"<Resource {self._endpoint.path} of {self._name}>"
+
+    def _source(self, params: Params | None) -> Source[T]:
+        endpoint = self._endpoint
+        if self._guessed:
+            option = endpoint.path.rpartition("/")[2]
+            self._engine.warn_once(
+                endpoint.path,
+                f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
+                f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
+                UnpublishedEndpointWarning,
+                stacklevel=3,
+            )
+        target = Target(
+            self._clinic,
+            self._name,
+            endpoint.path,
+            request_url(self._engine.base_url, endpoint.path, params),
+            hint="This path is unpublished; the path itself may be wrong" if self._guessed else "",
+        )
+        return Source(self._engine, target, self._options, decoder_for(endpoint.model))
+
+    async def list(self, params: Params | None = None) -> builtins.list[T]:
+        """Return all records, in the order sent; all of them or an error.
+
+        Raises TransportError (DeadlineExceededError among them), TokenError, StatusError,
+        ResponseError, SessionClosedError, ConfigurationError.
+        """
+        return await self._source(params).read_all()
+
+    def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
+        """Return the records one by one as they arrive, in memory that does not grow with the list.
+
+        With `collect_errors` a record that is not what the class promises does not end the stream: its
+        DecodeError goes to `.errors`. Raises at each step what `list` raises.
+        """
+        errors: builtins.list[DecodeError] | None = [] if collect_errors else None
+        windows = self._source(params).open(errors)
+        return RecordStream(windows.records(), windows, errors)
+
+    def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
+        """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter)."""
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise ConfigurationError("size must be a whole number of one or more")
+        windows = self._source(params).open(None)
+        return RecordStream(windows.batches(size), windows, None)

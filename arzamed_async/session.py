@@ -1,0 +1,152 @@
+"""The session: one HTTP pool and, for each clinic, one token cache."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+from urllib.parse import urlsplit
+
+from ._checks import web_url
+from ._engine import Engine, Options
+from ._transport import Http, Transport
+from .clinic import Clinic
+from .config import PRODUCTION, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
+from .credentials import ClinicCredentials
+from .errors import ConfigurationError, SessionClosedError
+from .fan_out import Clinics, FanOut, Progress, gather
+from .models import Outcome
+from .protocols import Observer
+
+__all__ = ["ArzamedSession"]
+
+T = TypeVar("T")
+
+
+class ArzamedSession:
+    """Reads live data of many clinics. One for each process (or event loop) is enough.
+
+        async with ArzamedSession() as session:
+            clinic = session.clinic(credentials)
+            doctors = await clinic.doctors.list()
+
+    May be built outside a running event loop; used from one loop at a time. `http` is an
+    aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
+    `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business. `clock` and `wall_clock`
+    (seconds) govern the age of tokens and HTTP dates. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str = PRODUCTION,
+        retry: RetryPolicy = RetryPolicy(),
+        timeouts: Timeouts = Timeouts(),
+        limits: Limits = Limits(),
+        pool: PoolLimits = PoolLimits(),
+        tokens: TokenPolicy = TokenPolicy(),
+        endpoints: Endpoints = Endpoints(),
+        observers: Iterable[Observer] = (),
+        http: Http | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        _check_kinds(
+            (retry, RetryPolicy),
+            (timeouts, Timeouts),
+            (limits, Limits),
+            (pool, PoolLimits),
+            (tokens, TokenPolicy),
+            (endpoints, Endpoints),
+        )
+        if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
+            raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
+        if urlsplit(web_url("base_url", base_url)).query:
+            raise ConfigurationError("base_url must not hold a query")
+        self._engine = Engine(
+            base_url=base_url.rstrip("/"),
+            options=Options(retry, timeouts, limits),
+            tokens=tokens,
+            endpoints=endpoints,
+            observers=tuple(observers),
+            transport=Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env),
+            clock=clock,
+            wall_clock=wall_clock,
+        )
+
+    def __repr__(self) -> str:
+        return f"<ArzamedSession {self._engine.base_url}{' closed' if self._engine.closed else ''}>"
+
+    async def __aenter__(self) -> Self:
+        self._engine.enter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the pool. Calls in flight end with SessionClosedError; more than once is fine."""
+        await self._engine.aclose()
+
+    def clinic(self, credentials: ClinicCredentials) -> Clinic:
+        """Return a handle of the clinic. Handles of equal credentials share token and pool."""
+        if self._engine.closed:
+            raise SessionClosedError
+        return Clinic(self._engine, credentials)
+
+    def fan_out(
+        self,
+        clinics: Clinics,
+        fetch: Callable[[Clinic], Awaitable[T]],
+        *,
+        concurrency: int = 64,
+        deadline_seconds: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> FanOut[T]:
+        """Run `fetch` over many clinics; hand back a Success or a Failure for each as it finishes.
+
+        `clinics` (Clinic or ClinicCredentials, an iterable or async iterable) are drawn lazily, never more
+        than `concurrency` ahead of what has been taken. An ArzamedError becomes a Failure; any other
+        exception is a bug: it cancels the rest and is raised as it is. After `deadline_seconds` what runs
+        ends, and what is still drawn fails without a start, with DeadlineExceededError.
+        `on_progress(done, failed, total)` is called after each; total is None where `clinics` has no length.
+        """
+        if self._engine.closed:
+            raise SessionClosedError
+        return FanOut(
+            self._engine,
+            clinics,
+            fetch,
+            concurrency=concurrency,
+            deadline_seconds=deadline_seconds,
+            on_progress=on_progress,
+        )
+
+    async def gather(
+        self,
+        clinics: Clinics,
+        fetch: Callable[[Clinic], Awaitable[T]],
+        *,
+        concurrency: int = 64,
+        deadline_seconds: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> list[Outcome[T]]:
+        """Do as `fan_out` does, and return all outcomes in the order of `clinics`."""
+        return await gather(
+            self.fan_out(
+                clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
+            )
+        )
+
+
+def _check_kinds(*pairs: tuple[object, type]) -> None:
+    for value, kind in pairs:
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{kind.__name__} expected, not {type(value).__name__}")

@@ -1,0 +1,10 @@
+"""An Arzamed on a loopback socket, to test against.
+
+`FakeArzamed` speaks the wire as the vendor publishes it: tokens, errors and the doctors. What it says under
+slots and patients is invented, field names included, since the vendor has published neither.
+"""
+
+from ._fake import FakeArzamed
+from ._server import RecordedRequest
+
+__all__ = ["FakeArzamed", "RecordedRequest"]

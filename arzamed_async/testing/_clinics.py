@@ -1,0 +1,79 @@
+"""The clinics of a fake Arzamed, and what is counted for each."""
+
+from __future__ import annotations
+
+from attrs import define, field
+
+from arzamed_async import ClinicCredentials, ConfigurationError
+
+from ._records import Listing
+
+__all__ = ["Clinics", "Counts", "FakeClinic"]
+
+
+@define(eq=False)
+class Counts:
+    """Requests so far, by kind, and how many were open at once at the most."""
+
+    requests: dict[str, int] = field(factory=lambda: {"api": 0, "token": 0})
+    open: int = 0
+    high_water: int = 0
+
+    def begin(self, kind: str) -> None:
+        """Count a request that has arrived."""
+        self.requests[kind] += 1
+        self.open += 1
+        self.high_water = max(self.high_water, self.open)
+
+
+@define(eq=False)
+class FakeClinic:
+    """One clinic: its key, its lists, its faults that last."""
+
+    credentials: ClinicCredentials
+    secret: str
+    listings: dict[str, Listing]
+    latency_seconds: dict[str, float] = field(factory=dict[str, float])
+    revoked_status: int | None = None
+    counts: Counts = field(factory=Counts)
+
+    @property
+    def name(self) -> str:
+        """The name it was added under."""
+        return self.credentials.name
+
+
+class Clinics:
+    """All clinics, found by name, by client id or by the path of their token endpoint."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, FakeClinic] = {}
+        self._by_id: dict[str, FakeClinic] = {}
+        self._by_token_path: dict[str, FakeClinic] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def add(self, clinic: FakeClinic, token_path: str) -> None:
+        """Add a clinic. Raises ConfigurationError where its name or client id is taken."""
+        client_id = clinic.credentials.client_id
+        if clinic.name in self._by_name:
+            raise ConfigurationError(f"this FakeArzamed has a clinic {clinic.name!r} already")
+        if client_id in self._by_id:
+            raise ConfigurationError(f"this FakeArzamed has a clinic with the client_id {client_id!r} already")
+        self._by_name[clinic.name] = self._by_id[client_id] = self._by_token_path[token_path] = clinic
+
+    def find(self, clinic: ClinicCredentials | str) -> FakeClinic:
+        """Return the clinic of this name or of these credentials (by client id); ConfigurationError if there is none."""
+        if isinstance(clinic, ClinicCredentials):
+            found = self._by_id.get(clinic.client_id)
+        else:
+            found = self._by_name.get(clinic)
+        if found is None:
+            name = clinic.display_name if isinstance(clinic, ClinicCredentials) else clinic
+            raise ConfigurationError(f"this FakeArzamed has no clinic {name!r}: add it with add_clinic")
+        return found
+
+    def at(self, token_path: str) -> FakeClinic | None:
+        """Return the clinic whose token endpoint this is."""
+        return self._by_token_path.get(token_path)

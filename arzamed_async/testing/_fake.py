@@ -1,0 +1,257 @@
+"""The fake Arzamed: its life, its clinics, its faults and its counters."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from types import TracebackType
+from typing import Literal, Self
+
+from aiohttp import web
+
+from arzamed_async import ClinicCredentials, ConfigurationError
+
+from ._clinics import Counts, FakeClinic
+from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
+from ._script import Drip, On, Refusal, checked_on, number
+from ._server import BASE_PATH, Handler, RecordedRequest
+
+__all__ = ["FakeArzamed"]
+
+# The second of two waits in aiohttp's shutdown; zero would mean for ever.
+_SHUTDOWN_SECONDS = 0.01
+
+
+class FakeArzamed:
+    """An Arzamed on a loopback socket: the published wire, invented clinics, faults on demand.
+
+        async with FakeArzamed() as fake:
+            milano = fake.add_clinic("Milano", doctors=["Dr. Inventata Uno"])
+            fake.fail(503, times=2)
+            async with ArzamedSession(base_url=fake.base_url) as session:
+                doctors = await session.clinic(milano).doctors.list()
+            assert fake.token_requests(milano) == 1
+
+    Tokens look like RS256 JWTs, but their signature is random. Slots and patients are inventions, field names
+    included: the vendor has published none. Where a method takes a clinic, that is its name or its credentials
+    (found by client id); an unknown one is a ConfigurationError.
+
+    `clock` returns seconds since the epoch and governs the expiry of tokens. May be changed at any time:
+    `latency_seconds` and `token_latency_seconds` (before each answer), `token_lifetime_seconds`, `compress` (gzip
+    for those who accept it). Starts once; the counters stay readable after the end.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self.latency_seconds: float = 0.0
+        self.token_latency_seconds: float = 0.0
+        self.token_lifetime_seconds: float = 3600
+        self.compress: bool = False
+        self._handler = Handler(self, clock)
+        self._runner: web.ServerRunner | None = None
+        self._state: Literal["new", "running", "closed"] = "new"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def start(self) -> None:
+        """Listen on a free port of 127.0.0.1."""
+        if self._state != "new":
+            raise ConfigurationError("a FakeArzamed starts once: make a new one")
+        self._state = "running"
+        server = web.Server(self._handler, handler_cancellation=True, access_log=None)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4096).start()
+        self._handler.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def aclose(self) -> None:
+        """Stop listening, end open requests at once, close every connection. More than once is fine."""
+        runner, self._runner = self._runner, None
+        self._state = "closed"
+        if runner is None:
+            return
+        for site in runner.sites:
+            await site.stop()
+        if open_requests := set(self._handler.tasks):
+            for task in open_requests:
+                task.cancel()
+            await asyncio.wait(open_requests)
+        await runner.cleanup()
+
+    @property
+    def origin(self) -> str:
+        """Scheme, address and port."""
+        if self._state == "new":
+            raise ConfigurationError("this FakeArzamed has no port yet: use `async with`, or await its start()")
+        return self._handler.origin
+
+    @property
+    def base_url(self) -> str:
+        """What ArzamedSession takes as `base_url`."""
+        return self.origin + BASE_PATH.rstrip("/")
+
+    # Clinics
+
+    def add_clinic(
+        self,
+        name: str,
+        *,
+        doctors: Records | None = None,
+        slots: Records | None = None,
+        patients: Records | None = None,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        basic_encoding: Literal["form", "raw"] = "form",
+    ) -> ClinicCredentials:
+        """Return the credentials of a new clinic, with a token endpoint of its own; id and secret are invented.
+
+        Doctors are names, mappings as the API sends them, or Doctors; slots and patients are mappings of any
+        shape. Each may be a callable that returns an iterable: it is called at each request, and encoded while it
+        is sent. What is left out is a few inventions. The server must have been started.
+        """
+        number = len(self._handler.clinics) + 1
+        token_path = f"/oauth2/{number}/token"
+        secret = client_secret or f"fake-secret-{secrets.token_hex(8)}"
+        credentials = ClinicCredentials(
+            client_id or f"fake-{number}-{secrets.token_hex(4)}",
+            secret,
+            self.origin + token_path,
+            name=name,
+            basic_encoding=basic_encoding,
+        )
+        listings = {
+            "equipe/doctors": DOCTORS if doctors is None else Listing(doctors, as_doctor),
+            "equipe/slots": SLOTS if slots is None else Listing(slots),
+            "equipe/patients": PATIENTS if patients is None else Listing(patients),
+        }
+        self._handler.clinics.add(FakeClinic(credentials, secret, listings), token_path)
+        return credentials
+
+    def add_endpoint(self, path: str, clinic: ClinicCredentials | str, records: Records) -> None:
+        """Serve another list at `path` below `base_url`, or other records at a path that is there already."""
+        path = path.strip("/")
+        convert = as_doctor if path == "equipe/doctors" else None
+        self._handler.clinics.find(clinic).listings[path] = Listing(records, convert)
+
+    def _find(self, clinic: ClinicCredentials | str | None) -> FakeClinic | None:
+        return None if clinic is None else self._handler.clinics.find(clinic)
+
+    # Faults
+
+    def fail(
+        self,
+        status: int,
+        times: int | None = 1,
+        *,
+        retry_after: float | str | None = None,
+        clinic: ClinicCredentials | str | None = None,
+        on: On = "api",
+        path: str | None = None,
+        message: str = "",
+    ) -> None:
+        """Answer the next `times` matching requests with `status` (None: every one, until `recover`).
+
+        Scripted failures are consumed in order. `on` is "api" or "token"; `path` (below `base_url`) and `clinic`
+        narrow it down. `retry_after` is sent as it is (seconds or an HTTP date), `message` as the `error`. A
+        redirect leads back to this server, where it would be counted.
+        """
+        if status not in {known.value for known in HTTPStatus if known >= 300}:
+            raise ConfigurationError(f"status must be an HTTP status of 300 or more, not {status}")
+        headers: list[tuple[str, str]] = []
+        if retry_after is not None:
+            headers.append(("Retry-After", retry_after if isinstance(retry_after, str) else f"{retry_after:g}"))
+        if status < 400:
+            headers.append(("Location", f"{self.base_url}/redirected"))
+        if on == "token" and not message:
+            message = {400: "invalid_request", 401: "invalid_client"}.get(status, "temporarily_unavailable")
+        refusal = Refusal(status, message, headers=tuple(headers))
+        self._handler.failures.add(refusal, times, on, self._find(clinic), path)
+
+    def cut_body(
+        self,
+        after_bytes: int,
+        times: int | None = 1,
+        *,
+        clinic: ClinicCredentials | str | None = None,
+        on: On = "api",
+    ) -> None:
+        """Close the connection in the middle of the next `times` good bodies, after so many bytes on the wire."""
+        cut = int(number("after_bytes", after_bytes))
+        self._handler.cuts.add(cut, times, on, self._find(clinic))
+
+    def drip_body(
+        self,
+        chunk_bytes: int,
+        pause_seconds: float,
+        times: int | None = None,
+        *,
+        clinic: ClinicCredentials | str | None = None,
+        on: On = "api",
+    ) -> None:
+        """Send good bodies so many bytes at a time, with a pause after each (times=None: until `recover`)."""
+        drip = Drip(int(number("chunk_bytes", chunk_bytes, 1)), number("pause_seconds", pause_seconds))
+        self._handler.drips.add(drip, times, on, self._find(clinic))
+
+    def recover(self, clinic: ClinicCredentials | str | None = None) -> None:
+        """Drop all failures, cuts and drips; with a clinic, those scripted for it alone."""
+        found = self._find(clinic)
+        for script in (self._handler.failures, self._handler.cuts, self._handler.drips):
+            script.clear(found)
+
+    def set_latency(self, seconds: float | None, clinic: ClinicCredentials | str, *, on: On = "api") -> None:
+        """Let one clinic wait before each answer, instead of the common latency; None takes that back."""
+        latency = self._handler.clinics.find(clinic).latency_seconds
+        if seconds is None:
+            latency.pop(checked_on(on), None)
+        else:
+            latency[checked_on(on)] = number("seconds", seconds)
+
+    def expire_tokens(self, clinic: ClinicCredentials | str | None = None) -> None:
+        """Answer 401 to every token handed out so far, to all clinics or to one."""
+        self._handler.tokens.expire(self._find(clinic))
+
+    def revoke_key(self, clinic: ClinicCredentials | str, *, status: int = 401) -> None:
+        """From now on refuse the clinic's token requests (`status` and invalid_client) and its tokens (403)."""
+        self._handler.clinics.find(clinic).revoked_status = status
+
+    # Counters: everything that came over the wire, failed requests included.
+
+    def token_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
+        """Return how many token requests have come in, for one clinic or for all."""
+        return self._counts(clinic).requests["token"]
+
+    def api_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
+        """Return how many API requests have come in, for one clinic (by its token) or in all."""
+        return self._counts(clinic).requests["api"]
+
+    def high_water(self, clinic: ClinicCredentials | str | None = None) -> int:
+        """Return how many requests, token requests included, were open at once at the most."""
+        return self._counts(clinic).high_water
+
+    @property
+    def open_requests_high_water(self) -> int:
+        """How many requests of all clinics were open at once at the most."""
+        return self.high_water()
+
+    @property
+    def open_requests(self) -> int:
+        """How many requests are open now."""
+        return self._handler.counts.open
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The last 10,000 requests, oldest first."""
+        return list(self._handler.requests)
+
+    def _counts(self, clinic: ClinicCredentials | str | None) -> Counts:
+        found = self._find(clinic)
+        return self._handler.counts if found is None else found.counts

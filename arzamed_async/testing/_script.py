@@ -1,0 +1,87 @@
+"""What goes wrong on demand: faults that wait for the request they are meant for."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from attrs import define, frozen
+
+from arzamed_async import ConfigurationError
+
+from ._clinics import FakeClinic
+
+__all__ = ["Drip", "On", "Refusal", "Script", "checked_on", "number"]
+
+V = TypeVar("V")
+
+On = Literal["api", "token"]
+
+_KINDS: dict[str, On] = {"api": "api", "token": "token"}
+
+
+def checked_on(on: str) -> On:
+    """Return `on`; ConfigurationError if it names neither kind of request."""
+    if on not in _KINDS:
+        raise ConfigurationError(f"on must be 'api' or 'token', not {on!r}")
+    return _KINDS[on]
+
+
+def number(name: str, value: Any, least: float = 0) -> float:
+    """Return `value`; ConfigurationError if it is no number or under `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
+        raise ConfigurationError(f"{name} must be a number of {least:g} or more")
+    return value
+
+
+@frozen
+class Refusal:
+    """An answer that is no good news: its status, the `error` text, and headers of its own."""
+
+    status: int
+    error: str
+    description: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class Drip:
+    """A body sent a few bytes at a time."""
+
+    chunk_bytes: int
+    pause_seconds: float
+
+
+@define(eq=False)
+class _Entry(Generic[V]):
+    value: V
+    on: On
+    clinic: FakeClinic | None
+    path: str | None
+    left: float
+
+
+class Script(Generic[V]):
+    """Faults of one kind, consumed in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._entries: list[_Entry[V]] = []
+
+    def add(self, value: V, times: int | None, on: str, clinic: FakeClinic | None, path: str | None = None) -> None:
+        """Keep a fault for the next `times` requests that match (None: for all of them)."""
+        left = float("inf") if times is None else number("times", times, 1)
+        path = None if path is None else path.strip("/")
+        self._entries.append(_Entry(value, checked_on(on), clinic, path, left))
+
+    def take(self, on: On, clinic: FakeClinic | None, path: str) -> V | None:
+        """Return the first fault meant for this request, now used up once; None if there is none."""
+        for entry in self._entries:
+            if entry.on == on and entry.clinic in (None, clinic) and entry.path in (None, path):
+                entry.left -= 1
+                if entry.left <= 0:
+                    self._entries.remove(entry)
+                return entry.value
+        return None
+
+    def clear(self, clinic: FakeClinic | None) -> None:
+        """Drop the faults meant for this clinic alone; with None, all of them."""
+        self._entries = [entry for entry in self._entries if clinic is not None and entry.clinic is not clinic]

@@ -1,0 +1,221 @@
+"""The wire of a fake Arzamed: each request counted, delayed, refused or answered."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+from aiohttp import web
+from attrs import field, frozen
+
+from ._clinics import Clinics, Counts, FakeClinic
+from ._records import Listing
+from ._script import Drip, On, Refusal, Script
+from ._tokens import Tokens, refuse_token_request
+
+__all__ = ["BASE_PATH", "Handler", "RecordedRequest", "Settings"]
+
+BASE_PATH = "/api/v1/"
+_KEPT_REQUESTS = 10_000
+_LARGE_BYTES = 65_536
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
+
+
+class Settings(Protocol):
+    """What may be changed while the server runs."""
+
+    latency_seconds: float
+    token_latency_seconds: float
+    token_lifetime_seconds: float
+    compress: bool
+
+
+@frozen
+class RecordedRequest:
+    """A request as it came in: `clinic` is the clinic's name, or empty where the request told of none.
+
+    `kind` is "api" or "token". `headers` has names in lower case; of Authorization only the scheme is kept.
+    """
+
+    kind: On
+    method: str
+    path: str
+    query: str
+    clinic: str
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class _Cut(Exception):  # noqa: N818 - no error: a body has been sent as far as it was to go
+    """Enough has been sent: the connection is to be closed."""
+
+
+class Handler:
+    """Answers every request of the server."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self.clinics = Clinics()
+        self.tokens = Tokens(clock)
+        self.counts = Counts()
+        self.failures = Script[Refusal]()
+        self.cuts = Script[int]()
+        self.drips = Script[Drip]()
+        self.requests = deque[RecordedRequest](maxlen=_KEPT_REQUESTS)
+        self.tasks = set[asyncio.Task[object]]()
+        self.origin = ""
+        self._settings = settings
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        authorization = request.headers.get("Authorization", "")
+        clinic = self.clinics.at(request.path)
+        refusal: Refusal | None = None
+        kind: On = "token" if clinic else "api"
+        if clinic is None:
+            clinic, refusal = self.tokens.owner(authorization)
+        self._record(kind, clinic, request)
+        counted = (self.counts, clinic.counts) if clinic else (self.counts,)
+        for counts in counted:
+            counts.begin(kind)
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            await self._delay(kind, clinic)
+            path = request.path.removeprefix(BASE_PATH).strip("/")
+            failure = self.failures.take(kind, clinic, path)
+            if failure is not None:
+                return _refuse(failure)
+            if kind == "token":
+                assert clinic is not None
+                return await self._token(request, clinic, authorization)
+            return await self._list(request, clinic, refusal, path)
+        finally:
+            # Before the last bytes leave: a client that has its answer is never counted as open.
+            self.tasks.discard(task)
+            for counts in counted:
+                counts.open -= 1
+
+    def _record(self, kind: On, clinic: FakeClinic | None, request: web.BaseRequest) -> None:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if "authorization" in headers:
+            headers["authorization"] = headers["authorization"].partition(" ")[0] + " ***"
+        name = clinic.name if clinic else ""
+        self.requests.append(RecordedRequest(kind, request.method, request.path, request.query_string, name, headers))
+
+    async def _delay(self, kind: On, clinic: FakeClinic | None) -> None:
+        settings = self._settings
+        seconds = settings.token_latency_seconds if kind == "token" else settings.latency_seconds
+        if clinic is not None:
+            seconds = clinic.latency_seconds.get(kind, seconds)
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+    async def _token(self, request: web.BaseRequest, clinic: FakeClinic, authorization: str) -> web.StreamResponse:
+        if request.method != "POST":
+            return _refuse(Refusal(405, "invalid_request", "POST is the only method", (("Allow", "POST"),)))
+        refusal = refuse_token_request(clinic, authorization, request.content_type, await request.read())
+        if refusal is not None:
+            return _refuse(refusal)
+        lifetime = self._settings.token_lifetime_seconds
+        token = self.tokens.issue(clinic, self.origin, lifetime)
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime}
+        body = json.dumps(answer).encode()
+        headers = {**_JSON, "Cache-Control": "no-store"}
+        return await self._send(request, "token", clinic, "", headers, [body], len(body))
+
+    async def _list(
+        self, request: web.BaseRequest, clinic: FakeClinic | None, refusal: Refusal | None, path: str
+    ) -> web.StreamResponse:
+        if refusal is not None:
+            return _refuse(refusal)
+        assert clinic is not None
+        listing = clinic.listings.get(path) if request.path.startswith(BASE_PATH) else None
+        if listing is None:
+            return _refuse(Refusal(404, "Not found"))
+        if request.method != "GET":
+            return _refuse(Refusal(405, "Method not allowed", headers=(("Allow", "GET"),)))
+        headers = dict(_JSON)
+        pieces, length = self._encoded(request, listing, headers)
+        return await self._send(request, "api", clinic, path, headers, pieces, length)
+
+    def _encoded(
+        self, request: web.BaseRequest, listing: Listing, headers: dict[str, str]
+    ) -> tuple[Iterable[bytes], int | None]:
+        """Return the body in pieces, and its length where it is known before it is sent."""
+        pieces: Iterable[bytes] = listing.pieces()
+        length = None if listing.body is None else len(listing.body)
+        if self._settings.compress and "gzip" in request.headers.get("Accept-Encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+            pieces = _gzip(pieces)
+            if length is not None:
+                pieces = [b"".join(pieces)]
+                length = len(pieces[0])
+        return pieces, length
+
+    async def _send(
+        self,
+        request: web.BaseRequest,
+        kind: On,
+        clinic: FakeClinic,
+        path: str,
+        headers: dict[str, str],
+        pieces: Iterable[bytes],
+        length: int | None,
+    ) -> web.StreamResponse:
+        cut = self.cuts.take(kind, clinic, path)
+        drip = self.drips.take(kind, clinic, path)
+        if cut is None and drip is None and length is not None and length < _LARGE_BYTES:
+            return web.Response(body=b"".join(pieces), headers=headers)
+        response = web.StreamResponse(headers=headers)
+        if cut is not None and length is not None:
+            # Without a length the missing end of the chunks tells of the cut.
+            response.content_length = length
+            cut = min(cut, length - 1)
+        await response.prepare(request)
+        try:
+            for piece in _portions(pieces, cut, drip):
+                await response.write(piece)
+                if drip is not None:
+                    await asyncio.sleep(drip.pause_seconds)
+        except _Cut:
+            # What is written still leaves; then the connection ends in the middle of the body.
+            if request.transport is not None:
+                request.transport.close()
+        return response
+
+
+def _portions(pieces: Iterable[bytes], cut: int | None, drip: Drip | None) -> Iterator[bytes]:
+    """Yield the pieces in the sizes in which they are to be written; raises _Cut where the body is to break."""
+    left = cut
+    for piece in pieces:
+        whole = piece if left is None else piece[:left]
+        size = drip.chunk_bytes if drip else len(whole) or 1
+        for at in range(0, len(whole), size):
+            yield whole[at : at + size]
+        if left is not None:
+            left -= len(whole)
+            if left <= 0:
+                raise _Cut
+    if cut is not None:
+        raise _Cut
+
+
+def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(wbits=31)
+    for piece in pieces:
+        if packed := compressor.compress(piece):
+            yield packed
+    yield compressor.flush()
+
+
+def _refuse(refusal: Refusal) -> web.Response:
+    words = {"error": refusal.error or HTTPStatus(refusal.status).phrase}
+    if refusal.description:
+        words["error_description"] = refusal.description
+    return web.Response(
+        status=refusal.status, body=json.dumps(words).encode(), headers={**_JSON, **dict(refusal.headers)}
+    )

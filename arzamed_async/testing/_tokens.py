@@ -1,0 +1,121 @@
+"""The token endpoint's rules (RFC 6749 sections 2.3.1, 4.4 and 5), and the tokens it has handed out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import uuid
+from collections.abc import Callable
+from urllib.parse import parse_qs, unquote_plus
+
+from attrs import define
+
+from ._clinics import FakeClinic
+from ._script import Refusal
+
+__all__ = ["Tokens", "refuse_token_request"]
+
+_CHALLENGE = (("WWW-Authenticate", 'Basic realm="arzamed"'),)
+
+
+def bad_client(status: int = 401) -> Refusal:
+    """Return the answer to wrong credentials."""
+    headers = _CHALLENGE if status == 401 else ()
+    return Refusal(status, "invalid_client", "The client credentials are not valid", headers)
+
+
+def _basic(header: str, *, form: bool) -> tuple[str, str] | None:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        pair = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    client_id, colon, secret = pair.partition(":")
+    if not colon:
+        return None
+    return (unquote_plus(client_id), unquote_plus(secret)) if form else (client_id, secret)
+
+
+def refuse_token_request(clinic: FakeClinic, authorization: str, content_type: str, body: bytes) -> Refusal | None:
+    """Return what is wrong with a token request, or None: the client first, then the grant, then the scope."""
+    credentials = clinic.credentials
+    given = _basic(authorization, form=credentials.basic_encoding == "form")
+    if given != (credentials.client_id, clinic.secret):
+        return bad_client()
+    if clinic.revoked_status is not None:
+        return bad_client(clinic.revoked_status)
+    if content_type != "application/x-www-form-urlencoded":
+        return Refusal(400, "invalid_request", "The body must be application/x-www-form-urlencoded")
+    fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    problem = None
+    for name in ("grant_type", "scope"):
+        values = fields.get(name, [])
+        if len(values) != 1 or not values[0]:
+            problem = Refusal(400, "invalid_request", f"{name} must be there once")
+            break
+    else:
+        if fields["grant_type"] != ["client_credentials"]:
+            problem = Refusal(400, "unsupported_grant_type", "grant_type must be client_credentials")
+        elif fields["scope"] != [credentials.scope]:
+            problem = Refusal(400, "invalid_scope", "The scope is not known")
+    return problem
+
+
+@define(eq=False)
+class _Issued:
+    clinic: FakeClinic
+    expires_at: float
+
+
+def _part(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+
+
+_HEADER = _part(json.dumps({"alg": "RS256", "kid": "invented-key-1", "typ": "JWT"}).encode())
+
+
+class Tokens:
+    """Tokens in the shape of RS256 JWTs: the signature is random bytes, so no verifier will accept one."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._issued: dict[str, _Issued] = {}
+
+    def issue(self, clinic: FakeClinic, issuer: str, lifetime_seconds: float) -> str:
+        """Return a new token that lives so long."""
+        now = self._clock()
+        claims = {
+            "iss": issuer,
+            "sub": clinic.credentials.client_id,
+            "exp": int(now + lifetime_seconds),
+            "iat": int(now),
+            "scope": clinic.credentials.scope,
+            "jti": uuid.uuid4().hex,
+        }
+        token = f"{_HEADER}.{_part(json.dumps(claims).encode())}.{_part(os.urandom(256))}"
+        self._issued[token] = _Issued(clinic, now + lifetime_seconds)
+        return token
+
+    def expire(self, clinic: FakeClinic | None) -> None:
+        """Make all tokens handed out so far expired, or those of one clinic."""
+        for issued in self._issued.values():
+            if clinic is None or issued.clinic is clinic:
+                issued.expires_at = float("-inf")
+
+    def owner(self, authorization: str) -> tuple[FakeClinic | None, Refusal | None]:
+        """Return the clinic of the token in an Authorization header, and what is wrong with that token."""
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return None, Refusal(401, "Missing token", headers=(("WWW-Authenticate", "Bearer"),))
+        issued = self._issued.get(token)
+        if issued is None:
+            return None, Refusal(401, "Invalid token")
+        if self._clock() >= issued.expires_at:
+            return issued.clinic, Refusal(401, "Expired token")
+        if issued.clinic.revoked_status is not None:
+            return issued.clinic, Refusal(403, "The API key has been revoked")
+        return issued.clinic, None

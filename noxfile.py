@@ -1,0 +1,74 @@
+"""The project's checks. `nox` runs all but the benchmarks; `nox -s tests` the tests on every Python found."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+OLDEST = "3.11"
+PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
+
+nox.options.sessions = ["tests", "lint", "types", "demo"]
+nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
+
+if shutil.which("pyenv"):
+    # pyenv's `python3.12` is there for every version, and fails for those that are not switched on.
+    listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False)
+    if listed.returncode == 0:
+        os.environ["PYENV_VERSION"] = ":".join(reversed(listed.stdout.split()))
+
+
+def runs(python: str) -> bool:
+    """Tell whether this Python is here and starts."""
+    try:
+        return subprocess.run([f"python{python}", "-c", ""], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests: random order, warnings as errors, branch coverage."""
+    if not runs(str(session.python)):
+        if session.python == OLDEST:
+            session.error(f"Python {OLDEST} is needed and not here")
+        session.skip(f"Python {session.python} is not here: its tests are left out")
+    session.install("-q", "-e", ".[cli,test]")
+    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
+    session.run("python", "-m", "pytest", "--cov", "--cov-report=term", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Check style and spelling."""
+    session.install("-q", "ruff", "codespell")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("codespell")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Check the types of the package and of a user's file, with mypy and pyright, both strict."""
+    session.install("-q", "-e", ".[cli,test]", "mypy", "pyright")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session(python=OLDEST)
+def demo(session: nox.Session) -> None:
+    """Run the demo as a user would have it."""
+    session.install("-q", ".[cli]")
+    session.run("arzamed", "demo")
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks. They make no claims as yet."""
+    session.install("-q", ".[cli]")
+    for script in sorted(Path("benchmarks").glob("[!_]*.py")):
+        session.run("python", str(script), *session.posargs)

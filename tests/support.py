@@ -1,0 +1,125 @@
+"""What several test modules need: a server without an HTTP library, and small helpers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any
+
+from arzamed_async import ClinicCredentials
+
+SECRET = "invented-secret-canary-7f3a"
+TOKEN = "invented.token.canary-91c2"
+
+Handler = Callable[["Request", asyncio.StreamWriter], Awaitable[None]]
+
+
+async def settle() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Request:
+    """One request as it came over the wire."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        lines = head.decode("latin-1").split("\r\n")
+        self.method, self.target, _ = lines[0].split(" ", 2)
+        self.headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        self.body = body
+
+    @property
+    def is_token(self) -> bool:
+        """Whether it asks for a token."""
+        return self.target.startswith("/token")
+
+
+def answer(status: int, body: bytes = b"", headers: str = "") -> bytes:
+    """Return an HTTP/1.1 answer, complete with its length."""
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+
+
+def json_answer(status: int, value: Any, headers: str = "") -> bytes:
+    """Return an answer whose body is JSON."""
+    return answer(status, json.dumps(value).encode(), headers)
+
+
+def token_answer(token: str = TOKEN, **fields: Any) -> bytes:
+    """Return a token endpoint's good answer."""
+    return json_answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600, **fields})
+
+
+DOCTORS = [{"name": f"Dr. Inventata {n}", "profileImage": None} for n in range(3)]
+
+
+class RawServer:
+    """A scripted server on loopback: `handler(request, writer)` answers each request; every request is kept."""
+
+    def __init__(self, handler: Handler | None = None) -> None:
+        self.handler = handler or self.good
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.open_connections = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def good(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        """Answer as Arzamed does."""
+        writer.write(token_answer() if request.is_token else json_answer(200, DOCTORS))
+
+    async def __aenter__(self) -> RawServer:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        self.open_connections += 1
+        try:
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = Request(head, b"").headers.get("content-length", "0")
+                request = Request(head[:-4], await reader.readexactly(int(length)))
+                self.requests.append(request)
+                await self.handler(request, writer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            self.open_connections -= 1
+            writer.close()
+
+    @property
+    def base_url(self) -> str:
+        """The base URL of the API."""
+        return f"http://127.0.0.1:{self.port}/api/v1"
+
+    @property
+    def token_requests(self) -> int:
+        """How many token requests have come."""
+        return sum(request.is_token for request in self.requests)
+
+    @property
+    def api_requests(self) -> int:
+        """How many other requests have come."""
+        return len(self.requests) - self.token_requests
+
+    def credentials(self, name: str = "Milano", secret: str = SECRET) -> ClinicCredentials:
+        """Return credentials for a clinic of this server."""
+        return ClinicCredentials(f"id-{name}", secret, f"http://127.0.0.1:{self.port}/token/{name}", name=name)

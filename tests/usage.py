@@ -1,0 +1,105 @@
+"""How a user writes it, with every type inferred: checked by mypy and pyright, both strict; never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import assert_type
+
+from attrs import frozen
+
+from arzamed_async import (
+    ArzamedError,
+    ArzamedSession,
+    Clinic,
+    ClinicCredentials,
+    Doctor,
+    Endpoint,
+    Event,
+    Failure,
+    Outcome,
+    Patient,
+    RequestFinished,
+    Response,
+    RetryPolicy,
+    Slot,
+    Success,
+    Timeouts,
+    Token,
+    load_clinics,
+)
+
+
+@frozen
+class Room:
+    """A class of the user's own."""
+
+    name: str
+    floor: int | None = None
+
+
+def watch(event: Event) -> None:
+    """Observe."""
+    match event:
+        case RequestFinished(clinic=clinic, status=status):
+            assert_type(clinic, str)
+            assert_type(status, int | None)
+        case _:
+            pass
+
+
+async def read(session: ArzamedSession, credentials: ClinicCredentials) -> None:
+    """Read one clinic in every way."""
+    clinic = session.clinic(credentials)
+    assert_type(clinic, Clinic)
+    assert_type(await clinic.doctors.list(), list[Doctor])
+    assert_type(await clinic.slots.list({"from": "2026-01-01"}), list[Slot])
+    assert_type(await clinic.token(), Token)
+    assert_type(await clinic.get("equipe/rooms"), Response)
+    rooms = clinic.with_options(retry=RetryPolicy.none()).resource(Endpoint("equipe/rooms", Room))
+    async with rooms.stream(collect_errors=True) as stream:
+        async for room in stream:
+            assert_type(room, Room)
+    async for batch in clinic.patients.batches(size=500):
+        assert_type(batch, list[Patient])
+
+
+async def over_all(session: ArzamedSession, clinics: list[ClinicCredentials]) -> None:
+    """Read many clinics in every way."""
+
+    async def doctors(clinic: Clinic) -> list[Doctor]:
+        return await clinic.doctors.list()
+
+    def lazily() -> Iterator[ClinicCredentials]:
+        yield from clinics
+
+    async def slowly() -> AsyncIterator[Clinic]:
+        for credentials in clinics:
+            yield session.clinic(credentials)
+
+    def progress(done: int, failed: int, total: int | None) -> None:
+        pass
+
+    async with session.fan_out(clinics, doctors, concurrency=8, on_progress=progress) as outcomes:
+        async for outcome in outcomes:
+            match outcome:
+                case Success(name, value):
+                    assert_type(name, str)
+                    assert_type(value, list[Doctor])
+                case Failure(name, error, seconds):
+                    assert_type(name, str)
+                    assert_type(error, ArzamedError)
+                    assert_type(seconds, float)
+    gathered = await session.gather(lazily(), lambda clinic: clinic.doctors.list())
+    assert_type(gathered, list[Outcome[list[Doctor]]])
+    for each in gathered:
+        if isinstance(each, Success):
+            assert_type(each.value, list[Doctor])
+    async for token in session.fan_out(slowly(), lambda clinic: clinic.token()):
+        assert_type(token.unwrap(), Token)
+
+
+async def main() -> None:
+    """Start."""
+    async with ArzamedSession(timeouts=Timeouts(total_seconds=10), observers=[watch]) as session:
+        await over_all(session, load_clinics("clinics.toml"))
+        await read(session, ClinicCredentials.from_env())
