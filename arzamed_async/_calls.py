@@ -94,31 +94,33 @@ class Call(Generic[R]):
 
     async def _send(self, held: HeldToken) -> Answer:
         self.attempts += 1
+        engine = self.engine
         headers = {"Authorization": held.authorization}
-        observed = self.engine.observers
-        started = time.perf_counter() if observed else 0.0
-        answer = None
-        error = "CancelledError"
+        if not engine.observers:
+            return await engine.transport.open("GET", self.target.url, headers, self.options.timeouts)
+        started = time.perf_counter()
+        status, error = None, "CancelledError"
         try:
-            answer = await self.engine.transport.open("GET", self.target.url, headers, self.options.timeouts)
-            error = ""
-        except TransportError as fault:
+            answer = await engine.transport.open("GET", self.target.url, headers, self.options.timeouts)
+            status, error = answer.status, ""
+        except ArzamedError as fault:
             error = type(fault).__name__
             raise
+        else:
+            return answer
         finally:
-            if observed:
-                self.engine.emit(
-                    RequestFinished(
-                        clinic=self.target.name,
-                        method="GET",
-                        path=self.target.path,
-                        attempt=self.attempts,
-                        status=answer.status if answer else None,
-                        seconds=time.perf_counter() - started,
-                        error=error,
-                    )
+            seconds = time.perf_counter() - started
+            engine.emit(
+                RequestFinished(
+                    clinic=self.target.name,
+                    method="GET",
+                    path=self.target.path,
+                    attempt=self.attempts,
+                    status=status,
+                    seconds=seconds,
+                    error=error,
                 )
-        return answer
+            )
 
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers

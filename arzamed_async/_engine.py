@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from ._retry import Retrier
 from ._scope import Scope
@@ -29,6 +29,10 @@ R = TypeVar("R")
 logger = logging.getLogger("arzamed_async")
 
 
+def _retrier(options: Options) -> Retrier:
+    return Retrier(options.retry)
+
+
 @frozen
 class Options:
     """The policies one handle's calls run under."""
@@ -36,11 +40,7 @@ class Options:
     retry: RetryPolicy
     timeouts: Timeouts
     limits: Limits
-    retrier: Retrier = field(init=False, eq=False, repr=False)
-
-    @retrier.default
-    def _make_retrier(self) -> Retrier:
-        return Retrier(self.retry)
+    retrier: Retrier = field(init=False, eq=False, repr=False, default=Factory(_retrier, takes_self=True))
 
 
 class ClinicState:

@@ -13,12 +13,11 @@ and the exact way takes over; one refused on the exact way is no JSON.
 
 from __future__ import annotations
 
-import re
-from itertools import accumulate
 from typing import Any, Protocol
 
 import orjson
 
+from ._json_cuts import DELTAS, comes_down, last_end, learn_separator
 from .errors import DecodeError, LimitExceededError, TransportError
 
 __all__ = ["MAX_DEPTH", "ArrayWindows", "Digest"]
@@ -35,11 +34,7 @@ MOST_MISSES = 4
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\n\r"
 _ENDS = frozenset(b"},] \t\n\r")
-_BRACKETS = re.compile(rb"[\[\]{}]")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_DELTAS = [1 if byte in b"[{" else -1 if byte in b"]}" else 0 for byte in range(256)]
-_FIRST_KEY = re.compile(rb'\{[ \t\n\r]*"[^"\\]{1,64}"')
-_BETWEEN_ARRAYS = re.compile(rb"\][ \t\n\r]*,[ \t\n\r]*\[")
 
 # What may come next, seen from between two elements.
 _START, _FIRST, _NEXT, _AFTER, _END = range(5)
@@ -143,32 +138,36 @@ class ArrayWindows:
     def _between(self) -> None:
         """Go on from between two elements as far as white space, commas and the list's own brackets lead."""
         while True:
-            rest = self._buffer.lstrip(_SPACE) if self._buffer[:1].isspace() else self._buffer
-            space = len(self._buffer) - len(rest)
-            first = rest[:1]
-            if self._state == _START and self.delivered_bytes == 0 and _BOM.startswith(rest[:3]) and first:
-                if len(rest) < 3:
-                    return
-                self._consume(3)  # RFC 8259 section 8.1: a parser may ignore it
-                continue
-            if space:
-                self._consume(space)
-            if not first or self._state == _NEXT:
+            if self._state == _START and self.delivered_bytes == 0 and not self._past_bom():
                 return
-            if self._state == _END:
-                raise DecodeError("the body goes on behind the end of the list")
-            if self._state == _START:
-                if first != b"[":
-                    raise DecodeError("the body is not a JSON array")
-                self._step(_FIRST)
-            elif first == b"]":
-                self._step(_END)
-            elif self._state == _FIRST:
+            if self._buffer[:1].isspace():
+                self._consume(len(self._buffer) - len(self._buffer.lstrip(_SPACE)))
+            first = bytes(self._buffer[:1])
+            if not first or self._state == _NEXT or (self._state == _FIRST and first != b"]"):
                 return
-            elif first == b",":
-                self._step(_NEXT)
-            else:
-                raise DecodeError("no comma behind the record", record_index=self._count - 1)
+            self._pass(first)
+
+    def _past_bom(self) -> bool:
+        """Let a byte order mark go (RFC 8259 section 8.1: a parser may ignore it); False: it may still be coming."""
+        head = bytes(self._buffer[:3])
+        if head == _BOM:
+            self._consume(3)
+        return not (head and head != _BOM and _BOM.startswith(head))
+
+    def _pass(self, first: bytes) -> None:
+        """Step over a bracket of the list, or a comma between its elements."""
+        if self._state == _END:
+            raise DecodeError("the body goes on behind the end of the list")
+        if self._state == _START:
+            if first != b"[":
+                raise DecodeError("the body is not a JSON array")
+            self._step(_FIRST)
+        elif first == b"]":
+            self._step(_END)
+        elif first == b",":
+            self._step(_NEXT)
+        else:
+            raise DecodeError("no comma behind the record", record_index=self._count - 1)
 
     def _step(self, state: int) -> None:
         self._state = state
@@ -193,7 +192,7 @@ class ArrayWindows:
 
     def _count_one(self, byte: int) -> bool:
         """Count one more byte; False where an element may end with it, which `_exact` has to see."""
-        depth = self._depth + _DELTAS[byte]
+        depth = self._depth + DELTAS[byte]
         if depth <= 0 or depth > MAX_DEPTH:
             return False
         self._depth = depth
@@ -233,12 +232,12 @@ class ArrayWindows:
         self._depth = depth + opened - closed
         if self._depth > MAX_DEPTH:
             raise DecodeError(f"nested more than {MAX_DEPTH} deep", record_index=self._count)
-        if depth > 0 and not _comes_down(brackets, depth, closed):
+        if depth > 0 and not comes_down(brackets, depth, closed):
             return None
         # Strings become zeros of the same length, so that what is left stands where it stood.
         start = 1 - inside
         parts[start::2] = map(bytes, map(len, parts[start::2]))
-        return _last_end(b'"'.join(parts), self._depth)
+        return last_end(b'"'.join(parts), self._depth)
 
     def _deliver(self, end: int) -> list[Any] | None:
         window = bytes(self._buffer[:end])
@@ -251,7 +250,7 @@ class ArrayWindows:
             raise DecodeError("a record is missing before a comma", record_index=self._count)
         self._count += len(values)
         if not self._separator and self._misses < MOST_MISSES:
-            self._separator = _separator(bytes(self._buffer[: end + 256]))
+            self._separator = learn_separator(bytes(self._buffer[: end + 256]))
         self._consume(end)
         self._state = _AFTER
         return values
@@ -277,49 +276,3 @@ def _decode(window: bytes) -> list[Any] | None:
     except orjson.JSONDecodeError:
         return None  # its `doc` holds the window: nothing may chain to it
     return values
-
-
-def _comes_down(brackets: bytes, depth: int, closed: int) -> bool:
-    """Tell whether the depth reaches zero at any of these brackets."""
-    if closed < depth:
-        return False
-    for _ in range(4):  # pairs go at once; what is left is counted one by one
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
-    return min(accumulate(map(_DELTAS.__getitem__, brackets), initial=depth)) <= 0
-
-
-def _last_end(masked: bytes, depth: int) -> int | None:
-    """Return where the last element that ends in `masked` ends; `depth` is the depth behind its last byte."""
-    if depth < 0:
-        return masked.rindex(b"]") if b"]" in masked else len(masked)
-    limit = len(masked) if depth == 0 else _first_open(masked, depth)
-    closer = max(masked.rfind(b"]", 0, limit), masked.rfind(b"}", 0, limit))
-    comma = masked.rfind(b",", closer + 1, limit)
-    if comma >= 0:
-        return comma
-    return closer + 1 if closer >= 0 else None
-
-
-def _first_open(masked: bytes, depth: int) -> int:
-    """Return where the first bracket stands that is not closed again; `depth` are open behind the last byte."""
-    tail = 512
-    while True:
-        start = max(0, len(masked) - tail)
-        balance = 0
-        for match in reversed(list(_BRACKETS.finditer(masked, start))):
-            balance += _DELTAS[masked[match.start()]]
-            if balance == depth:
-                return match.start()
-        if start == 0:
-            return 0
-        tail *= 4
-
-
-def _separator(window: bytes) -> bytes:
-    """Return the bytes between the first two elements, up to the second's first key; empty if they are not that alike."""
-    key = _FIRST_KEY.match(window)
-    if key is not None:
-        between = re.search(rb"\}[ \t\n\r]*,[ \t\n\r]*" + re.escape(key[0]), window)
-    else:
-        between = _BETWEEN_ARRAYS.search(window) if window[:1] == b"[" else None
-    return between[0] if between else b""

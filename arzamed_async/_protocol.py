@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -109,7 +109,7 @@ def _json_object(body: bytes) -> Mapping[str, Any]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return {}
-    return value if isinstance(value, dict) else {}
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def retry_after_seconds(value: str | None, wall_now: float) -> float | None:
@@ -209,10 +209,12 @@ def request_url(base_url: str, path: str, params: Params | None = None) -> str:
     url = f"{base_url}/{quote(relative_path('path', path), safe=_PATH_CHARACTERS)}"
     if not params:
         return url
+    given: list[tuple[str, Any]] = list(cast("Any", params.items() if isinstance(params, Mapping) else params))
     pairs: list[tuple[str, str]] = []
-    for name, value in params.items() if isinstance(params, Mapping) else params:
+    for name, value in given:
         plain_text("a parameter's name", name)
-        values = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+        several = isinstance(value, (list, tuple, set, frozenset))
+        values: Iterable[Any] = cast("Iterable[Any]", value) if several else (value,)
         pairs.extend((name, _parameter(name, each)) for each in values)
     return f"{url}?{urlencode(pairs, quote_via=quote)}"
 

@@ -76,7 +76,7 @@ class Retrier:
     def _waits(self) -> Generator[float, Any, None]:
         ceilings = backoff.expo(base=2, factor=self._policy.base_seconds, max_value=self._policy.cap_seconds)
         next(ceilings)
-        failed = yield 0.0
+        failed: _FailedError[Any] = yield 0.0
         for ceiling in ceilings:
             asked = failed.asked_seconds
             failed = yield backoff.full_jitter(ceiling) if asked is None else asked
@@ -85,7 +85,7 @@ class Retrier:
         """Return what the work's first successful try returns, or raise the ArzamedError of its last."""
         try:
             result: S = await self._loop(work)
-        except _FailedError as failed:
+        except _FailedError as failed:  # pyright: ignore[reportUnknownVariableType] - a class cannot be caught by its argument
             error = failed.error
         else:
             return result

@@ -13,7 +13,7 @@ from .errors import DecodeError
 
 __all__ = ["SCALARS", "Mismatch"]
 
-_KINDS = {
+_KINDS: dict[type[Any], str] = {
     str: "text",
     int: "a whole number",
     float: "a number",
@@ -28,10 +28,10 @@ _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a DecodeError does
     """A value is not what a class says. Made of kinds and names: it never holds the value."""
 
-    def __init__(self, expected: str, value: object, field: str = "") -> None:
+    def __init__(self, expected: str, value: Any, field: str = "") -> None:
         super().__init__()
         self.expected = expected
-        self.found = _KINDS.get(type(value), "none")
+        self.found: str = _KINDS.get(value.__class__, "none")
         self.field = field
 
     def inside(self, name: str) -> Mismatch:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from .errors import ConfigurationError
@@ -32,7 +32,7 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
     """
     file = Path(path)
     document = _read(file)
-    clinics = document.get("clinics")
+    clinics: dict[str, Any] | None = document.get("clinics")
     unknown = sorted(set(document) - {"clinics"})
     if unknown:
         raise ConfigurationError(f"{file}: unknown key {unknown[0]!r} (clinics stand in tables [clinics.<name>])")
@@ -57,6 +57,7 @@ def _clinic(file: Path, name: str, table: Any) -> ClinicCredentials:
     where = f"{file}: [clinics.{name}]"
     if not isinstance(table, dict):
         raise ConfigurationError(f"{where} is not a table")
+    table = cast("dict[str, Any]", table)
     for key, value in table.items():
         if key not in _KNOWN:
             raise ConfigurationError(f"{where}: unknown key {key!r} (known: {', '.join(sorted(_KNOWN))})")

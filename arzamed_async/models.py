@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Generic, Literal, NoReturn, TypeVar, final
+from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
 import orjson
 from attrs import field, frozen
@@ -74,9 +74,9 @@ class FrozenMapping(Mapping[str, object]):
 
 def _freeze(value: Any) -> object:
     if isinstance(value, dict):
-        return FrozenMapping(value)
+        return FrozenMapping(cast("dict[str, object]", value))
     if isinstance(value, (list, tuple)):
-        return tuple(map(_freeze, value))
+        return tuple(map(_freeze, cast("list[object]", value)))
     return value
 
 

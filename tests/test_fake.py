@@ -359,13 +359,15 @@ async def test_failures_are_consumed_in_order(fake, http):
     bearer = await token(http, fake.add_clinic("Milano"))
     fake.fail(503, times=2, retry_after=7, message="resting")
     fake.fail(429, retry_after="Wed, 21 Oct 2026 07:28:00 GMT")
-    answers = [await read(http, fake, bearer) for _ in range(4)]
-    assert [answer.status for answer in answers] == [503, 503, 429, 200]
+    fake.fail(520)
+    answers = [await read(http, fake, bearer) for _ in range(5)]
+    assert [answer.status for answer in answers] == [503, 503, 429, 520, 200]
     assert answers[0].json() == {"error": "resting"}
     assert answers[0].headers["Retry-After"] == "7"
     assert answers[2].json() == {"error": "Too Many Requests"}
     assert answers[2].headers["Retry-After"] == "Wed, 21 Oct 2026 07:28:00 GMT"
-    assert "Retry-After" not in answers[3].headers
+    assert answers[3].json() == {"error": "Error"}
+    assert "Retry-After" not in answers[4].headers
 
 
 async def test_a_failure_meant_for_one_clinic_and_path_meets_nothing_else(fake, http):
@@ -649,7 +651,8 @@ async def test_mistakes_of_the_caller_are_configuration_errors(fake):
         (lambda: fake.add_clinic("Roma", doctors="Dr. Uno"), "list of records"),
         (lambda: fake.add_clinic("Roma", slots=5), "list of records"),
         (lambda: fake.add_clinic("Roma", slots=[{"x": object()}]), "cannot hold a object"),
-        (lambda: fake.fail(200), "300 or more"),
+        (lambda: fake.fail(200), "300 to 599"),
+        (lambda: fake.add_clinic(""), "needs a name"),
         (lambda: fake.fail(503, times=0), "times"),
         (lambda: fake.fail(503, on="both"), "'api' or 'token'"),
         (lambda: fake.cut_body(-1), "after_bytes"),

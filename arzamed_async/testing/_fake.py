@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from http import HTTPStatus
 from types import TracebackType
 from typing import Literal, Self
 
@@ -118,11 +117,13 @@ class FakeArzamed:
         shape. Each may be a callable that returns an iterable: it is called at each request, and encoded while it
         is sent. What is left out is a few inventions. The server must have been started.
         """
-        number = len(self._handler.clinics) + 1
-        token_path = f"/oauth2/{number}/token"
+        if not name:
+            raise ConfigurationError("a clinic of a FakeArzamed needs a name")
+        n = len(self._handler.clinics) + 1
+        token_path = f"/oauth2/{n}/token"
         secret = client_secret or f"fake-secret-{secrets.token_hex(8)}"
         credentials = ClinicCredentials(
-            client_id or f"fake-{number}-{secrets.token_hex(4)}",
+            client_id or f"fake-{n}-{secrets.token_hex(4)}",
             secret,
             self.origin + token_path,
             name=name,
@@ -164,8 +165,8 @@ class FakeArzamed:
         narrow it down. `retry_after` is sent as it is (seconds or an HTTP date), `message` as the `error`. A
         redirect leads back to this server, where it would be counted.
         """
-        if status not in {known.value for known in HTTPStatus if known >= 300}:
-            raise ConfigurationError(f"status must be an HTTP status of 300 or more, not {status}")
+        if not 300 <= status <= 599:
+            raise ConfigurationError(f"status must be one of 300 to 599, not {status}")
         headers: list[tuple[str, str]] = []
         if retry_after is not None:
             headers.append(("Retry-After", retry_after if isinstance(retry_after, str) else f"{retry_after:g}"))

@@ -22,6 +22,7 @@ __all__ = ["BASE_PATH", "Handler", "RecordedRequest", "Settings"]
 
 BASE_PATH = "/api/v1/"
 _KEPT_REQUESTS = 10_000
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LARGE_BYTES = 65_536
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
@@ -213,7 +214,7 @@ def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _refuse(refusal: Refusal) -> web.Response:
-    words = {"error": refusal.error or HTTPStatus(refusal.status).phrase}
+    words = {"error": refusal.error or _PHRASES.get(refusal.status, "Error")}
     if refusal.description:
         words["error_description"] = refusal.description
     return web.Response(
