@@ -33,9 +33,12 @@ _ARRAYS = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.C
 _MAPPINGS = {dict, abc.Mapping, abc.MutableMapping}
 
 _converter = cattrs.Converter(detailed_validation=False)
+_being_written: set[type[Any]] = set()
 
 
 def _hook_of(kind: Any) -> Hook:
+    if kind in (bytes, bytearray, memoryview):  # JSON has none, and cattrs would not ask
+        return _refuse(kind)
     return _converter.get_structure_hook(kind)
 
 
@@ -49,7 +52,13 @@ def _refuse(kind: Any) -> Hook:
 
 
 def _object_hook(model: type[Any]) -> Hook:
-    decode_into = RecordWriter(model, _hook_of).write()
+    if model in _being_written:  # a class that holds itself: its hook is there by the first value
+        return lambda value, kind: _hook_of(kind)(value, kind)
+    _being_written.add(model)
+    try:
+        decode_into = RecordWriter(model, _hook_of).write()
+    finally:
+        _being_written.discard(model)
 
     def structure(value: Any, _: Any) -> Any:
         made: list[Any] = []
@@ -83,6 +92,8 @@ def _make_hook(kind: Any) -> Hook:
 
 
 _converter.register_structure_hook_factory(lambda _kind: True, _make_hook)
+for _kind in (*PLAIN, *SCALARS):  # for some of these cattrs asks no factory
+    _converter.register_structure_hook(_kind, _make_hook(_kind))
 
 
 class Decoder(Generic[T]):

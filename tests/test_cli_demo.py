@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import runpy
 import subprocess
 import sys
 
@@ -95,11 +96,12 @@ def test_without_a_command_the_help_is_shown():
     assert "demo" in done.stdout + done.stderr
 
 
-def test_main_runs_the_app(monkeypatch, capsys):
-    """The entry point hands over to the commands."""
+@pytest.mark.parametrize("enter", [main.main, lambda: runpy.run_module("arzamed_async.cli", run_name="__main__")])
+def test_main_and_the_module_run_the_app(monkeypatch, capsys, enter):
+    """The entry point hands over to the commands, and so does `python -m arzamed_async.cli`."""
     monkeypatch.setattr(sys, "argv", ["arzamed", "--version"])
     with pytest.raises(SystemExit) as leaving:
-        main.main()
+        enter()
     assert leaving.value.code == 0
     assert __version__ in capsys.readouterr().out
 

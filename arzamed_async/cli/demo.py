@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from contextlib import nullcontext
 
 from attrs import define, field
 from rich.box import SIMPLE_HEAD
@@ -141,9 +140,8 @@ def _add_clinics(fake: FakeArzamed) -> list[ClinicCredentials]:
 async def _demo(console: Console) -> None:
     tally = Tally()
     board = _Board(tally, len(_CITIES), console.width)
-    # In a pipe nothing but the result is wanted.
-    shown = Group(board.table, board.progress)
-    live = Live(shown, console=console, transient=True) if console.is_terminal else nullcontext()
+    # Transient: in a pipe nothing of it is seen, on a terminal the table alone remains.
+    live = Live(Group(board.table, board.progress), console=console, transient=True)
     async with FakeArzamed() as fake:
         clinics = _add_clinics(fake)
         started = time.perf_counter()

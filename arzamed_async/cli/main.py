@@ -17,8 +17,8 @@ def main() -> None:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
-    else:
-        app(prog_name="arzamed")
-        return
-    print(f"arzamed needs {missing}, which is not installed: pip install 'arzamed-async[cli]'", file=sys.stderr)  # noqa: T201 - no other way is left
-    raise SystemExit(2)
+        print(  # noqa: T201 - no better way is installed
+            f"arzamed needs {missing}, which is not installed: pip install 'arzamed-async[cli]'", file=sys.stderr
+        )
+        raise SystemExit(2) from None
+    app(prog_name="arzamed")

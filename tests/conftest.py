@@ -1,0 +1,44 @@
+"""Fixtures and rules for all tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from unittest.mock import Mock
+
+import pytest
+from aiohttp import ClientResponse
+from aioresponses import aioresponses
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "default", deadline=None, print_blob=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture
+def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
+    """Give aioresponses, as users have it: no socket at all.
+
+    Its 0.7.9 builds a ClientResponse without the stream_writer that aiohttp 3.14 wants.
+    """
+    original = ClientResponse.__init__
+
+    def init(self: ClientResponse, *args: object, **kwargs: object) -> None:
+        kwargs.setdefault("stream_writer", Mock())
+        original(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ClientResponse, "__init__", init)
+    with aioresponses() as mock:
+        yield mock
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failed run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped") and session.exitstatus == 0:
+        reporter.write_line("a skipped test is a failure here", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

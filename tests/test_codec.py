@@ -1,0 +1,332 @@
+"""JSON values into attrs objects: strictly, and nothing of a value in an error."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import pickle
+import traceback
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal, Optional, Union
+from uuid import UUID
+
+import attrs
+import orjson
+import pytest
+from attrs import define, field, frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arzamed_async import ConfigurationError, DecodeError, Doctor, OpenRecord, Patient, Slot
+from arzamed_async._codec import decoder_for
+
+CANARY = "canary-value-5150"
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    ONE = 1
+
+
+class Lenient(enum.Enum):
+    KNOWN = "known"
+    OTHER = "other"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Lenient:
+        return cls.OTHER
+
+
+@frozen
+class Phone:
+    kind: Literal["home", "work"]
+    number: str
+
+
+@frozen
+class Everything:
+    text: str
+    whole: int
+    number: float
+    flag: bool
+    maybe: str | None
+    old_maybe: Optional[int]  # noqa: UP045 - users write it so
+    either: Union[str, int]  # noqa: UP007
+    moment: dt.datetime
+    day: dt.date
+    hour: dt.time
+    price: Decimal
+    ident: UUID
+    colour: Colour
+    phone: Phone
+    last_phone: Phone | None
+    phones: list[Phone]
+    tags: tuple[str, ...]
+    names: Sequence[str]
+    unique: frozenset[int]
+    scores: dict[str, int]
+    extra: Mapping[str, Any]
+    anything: Any
+    bare: list
+    nothing: None
+
+
+GOOD: dict[str, Any] = {
+    "text": "a", "whole": 1, "number": 1.5, "flag": True, "maybe": None, "oldMaybe": 3, "either": "x",
+    "moment": "2026-01-02T03:04:05+01:00", "day": "2026-01-02", "hour": "03:04", "price": "10.50",
+    "ident": "12345678-1234-5678-1234-567812345678", "colour": "red", "phone": {"kind": "home", "number": "1"},
+    "lastPhone": None, "phones": [{"kind": "work", "number": "2"}], "tags": ["a", "b"], "names": ["n"],
+    "unique": [1, 2], "scores": {"a": 1}, "extra": {"k": [1]}, "anything": {"z": 0}, "bare": [1, "a"], "nothing": None,
+}  # fmt: skip
+
+
+def decode(model: type[Any], *values: object) -> list[Any]:
+    return decoder_for(model).decode(list(values), 0)
+
+
+def refused(model: type[Any], value: object) -> DecodeError:
+    with pytest.raises(DecodeError) as caught:
+        decoder_for(model).decode([value], 7)
+    error = caught.value
+    assert error.record_index == 7
+    assert error.__cause__ is error.__context__ is None
+    shown = "".join(traceback.format_exception(error)) + repr(error) + str(pickle.loads(pickle.dumps(error)))
+    assert CANARY not in shown
+    return error
+
+
+def test_every_kind_of_field() -> None:
+    """Each supported type is read from its JSON form."""
+    (made,) = decode(Everything, GOOD)
+    assert made == Everything(
+        text="a", whole=1, number=1.5, flag=True, maybe=None, old_maybe=3, either="x",
+        moment=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.timezone(dt.timedelta(hours=1))), day=dt.date(2026, 1, 2),
+        hour=dt.time(3, 4), price=Decimal("10.50"), ident=UUID("12345678-1234-5678-1234-567812345678"),
+        colour=Colour.RED, phone=Phone("home", "1"), last_phone=None, phones=[Phone("work", "2")], tags=("a", "b"),
+        names=["n"], unique=frozenset({1, 2}), scores={"a": 1}, extra={"k": [1]}, anything={"z": 0}, bare=[1, "a"],
+        nothing=None,
+    )  # fmt: skip
+    assert decode(Everything, {**GOOD, "number": 2, "price": 3})[0].number == 2.0
+    assert decode(Everything, {**GOOD, "price": 0.1})[0].price == Decimal("0.1")
+    assert decode(Everything, {**GOOD, "moment": "2026-01-02T03:04:05Z"})[0].moment.utcoffset() == dt.timedelta(0)
+    assert decode(Everything, {**GOOD, "colour": 1, "either": 5})[0].colour is Colour.ONE
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field", "words"),
+    [
+        ("text", None, "text", "expected text, found null"),
+        ("text", 5, "text", "found a whole number"),
+        ("whole", True, "whole", "expected a whole number, found true or false"),
+        ("whole", 1.0, "whole", "found a number"),
+        ("whole", "1", "whole", "found text"),
+        ("number", "1.5", "number", "expected a number"),
+        ("number", True, "number", "expected a number"),
+        ("number", 10**400, "number", "expected a number"),
+        ("flag", 1, "flag", "expected true or false, found a whole number"),
+        ("maybe", 1, "maybe", "expected text or null"),
+        ("oldMaybe", True, "old_maybe", "expected a whole number or null"),
+        ("either", None, "either", "expected text or a whole number, found null"),
+        ("moment", "2026-01-02T03:04:05", "moment", "with offset"),
+        ("moment", CANARY, "moment", "ISO 8601"),
+        ("moment", 5, "moment", "ISO 8601"),
+        ("day", "2026-13-01", "day", "ISO 8601"),
+        ("hour", CANARY, "hour", "ISO 8601"),
+        ("price", CANARY, "price", "a decimal number"),
+        ("price", "NaN", "price", "a decimal number"),
+        ("price", "1_0", "price", "a decimal number"),
+        ("price", True, "price", "a decimal number"),
+        ("ident", CANARY, "ident", "a UUID"),
+        ("colour", CANARY, "colour", "a value of Colour"),
+        ("colour", True, "colour", "a value of Colour"),
+        ("colour", [], "colour", "a value of Colour"),
+        ("phone", None, "phone", "expected an object, found null"),
+        ("phone", {"kind": "fax", "number": "1"}, "phone.kind", "one of the values"),
+        ("phone", {"kind": "home"}, "phone.number", "expected a value, found none"),
+        ("lastPhone", {"kind": "home", "number": 5}, "last_phone.number", "expected text"),
+        (
+            "phones",
+            [{"kind": "home", "number": "1"}, {"kind": "home", "number": None}],
+            "phones[1].number",
+            "found null",
+        ),
+        ("phones", CANARY, "phones", "expected a list, found text"),
+        ("tags", ["a", 1], "tags[1]", "expected text"),
+        ("names", "abc", "names", "expected a list"),
+        ("unique", {"a": 1}, "unique", "expected a list, found an object"),
+        ("scores", {CANARY: "x"}, "scores[...]", "expected a whole number"),
+        ("scores", [], "scores", "expected an object"),
+        ("nothing", 0, "nothing", "expected null"),
+    ],
+)
+def test_nothing_is_coerced(key: str, value: object, field: str, words: str) -> None:
+    """A value of the wrong type names its field and the kinds, and never the value."""
+    error = refused(Everything, {**GOOD, key: value})
+    assert error.field == field
+    assert words in str(error)
+    assert str(error).startswith(f"record 7, field {field}: expected ")
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", [], [{}]])
+def test_a_record_that_is_no_object(value: object) -> None:
+    """An element that is no object is a DecodeError of the record, for every class."""
+    for model in (Doctor, Slot, Everything):
+        assert refused(model, value).field is None
+
+
+def test_missing_and_unknown_fields() -> None:
+    """A missing required field is named as the class calls it; unknown ones are ignored."""
+    assert refused(Doctor, {"name": "Dr. Uno"}).field == "profile_image"
+    assert refused(Doctor, {"name": "Dr. Uno", "profile_image": None}).field == "profile_image"
+    assert decode(Doctor, {"name": "Dr. Uno", "profileImage": None, "new": 1}) == [Doctor("Dr. Uno", None)]
+    assert set(decoder_for(Doctor).unknown_fields([{"name": 1, "new": 2}, None])) == {"new"}
+    assert set(decoder_for(Slot).unknown_fields([{"name": 1}])) == set()
+
+
+def test_the_first_bad_record_is_named() -> None:
+    """Of a window with several bad records the first is named, counted over the whole list."""
+    good = {"name": "Dr. Uno", "profileImage": None}
+    with pytest.raises(DecodeError) as caught:
+        decoder_for(Doctor).decode([good, good, {"name": 1, "profileImage": None}, None], 40)
+    assert caught.value.record_index == 42
+
+
+def test_collecting_errors_goes_on() -> None:
+    """With decode_each the good records come, in order, and an error for each bad one."""
+    good = {"name": "Dr. Uno", "profileImage": None}
+    errors: list[DecodeError] = []
+    made = decoder_for(Doctor).decode_each([None, good, 5, 6, good, {"name": "x"}], 10, errors)
+    assert made == [Doctor("Dr. Uno", None)] * 2
+    assert [error.record_index for error in errors] == [10, 12, 13, 15]
+    assert errors[3].field == "profile_image"
+
+
+def test_enums_that_answer_for_unknown_values() -> None:
+    """An enum with `_missing_` takes values it does not know; one without refuses them."""
+    assert decode(attrs.make_class("Row", {"kind": field(type=Lenient)}), {"kind": "new"})[0].kind is Lenient.OTHER
+
+
+@frozen
+class Odd:
+    plain_name: str
+    image_url: str = field(metadata={"json": "imageURL"})
+    _hidden: int = 0
+    count: int = field(default=5, kw_only=True)
+    items: list[int] = field(factory=list)
+    derived: str = field(init=False, default="d")
+    copy: str = field(default=attrs.Factory(lambda self: self.plain_name, takes_self=True))
+
+
+def test_how_names_and_defaults_work() -> None:
+    """CamelCase by rule, another key by metadata, private names without the underscore; defaults where a key is absent."""
+    assert decode(Odd, {"plainName": "a", "imageURL": "u"}) == [Odd("a", "u")]
+    given = {"plainName": "a", "imageURL": "u", "hidden": 3, "count": 1, "items": [1], "copy": "c", "derived": "no"}
+    assert decode(Odd, given) == [Odd("a", "u", 3, [1], "c", count=1)]
+    assert refused(Odd, {"plainName": "a", "imageURL": "u", "items": None}).field == "items"
+
+
+@define
+class Checked:
+    name: str = field(converter=str.strip, validator=attrs.validators.max_len(5))
+
+
+def test_the_class_has_its_say() -> None:
+    """A class's own converters run; what its validators refuse is a DecodeError without their text."""
+    assert decode(Checked, {"name": " a "}) == [Checked("a")]
+    assert "what the class accepts" in str(refused(Checked, {"name": CANARY}))
+
+
+def test_post_init_and_own_init_run() -> None:
+    """No class's own code is passed by: `__attrs_post_init__` runs."""
+    seen = []
+
+    @frozen
+    class Posted:
+        name: str
+
+        def __attrs_post_init__(self) -> None:
+            seen.append(self.name)
+
+    decode(Posted, {"name": "a"})
+    assert seen == ["a"]
+
+
+@frozen
+class Base:
+    name: str
+
+
+@frozen
+class Child(Base):
+    age: int
+
+
+@define(slots=False)
+class Dicted:
+    name: str
+
+
+@frozen
+class Tree:
+    name: str
+    children: list[Tree]
+
+
+def test_inheritance_dict_classes_and_recursion() -> None:
+    """Inherited fields, classes without slots and classes that hold themselves are read."""
+    assert decode(Child, {"name": "a", "age": 3}) == [Child("a", 3)]
+    assert decode(Dicted, {"name": "a"}) == [Dicted("a")]
+    assert decode(Tree, {"name": "a", "children": [{"name": "b", "children": []}]}) == [Tree("a", [Tree("b", [])])]
+    assert refused(Tree, {"name": "a", "children": [{"name": 5, "children": []}]}).field == "children[0].name"
+
+
+@pytest.mark.parametrize("kind", [bytes, complex, dict[int, str], tuple[int, str], "Nowhere", None])
+def test_types_that_cannot_be_read(kind: object) -> None:
+    """A field whose type has no strict reading is refused before anything is sent, and named."""
+    model = attrs.make_class("Row", {"thing": field(type=kind) if kind is not None else field()})
+    with pytest.raises(ConfigurationError, match="Row"):
+        decoder_for(model)
+
+
+def test_open_records_are_immutable_and_show_nothing() -> None:
+    """Slots and patients are the JSON object as sent, deeply immutable, picklable, and silent in their repr."""
+    sent = {"who": CANARY, "list": [1, {"deep": CANARY}], "none": None}
+    (patient,) = decode(Patient, sent)
+    assert patient == Patient(sent)
+    assert isinstance(patient, OpenRecord)
+    assert patient.data["list"][1]["deep"] == CANARY
+    assert CANARY not in repr(patient) + repr(patient.data)
+    assert pickle.loads(pickle.dumps(patient)) == patient
+    assert hash(patient) == hash(Patient(sent))
+    with pytest.raises(AttributeError):
+        patient.data.anything = 1
+    with pytest.raises(TypeError):
+        patient.data["who"] = 1
+    with pytest.raises(TypeError):
+        patient.data["list"][0] = 2
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats(allow_nan=False) | st.sampled_from(["red", "x", "1"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["kind", "number"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(GOOD)), json_values, max_size=3))
+def test_any_value_is_read_as_it_is_or_refused(changes: dict[str, object]) -> None:
+    """Whatever JSON comes, the object holds it unbent or there is a DecodeError that names a changed field."""
+    record = orjson.loads(orjson.dumps({**GOOD, **changes}))
+    try:
+        (made,) = decode(Everything, record)
+    except DecodeError as error:
+        assert error.field is not None
+        names = {"old_maybe": "oldMaybe", "last_phone": "lastPhone"}
+        top = error.field.split(".")[0].split("[")[0]
+        assert names.get(top, top) in changes
+    else:
+        for key in ("text", "whole", "flag", "maybe", "anything", "bare"):
+            value = getattr(made, key)
+            assert type(value) is type(record[key])
+            assert value == record[key]

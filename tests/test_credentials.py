@@ -1,0 +1,252 @@
+"""Credentials, secrets by reference, the clinics file, and the checks they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from support import SECRET, RawServer
+
+from arzamed_async import (
+    PRODUCTION,
+    SANDBOX,
+    ArzamedSession,
+    ClinicCredentials,
+    ConfigurationError,
+    Doctor,
+    Endpoint,
+    Endpoints,
+    Limits,
+    RetryPolicy,
+    SecretFromEnv,
+    SecretFromFile,
+    Timeouts,
+    load_clinics,
+)
+
+URL = "https://auth.invented.example/oauth2/token"
+
+
+def test_identity_is_everything_but_the_name() -> None:
+    """Credentials that differ only in name are equal; any other difference makes them others."""
+    one = ClinicCredentials("id", SECRET, URL, name="Milano")
+    assert one == evolve(one, name="Milano 2")
+    assert hash(one) == hash(evolve(one, name="Milano 2"))
+    for change in ({"client_id": "i"}, {"client_secret": "s"}, {"token_url": URL + "2"}, {"scope": "s"}):
+        assert one != evolve(one, **change)
+    assert one != evolve(one, basic_encoding="raw")
+    assert (one.display_name, evolve(one, name="").display_name) == ("Milano", "id")
+
+
+def test_base_urls() -> None:
+    """The base URLs are those the vendor publishes."""
+    assert PRODUCTION == "https://api.nextgen.arzamed.com/api/v1"
+    assert SANDBOX == "https://api-uat.nextgen.arzamed.com/api/v1"
+
+
+BAD_URLS = [
+    "http://auth.invented.example/token", "ftp://auth.invented.example/", "auth.invented.example", "", "https://",
+    "https://user:canary-pw@auth.invented.example/", "https://u@auth.invented.example/", URL + "#part", URL + "#",
+    URL + "\r\nX: y", URL + "\x00", URL + " ", "https://auth.invented.example:99999/", "https://[::1", "file:///etc",
+    "https://auth.invented.example\\@evil.example/", "http://127.0.0.1.evil.example/", "http://localhost.evil.example/",
+    "https://auth.invented.example:0/", "javascript:alert(1)", "//auth.invented.example/", None, 5,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", BAD_URLS)
+def test_urls_that_no_secret_may_be_sent_to(url: str) -> None:
+    """Https alone, plain http to loopback; userinfo, fragments, other schemes and control characters are refused."""
+    with pytest.raises(ConfigurationError, match="token_url") as caught:
+        ClinicCredentials("id", SECRET, url)
+    assert "canary-pw" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="base_url"):
+        ArzamedSession(base_url=url)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "localhost:8080"])
+def test_plain_http_to_loopback(host: str) -> None:
+    """Plain http is for this machine alone."""
+    assert ClinicCredentials("id", SECRET, f"http://{host}/token")
+
+
+@pytest.mark.parametrize("bad", ["a\rb", "a\nb", "a\x00b", "a\x7f", "", None, 5, "a\ud800"])
+def test_text_with_control_characters(bad: str) -> None:
+    """Empty text, control characters and what is no text are refused in id, secret and scope, and not quoted."""
+    for field in ("client_id", "client_secret", "scope"):
+        with pytest.raises(ConfigurationError, match=field) as caught:
+            ClinicCredentials(**{"client_id": "id", "client_secret": SECRET, "token_url": URL, field: bad})
+        assert not bad or repr(bad) not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="name"):
+        ClinicCredentials("id", SECRET, URL, name="a\nb")
+
+
+def test_basic_encodings() -> None:
+    """The encoding is form or raw; raw cannot carry a colon in the id."""
+    with pytest.raises(ConfigurationError, match="'form' or 'raw'"):
+        ClinicCredentials("id", SECRET, URL, basic_encoding="other")  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="colon"):
+        ClinicCredentials("i:d", SECRET, URL, basic_encoding="raw")
+
+
+def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials come from the environment, the secret as a reference; what is missing is named."""
+    for name in ("CLIENT_ID", "TOKEN_URL", "CLIENT_SECRET"):
+        monkeypatch.delenv(f"MI_{name}", raising=False)
+    monkeypatch.setenv("MI_CLIENT_ID", "id")
+    with pytest.raises(ConfigurationError, match="MI_CLIENT_SECRET, MI_TOKEN_URL"):
+        ClinicCredentials.from_env("MI_")
+    monkeypatch.setenv("MI_CLIENT_SECRET", SECRET)
+    monkeypatch.setenv("MI_TOKEN_URL", URL)
+    assert ClinicCredentials.from_env("MI_") == ClinicCredentials("id", SecretFromEnv("MI_CLIENT_SECRET"), URL)
+    monkeypatch.setenv("MI_NAME", "Milano")
+    monkeypatch.setenv("MI_SCOPE", "other")
+    credentials = ClinicCredentials.from_env("MI_")
+    assert (credentials.name, credentials.scope) == ("Milano", "other")
+
+
+def test_references_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A reference that leads nowhere is a ConfigurationError naming variable or file, and never what it holds."""
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(ConfigurationError, match="NO_SUCH is not set"):
+        SecretFromEnv("NO_SUCH").resolve()
+    monkeypatch.setenv("ODD", "a\nb")
+    with pytest.raises(ConfigurationError, match="ODD holds a control character"):
+        SecretFromEnv("ODD").resolve()
+    with pytest.raises(ConfigurationError):
+        SecretFromEnv("")
+    file = tmp_path / "secret"
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        SecretFromFile(file).resolve()
+    for content, words in ((b"", "is empty"), (b"\xff", "not UTF-8"), (b"a\nb\n", "control character")):
+        file.write_bytes(content)
+        with pytest.raises(ConfigurationError, match=words):
+            SecretFromFile(file).resolve()
+    file.write_bytes(b"s3 cret\r\n")
+    assert SecretFromFile(str(file)).resolve() == "s3 cret"
+
+
+@pytest.mark.asyncio
+async def test_secrets_are_read_at_each_token_request(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A secret by reference is read anew for each token request, and a missing one names the clinic."""
+    monkeypatch.setenv("MI_SECRET", "first")
+    file = tmp_path / "secret"
+    file.write_text("from-file\n")
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        by_env = evolve(server.credentials(), client_secret=SecretFromEnv("MI_SECRET"))
+        by_file = evolve(server.credentials(), client_secret=SecretFromFile(file))
+        await session.clinic(by_env).token()
+        await session.clinic(by_file).token()
+        monkeypatch.delenv("MI_SECRET")
+        with pytest.raises(ConfigurationError, match="^Milano: the environment variable MI_SECRET is not set"):
+            await session.clinic(evolve(by_env, scope="other")).token()
+    sent = [request.headers["authorization"] for request in server.requests]
+    assert sent == ["Basic aWQtTWlsYW5vOmZpcnN0", "Basic aWQtTWlsYW5vOmZyb20tZmlsZQ=="]
+
+
+FILE = """
+[clinics.milano]
+client_id = "m"
+token_url = "https://auth.invented.example/m"
+client_secret_env = "MI_SECRET"
+
+[clinics."Studio Nuovo"]
+client_id = "s"
+token_url = "https://auth.invented.example/s"
+client_secret_file = "studio.secret"
+scope = "other"
+basic_encoding = "raw"
+
+[clinics.roma]
+client_id = "r"
+token_url = "https://auth.invented.example/r"
+client_secret = "invented"
+"""
+
+
+def test_the_clinics_file(tmp_path: Path) -> None:
+    """Clinics come in the order of the file, named as their tables, each secret in its own way."""
+    file = tmp_path / "clinics.toml"
+    file.write_text(FILE)
+    milano, studio, roma = load_clinics(file)
+    assert (milano.name, milano.client_id, milano.client_secret) == ("milano", "m", SecretFromEnv("MI_SECRET"))
+    assert studio.client_secret == SecretFromFile(tmp_path / "studio.secret")
+    assert (studio.name, studio.scope, studio.basic_encoding) == ("Studio Nuovo", "other", "raw")
+    assert (roma.client_secret, roma.token_url) == ("invented", "https://auth.invented.example/r")
+    assert load_clinics(str(file)) == [milano, studio, roma]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no clinic in it"),
+        ("[clinics]", "no clinic in it"),
+        ("clinics = 5", "no clinic in it"),
+        ("[clinic.milano]", "unknown key 'clinic'"),
+        ("[clinics]\nmilano = 5", "clinics.milano. is not a table"),
+        ("[clinics.milano]\nclient_id = 5", "client_id must be text"),
+        ("[clinics.milano]\nclient = 'x'", "unknown key 'client'"),
+        ("[clinics.milano]\ntoken_url = 'https://a.example/'", "client_id is missing"),
+        ("[clinics.milano]\nclient_id = 'x'", "token_url is missing"),
+        ("[clinics.milano]\nclient_id = 'x'\ntoken_url = 'https://a.example/'", "and has none"),
+        (
+            "[clinics.milano]\nclient_id = 'x'\ntoken_url = 'https://a.example/'\nclient_secret='canary'\n"
+            "client_secret_env='B'",
+            "and has client_secret and client_secret_env",
+        ),
+        (
+            "[clinics.milano]\nclient_id = 'x'\ntoken_url = 'http://a.example/'\nclient_secret='canary'",
+            "token_url must",
+        ),
+        ("[clinics.milano]\nclient_secret = canary", "is not TOML"),
+    ],
+)
+def test_a_bad_clinics_file_names_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    """Each mistake in a clinics file names the file, the clinic and the key, and never a secret."""
+    file = tmp_path / "clinics.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load_clinics(file)
+    assert str(caught.value).startswith(str(file))
+    assert "canary" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_clinics_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A clinics file that is missing or no text is named."""
+    with pytest.raises(ConfigurationError, match="clinics.toml: cannot be read"):
+        load_clinics(tmp_path / "clinics.toml")
+    (tmp_path / "clinics.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load_clinics(tmp_path / "clinics.toml")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: RetryPolicy(max_attempts=0),
+        lambda: RetryPolicy(max_attempts=True),
+        lambda: RetryPolicy(max_attempts=1.5),  # type: ignore[arg-type]
+        lambda: RetryPolicy(base_seconds=float("nan")),
+        lambda: RetryPolicy(cap_seconds=-1),
+        lambda: RetryPolicy(retry_after_cap_seconds=-1),
+        lambda: RetryPolicy(statuses={200}),  # type: ignore[arg-type]
+        lambda: RetryPolicy(statuses={401}),  # type: ignore[arg-type]
+        lambda: RetryPolicy(token_statuses={403}),  # type: ignore[arg-type]
+        lambda: Timeouts(total_seconds=0),
+        lambda: Timeouts(read_seconds="5"),  # type: ignore[arg-type]
+        lambda: Limits(record_bytes=0),
+        lambda: Endpoint("../x", Doctor),
+        lambda: Endpoint("https://evil.example/x", Doctor),
+        lambda: Endpoint("//evil.example", Doctor),
+        lambda: Endpoint("x", dict),
+        lambda: Endpoint("x", 5),  # type: ignore[arg-type, type-var]
+        lambda: Endpoints(slots="/x"),
+    ],
+)
+def test_settings_that_cannot_work(make) -> None:
+    """Each setting that cannot work is a ConfigurationError, and so a ValueError, where it is made."""
+    with pytest.raises(ConfigurationError):
+        make()
+    with pytest.raises(ValueError):
+        make()

@@ -1,0 +1,90 @@
+"""Content codings, undone within bounds."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arzamed_async import DecodeError, TransportError
+from arzamed_async._decompress import PIECE_BYTES, inflater
+
+TEXT = b"[" + b'{"name": "Dr. Inventata"},' * 20_000 + b"0]"
+
+
+def raw_deflate(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+CODINGS = {
+    "gzip": gzip.compress,
+    "x-gzip": lambda data: gzip.compress(data[:999]) + gzip.compress(data[999:]),
+    "deflate": zlib.compress,
+    "Deflate": raw_deflate,
+}
+
+
+def undo(coding: str, data: bytes, size: int) -> bytes:
+    stream = inflater(coding)
+    assert stream is not None
+    pieces = [piece for start in range(0, len(data), size) for piece in stream.feed(data[start : start + size])]
+    stream.finish()
+    assert all(0 < len(piece) <= PIECE_BYTES for piece in pieces)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 1 << 20])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_each_coding_in_any_chunks(coding: str, size: int) -> None:
+    """Gzip (several members too), zlib and raw deflate come back whole, however they are cut, in pieces of 64 KiB at most."""
+    assert undo(coding, CODINGS[coding](TEXT), size) == TEXT
+
+
+@given(st.binary(max_size=300), st.sampled_from(list(CODINGS)), st.integers(1, 50))
+def test_any_bytes(data: bytes, coding: str, size: int) -> None:
+    """Any bytes survive any coding and any chunking."""
+    assert undo(coding, CODINGS[coding](data), size) == data
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_missing_trailer_is_a_cut_body(coding: str) -> None:
+    """Without its last bytes a coding is a cut body, however much was read."""
+    with pytest.raises(TransportError, match="cut"):
+        undo(coding, CODINGS[coding](TEXT)[:-4], 4096)
+
+
+def test_a_wrong_checksum_is_corrupt() -> None:
+    """A gzip body whose checksum is wrong is refused, and nothing is chained to the error."""
+    data = bytearray(gzip.compress(TEXT))
+    data[-6] ^= 1
+    with pytest.raises(TransportError, match="corrupt") as caught:
+        undo("gzip", bytes(data), 4096)
+    assert caught.value.__context__ is None
+
+
+def test_what_is_not_compressed_at_all() -> None:
+    """A body that is not what its header says is corrupt."""
+    with pytest.raises(TransportError, match="corrupt"):
+        undo("gzip", b"[1, 2, 3]", 4096)
+
+
+def test_a_bomb_comes_in_pieces() -> None:
+    """A bomb of 1000:1 is handed out piece by piece, so that a limit can stop it."""
+    stream = inflater("gzip")
+    assert stream is not None
+    pieces = stream.feed(gzip.compress(bytes(10_000_000)))
+    assert len(next(pieces)) == PIECE_BYTES
+
+
+def test_codings_nobody_asked_for() -> None:
+    """No coding needs no undoing; one we never ask for is a DecodeError; an empty body is no cut one."""
+    assert inflater(None) is inflater("identity") is inflater("") is None
+    with pytest.raises(DecodeError):
+        inflater("br")
+    empty = inflater("gzip")
+    assert empty is not None
+    empty.finish()

@@ -1,0 +1,178 @@
+"""The errors: what they say, that they travel, and that nothing secret is in or behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import logging
+import pickle
+import traceback
+
+import pytest
+from support import SECRET, TOKEN, RawServer, Request, answer, json_answer, token_answer
+
+from arzamed_async import (
+    ArzamedError,
+    ArzamedSession,
+    ConfigurationError,
+    DeadlineExceededError,
+    DecodeError,
+    Doctor,
+    Endpoint,
+    LimitExceededError,
+    Limits,
+    Response,
+    RetryPolicy,
+    StatusError,
+    Timeouts,
+    TokenError,
+    TransportError,
+    errors,
+)
+from arzamed_async.models import FrozenMapping, Headers
+
+FACTS = {"clinic": "Milano", "method": "GET", "path": "equipe/doctors", "attempts": 3}
+CLASSES = [getattr(errors, name) for name in errors.__all__]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_travels(kind: type[ArzamedError]) -> None:
+    """Each error survives pickle and copy with all its facts, and its text tells the clinic and the attempts."""
+    error = kind(**FACTS)
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(twin) is kind
+        assert twin is not error
+        assert (str(twin), vars(twin), twin.args) == (str(error), vars(error), error.args)
+    assert str(error).startswith("Milano: GET equipe/doctors: ")
+    assert "after 3 attempts" in str(error)
+    assert kind.__doc__
+
+
+def test_two_roots() -> None:
+    """A ConfigurationError is a ValueError, a DeadlineExceededError a TimeoutError, as their callers expect."""
+    assert issubclass(ConfigurationError, ValueError)
+    assert issubclass(DeadlineExceededError, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ArzamedError(), ""),
+        (ArzamedError("it broke", clinic="Roma"), "Roma: it broke"),
+        (DeadlineExceededError(seconds=1.5, last="answered 503"), "no answer within the deadline of 1.5 s (last failure: answered 503)"),
+        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint gave no token (status 400, invalid_scope: no)"),
+        (StatusError(500, "oops", retry_after_seconds=7), "answered 500 (oops), to be asked again in 7 s"),
+        (DecodeError("not JSON", record_index=4), "record 4: not JSON"),
+        (LimitExceededError(limit="body_bytes", limit_bytes=1000), "the answer is larger than body_bytes allows (1,000 bytes). If that is to be expected, raise Limits.body_bytes"),
+    ],
+)  # fmt: skip
+def test_what_errors_say(error: ArzamedError, text: str) -> None:
+    """An error's text is built from its facts alone."""
+    assert str(error) == text
+
+
+def test_models_help_and_keep_silent() -> None:
+    """Headers are read in any case; bodies, mappings and headers show sizes, not values."""
+    headers = Headers([("X-A", "1"), ("x-a", "2")])
+    assert (headers["X-a"], len(headers), list(headers)) == ("1, 2", 1, ["x-a"])
+    response = Response(200, headers, b"not json " + SECRET.encode())
+    assert SECRET not in repr(response)
+    with pytest.raises(DecodeError) as caught:
+        response.json()
+    assert caught.value.__context__ is None
+    mapping = FrozenMapping({"a": [1]})
+    assert (len(mapping), list(mapping), mapping["a"]) == (1, ["a"], (1,))
+    assert pickle.loads(pickle.dumps(response)) == response
+
+
+VALUE = "canary-patient-value-77"
+
+
+def _faults() -> list[tuple[str, bytes, bytes]]:
+    """Return (name, token answer, API answer) for every kind of failure that a server can provoke."""
+    good = token_answer()
+    row = json.dumps([{"name": VALUE, "profileImage": 5}]).encode()
+    echo = f"{TOKEN} {SECRET} {TOKEN}"
+    api = {
+        "forbidden": json_answer(403, {"error": echo, "value": VALUE}, f"X-Request-Id: {TOKEN}\r\n"),
+        "unauthorized": json_answer(401, {"error": echo}),
+        "unavailable": json_answer(503, {"error": echo}, "Retry-After: 0\r\n"),
+        "redirect": answer(302, b"", f"Location: https://evil.example/{TOKEN}\r\n"),
+        "wrong type": answer(200, row),
+        "not json": answer(200, b'[{"name": "' + VALUE.encode() + b'" oops]'),
+        "no list": answer(200, json.dumps({"name": VALUE}).encode()),
+        "cut": b"HTTP/1.1 200 X\r\nContent-Length: 9999\r\n\r\n" + row[:-9],
+        "no http": VALUE.encode() + b"\r\n\r\n" + TOKEN.encode(),
+        "bad gzip": answer(200, row, "Content-Encoding: gzip\r\n"),
+        "strange coding": answer(200, row, f"Content-Encoding: {VALUE}\r\n"),
+        "too large": answer(200, b'[{"name": "' + VALUE.encode() * 100 + b'"}]'),
+        "bad utf-8": answer(200, b'[{"name": "' + VALUE.encode() + b'\xff"}]'),
+    }
+    token = {
+        "refused": json_answer(401, {"error": f"invalid {SECRET}", "error_description": SECRET}),
+        "bad request": json_answer(400, {"error": "invalid_client", "error_description": SECRET}),
+        "malformed": json_answer(200, {"access_token": SECRET + "\n"}),
+        "unavailable": json_answer(503, {"error": SECRET}),
+        "garbage": answer(200, SECRET.encode()),
+        "no http": SECRET.encode() + b"\r\n\r\n",
+    }
+    return [(f"api {name}", good, each) for name, each in api.items()] + [
+        (f"token {name}", each, b"") for name, each in token.items()
+    ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("name", "token", "api"), _faults(), ids=[name for name, _, _ in _faults()])
+async def test_canaries(name: str, token: bytes, api: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Secret, token and a record's values are in no text, repr, argument, traceback, log, pickle or chain of any error."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(token if request.is_token else api)
+        if b"9999" in api or name.endswith("no http"):
+            writer.close()
+
+    caplog.set_level(logging.DEBUG)
+    policy = RetryPolicy(max_attempts=2, base_seconds=0.0001)
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(base_url=server.base_url, retry=policy, limits=Limits(record_bytes=1000)) as session,
+    ):
+        clinic = session.clinic(server.credentials())
+        for read in (clinic.doctors.list, clinic.doctors.stream().__anext__, clinic.token):
+            try:
+                await read()
+            except ArzamedError as error:
+                caught = error
+            else:
+                assert read == clinic.token
+                continue
+            assert caught.__cause__ is caught.__context__ is None
+            shown = [str(caught), repr(caught), repr(caught.args), repr(vars(caught)), caplog.text]
+            shown += ["".join(traceback.format_exception(caught)), pickle.dumps(caught).decode("latin-1")]
+            for canary in (SECRET, TOKEN, VALUE):
+                assert not any(canary in text for text in shown), name
+
+
+@pytest.mark.asyncio
+async def test_canaries_of_a_connection_that_fails() -> None:
+    """A connection that is refused, or a deadline that passes, carries no token either."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if not request.is_token:
+            await asyncio.Event().wait()
+        await server.good(request, writer)
+
+    async with RawServer(handler) as server:
+        session = ArzamedSession(
+            base_url=server.base_url, timeouts=Timeouts(total_seconds=0.2), retry=RetryPolicy.none()
+        )
+        clinic = session.clinic(server.credentials())
+        with pytest.raises(DeadlineExceededError) as late:
+            await clinic.doctors.list()
+    with pytest.raises(TransportError) as gone:
+        await clinic.resource(Endpoint("equipe/doctors", Doctor)).list()
+    await session.aclose()
+    for caught in (late.value, gone.value):
+        assert TOKEN not in "".join(traceback.format_exception(caught)) + repr(vars(caught))
+        assert caught.__context__ is None

@@ -1,0 +1,290 @@
+"""One coroutine over many clinics."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from support import RawServer, Request, answer, settle
+
+from arzamed_async import (
+    ArzamedSession,
+    Clinic,
+    ClinicCredentials,
+    ConfigurationError,
+    DeadlineExceededError,
+    Failure,
+    ForbiddenError,
+    Outcome,
+    SessionClosedError,
+    Success,
+)
+
+pytestmark = pytest.mark.asyncio
+
+
+def credentials(count: int) -> list[ClinicCredentials]:
+    return [ClinicCredentials(f"id{n}", "invented", "http://127.0.0.1:9/token", name=f"c{n}") for n in range(count)]
+
+
+class Fetches:
+    """A fetch that the test can hold, and that counts."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.running = self.most_running = 0
+        self.gates: dict[str, asyncio.Event] = {}
+
+    async def __call__(self, clinic: Clinic) -> str:
+        self.started.append(clinic.name)
+        self.running += 1
+        self.most_running = max(self.running, self.most_running)
+        try:
+            if clinic.name in self.gates:
+                await self.gates[clinic.name].wait()
+            else:
+                await asyncio.sleep(0)
+            if clinic.name == "c3":
+                raise ForbiddenError(403, clinic=clinic.name)
+        finally:
+            self.running -= 1
+        return clinic.name.upper()
+
+
+@pytest.fixture
+def fetch() -> Fetches:
+    return Fetches()
+
+
+async def test_each_clinic_has_one_outcome(fetch: Fetches) -> None:
+    """Every clinic drawn yields exactly one outcome, an ArzamedError as a Failure."""
+    async with ArzamedSession() as session, session.fan_out(credentials(10), fetch, concurrency=3) as outcomes:
+        got = [outcome async for outcome in outcomes]
+    assert sorted(outcome.clinic for outcome in got) == sorted(f"c{n}" for n in range(10))
+    assert fetch.most_running == 3
+    (failure,) = [outcome for outcome in got if not outcome.ok]
+    assert isinstance(failure, Failure)
+    assert failure.clinic == "c3"
+    with pytest.raises(ForbiddenError):
+        failure.unwrap()
+    assert {outcome.unwrap() for outcome in got if outcome.ok} == {f"C{n}" for n in range(10)} - {"C3"}
+
+
+async def test_outcomes_come_as_they_finish(fetch: Fetches) -> None:
+    """A clinic that hangs does not hold back the others."""
+    fetch.gates["c0"] = asyncio.Event()
+    async with ArzamedSession() as session, session.fan_out(credentials(3), fetch) as outcomes:
+        assert {(await anext(outcomes)).clinic, (await anext(outcomes)).clinic} == {"c1", "c2"}
+        fetch.gates["c0"].set()
+        assert (await anext(outcomes)).clinic == "c0"
+        with pytest.raises(StopAsyncIteration):
+            await anext(outcomes)
+
+
+async def test_gather_keeps_the_order(fetch: Fetches) -> None:
+    """Gather gives the outcomes in the order of the clinics, whatever the order in which they finish."""
+    fetch.gates["c0"] = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.02, fetch.gates["c0"].set)
+    progress: list[tuple[int, int, int | None]] = []
+    async with ArzamedSession() as session:
+        got = await session.gather(credentials(5), fetch, on_progress=lambda *told: progress.append(told))
+    assert [outcome.clinic for outcome in got] == [f"c{n}" for n in range(5)]
+    assert [type(outcome) for outcome in got] == [Success, Success, Success, Failure, Success]
+    assert [done for done, _, _ in progress] == [1, 2, 3, 4, 5]
+    assert progress[-1] == (5, 1, 5)
+
+
+async def test_a_generator_is_drawn_lazily(fetch: Fetches) -> None:
+    """An endless generator is drawn no further than `concurrency` ahead of what has been taken."""
+    drawn = 0
+
+    def endless() -> Iterator[ClinicCredentials]:
+        nonlocal drawn
+        while True:
+            drawn += 1
+            yield ClinicCredentials("id", "invented", "http://127.0.0.1:9/token", name="same")
+
+    async with ArzamedSession() as session, session.fan_out(endless(), fetch, concurrency=4) as outcomes:
+        for taken in range(1, 50):
+            await anext(outcomes)
+            await settle()
+            assert drawn <= taken + 4
+    assert fetch.running == 0
+
+
+async def test_async_iterables_of_handles(fetch: Fetches) -> None:
+    """Clinics may come from an async generator, as handles too; their number is then unknown to on_progress."""
+    totals = set()
+    async with ArzamedSession() as session:
+
+        async def slowly() -> AsyncIterator[Clinic]:
+            for each in credentials(7):
+                await asyncio.sleep(0)
+                yield session.clinic(each)
+
+        got = await session.gather(slowly(), fetch, on_progress=lambda _d, _f, total: totals.add(total))
+    assert [outcome.clinic for outcome in got] == [f"c{n}" for n in range(7)]
+    assert totals == {None}
+
+
+async def test_a_foreign_exception_rises_bare(fetch: Fetches) -> None:
+    """An exception that is none of ours is a bug: it cancels the rest and is raised as it is."""
+    fetch.gates["c0"] = fetch.gates["c1"] = asyncio.Event()
+
+    async def buggy(clinic: Clinic) -> str:
+        if clinic.name == "c2":
+            raise KeyError("a bug")
+        return await fetch(clinic)
+
+    async with ArzamedSession() as session:
+        with pytest.raises(KeyError, match="a bug"):
+            async with session.fan_out(credentials(3), buggy) as outcomes:
+                async for _ in outcomes:
+                    pass
+        assert fetch.running == 0
+        with pytest.raises(KeyError):
+            await session.gather(credentials(3), buggy)
+
+
+async def test_a_broken_source_rises_bare(fetch: Fetches) -> None:
+    """What the iterable of clinics raises is raised, and so is a clinic that is none."""
+
+    def broken() -> Iterator[ClinicCredentials]:
+        yield from credentials(2)
+        raise OSError("the source is gone")
+
+    async with ArzamedSession() as session:
+        with pytest.raises(OSError, match="source is gone"):
+            await session.gather(broken(), fetch)
+        with pytest.raises(ConfigurationError, match="ClinicCredentials, not int"):
+            await session.gather([5], fetch)  # type: ignore[list-item]
+        with pytest.raises(ConfigurationError, match="iterable"):
+            session.fan_out(5, fetch)  # type: ignore[arg-type]
+
+
+async def test_a_fetch_that_is_cancelled_from_within_does_not_hang(fetch: Fetches) -> None:
+    """A fetch that ends in CancelledError of its own ends the fan-out."""
+
+    async def cancelled(clinic: Clinic) -> str:
+        raise asyncio.CancelledError
+
+    async with ArzamedSession() as session:
+        with pytest.raises(asyncio.CancelledError):
+            await session.gather(credentials(3), cancelled)
+
+
+async def test_the_deadline(fetch: Fetches) -> None:
+    """At the deadline what runs ends, what is drawn later fails without a start, and what has arrived is kept."""
+    fetch.gates["c1"] = asyncio.Event()
+    async with ArzamedSession() as session:
+        got = await session.gather(credentials(6), fetch, concurrency=1, deadline_seconds=0.05)
+    assert fetch.started == ["c0", "c1"]
+    assert isinstance(got[0], Success)
+    for outcome in got[1:]:
+        assert isinstance(outcome, Failure)
+        assert isinstance(outcome.error, DeadlineExceededError)
+        assert outcome.error.clinic == outcome.clinic
+    assert len(got) == 6
+    assert fetch.running == 0
+
+
+async def test_leaving_early_leaves_nothing_running(fetch: Fetches) -> None:
+    """Behind the block, or aclose, no fetch runs."""
+    fetch.gates.update({f"c{n}": asyncio.Event() for n in range(1, 9)})
+    before = asyncio.all_tasks()
+    async with ArzamedSession() as session:
+        async with session.fan_out(credentials(9), fetch) as outcomes:
+            async for outcome in outcomes:
+                assert outcome.clinic == "c0"
+                break
+        assert fetch.running == 0
+        assert asyncio.all_tasks() == before
+        again = session.fan_out(credentials(9), fetch)
+        await anext(again)
+        await again.aclose()
+        await again.aclose()
+        assert asyncio.all_tasks() == before
+        with pytest.raises(StopAsyncIteration):
+            await anext(again)
+        await session.fan_out(credentials(1), fetch).aclose()
+
+
+async def test_a_cancelled_consumer_leaves_nothing_running(fetch: Fetches) -> None:
+    """Cancelling the task that awaits gather ends every fetch."""
+    fetch.gates.update({f"c{n}": asyncio.Event() for n in range(5)})
+    async with ArzamedSession() as session:
+        task = asyncio.create_task(session.gather(credentials(5), fetch))
+        await settle()
+        assert fetch.running == 5
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert fetch.running == 0
+
+
+async def test_a_dropped_fan_out_warns_and_cancels(fetch: Fetches) -> None:
+    """A fan-out dropped half-way cancels its work, with a ResourceWarning."""
+    fetch.gates["c1"] = asyncio.Event()
+    async with ArzamedSession() as session:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            async for _ in session.fan_out(credentials(2), fetch):
+                break
+            gc.collect()
+            await settle()
+        assert "dropped half-way" in str(caught[0].message)
+        assert caught[0].category is ResourceWarning
+        assert fetch.running == 0
+
+
+async def test_closing_the_session_ends_a_fan_out() -> None:
+    """When the session closes, clinics in flight end as Failures with SessionClosedError."""
+
+    async def hang(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with RawServer(hang) as server:
+        session = ArzamedSession(base_url=server.base_url)
+        outcomes = session.fan_out(
+            [server.credentials(f"c{n}") for n in range(3)], lambda clinic: clinic.doctors.list()
+        )
+        first = asyncio.ensure_future(anext(outcomes))
+        await settle()
+        await session.aclose()
+        rest = [await first, *[outcome async for outcome in outcomes]]
+    assert [type(outcome.error) for outcome in rest if isinstance(outcome, Failure)] == [SessionClosedError] * 3
+
+
+@pytest.mark.parametrize(
+    "options", [{"concurrency": 0}, {"concurrency": True}, {"deadline_seconds": 0}, {"deadline_seconds": -1}]
+)
+async def test_bad_settings(options: dict[str, object], fetch: Fetches) -> None:
+    """Settings that cannot work are refused before anything starts."""
+    async with ArzamedSession() as session:
+        with pytest.raises(ConfigurationError):
+            session.fan_out(credentials(1), fetch, **options)  # type: ignore[arg-type]
+
+
+async def test_over_real_sockets() -> None:
+    """A hundred clinics, some revoked, some first unavailable: one token request each, and one outcome each."""
+    once: set[str] = set()
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        number = int(request.target.rsplit("/c", 1)[1]) if request.is_token else -1
+        if number % 10 == 3:
+            writer.write(answer(401))
+        elif number % 10 == 5 and request.target not in once:
+            once.add(request.target)
+            writer.write(answer(503, b"", "Retry-After: 0\r\n"))
+        else:
+            await server.good(request, writer)
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url) as session:
+        clinics = [server.credentials(f"c{n}") for n in range(100)]
+        got: list[Outcome[list]] = await session.gather(clinics, lambda clinic: clinic.doctors.list())
+    assert sum(outcome.ok for outcome in got) == 90
+    assert server.token_requests == 110
+    assert server.api_requests == 90

@@ -1,0 +1,234 @@
+"""One attempt: what goes wrong with connections, named; and the same calls under aioresponses."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+import trustme
+from aioresponses import aioresponses
+from attrs import evolve
+from support import DOCTORS, TOKEN, RawServer, Request
+
+from arzamed_async import (
+    ArzamedSession,
+    ClinicCredentials,
+    ConfigurationError,
+    Doctor,
+    ForbiddenError,
+    RetryPolicy,
+    Timeouts,
+    TokenUnavailableError,
+    TransportError,
+)
+from arzamed_async._transport import _fault
+
+QUICK = RetryPolicy(max_attempts=2, base_seconds=0.0001)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """A port on which nobody answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+async def fault_of(session: ArzamedSession, credentials: ClinicCredentials) -> str:
+    with pytest.raises(TransportError) as caught:
+        await session.clinic(credentials).doctors.list()
+    assert caught.value.__context__ is None
+    return str(caught.value)
+
+
+class Tls(RawServer):
+    """The same server behind TLS."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self.context = context
+        self.handshakes = 0
+
+    async def __aenter__(self) -> Tls:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+
+def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    return context
+
+
+@pytest.mark.asyncio
+async def test_tls_is_verified(authority: trustme.CA) -> None:
+    """A certificate of an unknown authority, or for another host, is refused and not tried again; a good one is used."""
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    for name, context, words in (
+        ("127.0.0.1", None, "the TLS certificate is (signed by an unknown authority|self-signed)"),
+        ("other.invented.example", trusting, "the TLS certificate is for another (address|host name)"),
+        ("127.0.0.1", trusting, ""),
+    ):
+        async with (
+            Tls(server_context(authority, name)) as server,
+            ArzamedSession(base_url=f"https://127.0.0.1:{server.port}", ssl_context=context, retry=QUICK) as session,
+        ):
+            credentials = ClinicCredentials("id", "invented", f"https://127.0.0.1:{server.port}/token", name="Milano")
+            if words:
+                with pytest.raises(TokenUnavailableError, match=words) as caught:
+                    await session.clinic(credentials).token()
+                assert caught.value.attempts == 1
+            else:
+                assert len(await session.clinic(credentials).doctors.list()) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_read_over_bad_tls_is_not_retried(authority: trustme.CA) -> None:
+    """A read whose server's certificate does not verify fails after one attempt."""
+    async with (
+        RawServer() as token_server,
+        Tls(server_context(authority, "127.0.0.1")) as server,
+        ArzamedSession(base_url=f"https://127.0.0.1:{server.port}", retry=QUICK) as session,
+    ):
+        text = await fault_of(session, token_server.credentials())
+    assert re.search(r"Milano: GET equipe/doctors: the TLS certificate is .* \(127\.0\.0\.1:\d+\)$", text)
+
+
+@pytest.mark.asyncio
+async def test_faults_are_named(free_port: int) -> None:
+    """Refused, not found, plaintext where TLS is spoken, silence, garbage: each says so, and where."""
+
+    async def speak_plainly(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 X\r\n\r\n")
+        writer.close()
+
+    async with RawServer() as tokens, await asyncio.start_server(speak_plainly, "127.0.0.1", 0) as plain:
+        credentials = tokens.credentials()
+        for base_url, words in (
+            (f"http://127.0.0.1:{free_port}", "connection refused"),
+            ("https://no-such-host.invalid", "the host name was not found"),
+            (f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}", "no TLS connection could be agreed on"),
+        ):
+            async with ArzamedSession(base_url=base_url, retry=QUICK) as session:
+                assert f"{words} (" in await fault_of(session, credentials)
+
+    async def garbage(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        writer.write(b"\x00\x01\x02 this is no HTTP\r\n\r\n")
+
+    async with RawServer(garbage) as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
+        assert "the answer is not HTTP" in await fault_of(session, server.credentials())
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_is_not_there(free_port: int) -> None:
+    """A proxy that cannot be reached is named as such."""
+    async with (
+        RawServer() as server,
+        ArzamedSession(base_url=server.base_url, proxy=f"http://127.0.0.1:{free_port}", retry=QUICK) as session,
+    ):
+        with pytest.raises(TokenUnavailableError, match="the proxy gave no connection"):
+            await session.clinic(server.credentials()).token()
+
+
+@pytest.mark.asyncio
+async def test_connecting_too_long() -> None:
+    """A connection that does not come about within connect_seconds says so."""
+    with socket.socket() as full:  # a backlog that is full: the system answers no more
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = []
+        for _ in range(8):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+            fillers.append(filler)
+        timeouts = Timeouts(connect_seconds=0.1)
+        async with (
+            RawServer() as server,
+            ArzamedSession(base_url=f"http://127.0.0.1:{port}", retry=QUICK, timeouts=timeouts) as session,
+        ):
+            assert "no connection within connect_seconds" in await fault_of(session, server.credentials())
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ssl.SSLError(1, "secret"), "the TLS connection broke (h)"),
+        (OSError(104, "secret"), "connection reset by peer (h)"),
+        (OSError("secret"), "the connection failed (h)"),
+        (RuntimeError("secret"), "the connection failed (RuntimeError) (h)"),
+        (aiohttp.ClientPayloadError("secret"), "the body was cut (h)"),
+        (TimeoutError("secret"), "no byte within read_seconds (h)"),
+    ],
+)
+def test_foreign_exceptions_become_facts(error: Exception, words: str) -> None:
+    """What a foreign exception says is never repeated; what it is, is."""
+    fault = _fault(error, "h")
+    assert str(fault) == words
+    assert fault.transient
+
+
+URL = "https://auth.invented.example/milano/token"
+CREDENTIALS = ClinicCredentials("id", "invented", URL, name="Milano")
+API = "https://api.invented.example/v1"
+GRANT = {"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}
+
+
+@pytest.mark.asyncio
+async def test_doctors_under_aioresponses(mocked: aioresponses) -> None:
+    """doctors.list and the token work under aioresponses, as users have it, and its record shows the requests."""
+    mocked.post(URL, payload=GRANT)
+    mocked.get(f"{API}/equipe/doctors?day=2026-01-02", payload=DOCTORS)
+    async with ArzamedSession(base_url=API) as session:
+        doctors = await session.clinic(CREDENTIALS).doctors.list({"day": "2026-01-02"})
+    assert doctors[0] == Doctor("Dr. Inventata 0", None)
+    (sent,) = [calls[0].kwargs for (method, _), calls in mocked.requests.items() if method == "GET"]
+    assert sent["headers"]["Authorization"] == f"Bearer {TOKEN}"
+    assert sent["allow_redirects"] is False
+
+
+@pytest.mark.asyncio
+async def test_the_token_path_under_aioresponses(mocked: aioresponses) -> None:
+    """One token for many callers, retries and refusals work under aioresponses too."""
+    mocked.post(URL, status=503)
+    mocked.post(URL, payload=GRANT)
+    mocked.get(f"{API}/equipe/doctors", exception=aiohttp.ServerDisconnectedError())
+    mocked.get(f"{API}/equipe/doctors", status=401, payload={"error": "expired"})
+    mocked.post(URL, payload=GRANT)
+    mocked.get(f"{API}/equipe/doctors", status=403, payload={"error": "revoked"})
+    async with ArzamedSession(base_url=API, retry=QUICK) as session:
+        clinic = session.clinic(evolve(CREDENTIALS, name="Roma"))
+        tokens = await asyncio.gather(*(clinic.token() for _ in range(50)))
+        assert {token.access_token for token in tokens} == {TOKEN}
+        with pytest.raises(ForbiddenError, match="Roma.*revoked"):
+            await clinic.doctors.list()
+    assert sum(len(calls) for calls in mocked.requests.values()) == 6
+
+
+@pytest.mark.asyncio
+async def test_a_closed_pool_of_the_caller() -> None:
+    """A caller's pool that is closed under the session is a ConfigurationError, not a retry."""
+    async with RawServer() as server:
+        http = aiohttp.ClientSession()
+        async with ArzamedSession(base_url=server.base_url, http=http) as session:
+            await session.clinic(server.credentials()).token()
+            await http.close()
+            with pytest.raises(ConfigurationError, match="GET equipe/doctors: the aiohttp session .* is closed"):
+                await session.clinic(server.credentials()).doctors.list()
