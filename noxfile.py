@@ -68,7 +68,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks. They make no claims as yet."""
-    session.install("-q", ".[cli]")
+    """Run the benchmarks and write their report."""
+    session.install("-q", ".[bench]")
     for script in sorted(Path("benchmarks").glob("[!_]*.py")):
-        session.run("python", str(script), *session.posargs)
+        session.run("python", str(script), "--out", "docs/benchmarks", *session.posargs)

@@ -1,0 +1,98 @@
+"""How the benchmarks measure: interleaved rounds, medians with min and max, memory, holds of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HoldMeter", "facts", "peak_kib", "reset_peak", "spread"]
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median, min and max."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def facts(*packages: str) -> dict[str, str]:
+    """Return what a reader needs to place the figures: machine, Python, versions, commit."""
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    cores = str(len(__import__("os").sched_getaffinity(0)))
+    return {
+        "python": sys.version.split()[0],
+        "cpu": f"{cpu}, {cores} cores",
+        "system": platform.system() + " " + platform.release(),
+        "commit": commit.stdout.strip(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(field):
+            return int(line.split()[1])
+    raise LookupError(field)
+
+
+def reset_peak() -> int:
+    """Forget the process's peak memory; return what it uses now, in KiB."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _status("VmRSS")
+
+
+def peak_kib() -> int:
+    """Return the process's peak memory since `reset_peak`, in KiB."""
+    return _status("VmHWM")
+
+
+class HoldMeter:
+    """The longest that one step of the event loop held it, in thread time; garbage collection told apart."""
+
+    def __init__(self) -> None:
+        self.longest_seconds = 0.0
+        self.longest_gc_seconds = 0.0
+        self._gc_started = 0.0
+        self._gc_in_step = 0.0
+
+    def _gc(self, phase: str, _info: Any) -> None:
+        if phase == "start":
+            self._gc_started = time.thread_time()
+        else:
+            spent = time.thread_time() - self._gc_started
+            self._gc_in_step += spent
+            self.longest_gc_seconds = max(self.longest_gc_seconds, spent)
+
+    def __enter__(self) -> HoldMeter:
+        original: Callable[[Any], None] = asyncio.events.Handle._run  # noqa: SLF001 - there is no public way
+
+        def run(handle: Any) -> None:
+            self._gc_in_step = 0.0
+            started = time.thread_time()
+            original(handle)
+            self.longest_seconds = max(self.longest_seconds, time.thread_time() - started - self._gc_in_step)
+
+        self._original = original
+        asyncio.events.Handle._run = run  # type: ignore[method-assign]  # noqa: SLF001
+        gc.callbacks.append(self._gc)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.events.Handle._run = self._original  # type: ignore[method-assign]  # noqa: SLF001
+        gc.callbacks.remove(self._gc)

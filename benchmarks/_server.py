@@ -1,0 +1,82 @@
+"""The server of the benchmarks, in a process of its own: fixed bytes, as fast as a socket takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+TOKEN = json.dumps({"access_token": "invented", "token_type": "Bearer", "expires_in": 3600}).encode()
+
+
+def _pieces(block: bytes, records: int, block_records: int) -> Iterator[bytes]:
+    """Yield a list of so many records, made of a block again and again."""
+    yield b"["
+    whole, rest = divmod(records, block_records)
+    for n in range(whole):
+        yield b"," + block if n else block
+    if rest:
+        part = b",".join(
+            json.dumps(each, separators=(",", ":"), ensure_ascii=False).encode()
+            for each in json.loads(b"[" + block + b"]")[:rest]
+        )
+        yield b"," + part if whole else part
+    yield b"]"
+
+
+async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    from _models import BLOCK, block
+
+    blocks = _blocks
+    for kind in ("doctors", "people"):
+        if kind not in blocks:
+            blocks[kind] = block(kind)
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: *(\d+)", head)
+            if length:
+                await reader.readexactly(int(length[1]))
+            match = re.match(rb"GET /(\w+)/(\d+) ", head)
+            if match is None:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(TOKEN), TOKEN))
+                continue
+            kind, records = match[1].decode(), int(match[2])
+            total = sum(map(len, _pieces(blocks[kind], records, BLOCK)))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+            for piece in _pieces(blocks[kind], records, BLOCK):
+                writer.write(piece)
+                await writer.drain()
+    writer.close()
+
+
+_blocks: dict[str, bytes] = {}
+
+
+async def _main() -> None:
+    server = await asyncio.start_server(_serve, "127.0.0.1", 0, limit=1 << 20)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)  # until the starter is gone
+
+
+@contextlib.contextmanager
+def running_server() -> Iterator[int]:
+    """Start the server; give its port; stop it by its process id."""
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,256 @@
+"""Reading a long list: arzamed_async against the whole body, ijson, pydantic and msgspec, over loopback HTTP.
+
+Every way gets the same bytes from the same server, which runs in a process of its own. Rounds are
+interleaved. Prints a table; writes JSON and SVG to the folder given with --out.
+
+    python benchmarks/streaming.py --out docs/benchmarks
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from _measure import HoldMeter, facts, peak_kib, reset_peak, spread
+from _models import RECORDS
+from _rivals import Rivals
+from _server import running_server
+
+from arzamed_async import ArzamedSession, ClinicCredentials, Endpoint, Limits
+
+WAYS = ["batches", "stream", "list", "whole_strict", "whole_lenient", "ijson", "pydantic", "msgspec"]
+PLAN = {  # records -> rounds, of each kind
+    "doctors": {10: 60, 1_000: 25, 10_000: 9, 100_000: 5, 1_000_000: 3},
+    "people": {10: 60, 1_000: 15, 100_000: 3},
+}
+SLOW_AT = 1_000_000  # ijson and pydantic are measured once there
+
+
+class Bench:
+    """All ways over one server."""
+
+    def __init__(self, port: int, session: ArzamedSession, http: aiohttp.ClientSession) -> None:
+        self.base = f"http://127.0.0.1:{port}"
+        self.clinic = session.clinic(ClinicCredentials("bench", "invented", f"{self.base}/token", name="bench"))
+        self.http = http
+        self.rivals = {kind: Rivals(kind) for kind in RECORDS}
+
+    async def run(self, way: str, kind: str, records: int) -> float:
+        """Read the list in one way; return the seconds until the first record."""
+        started = time.perf_counter()
+        first = 0.0
+        if way in ("batches", "stream", "list"):
+            resource = self.clinic.resource(Endpoint(f"{kind}/{records}", RECORDS[kind][0]))
+            count = 0
+            if way == "list":
+                count = len(await resource.list())
+                first = time.perf_counter() - started
+            elif way == "batches":
+                async for batch in resource.batches():
+                    first = first or time.perf_counter() - started
+                    count += len(batch)
+            else:
+                async for _ in resource.stream():
+                    first = first or time.perf_counter() - started
+                    count += 1
+        else:
+            count, first = await self._rival(way, kind, records, started)
+        assert count == records, (way, count)
+        return first
+
+    async def _rival(self, way: str, kind: str, records: int, started: float) -> tuple[int, float]:
+        rivals = self.rivals[kind]
+        headers = {"Authorization": "Bearer invented"}
+        async with self.http.get(f"{self.base}/{kind}/{records}", headers=headers) as response:
+            if way == "ijson":
+                count = 0
+                first = 0.0
+                async for _ in rivals.with_ijson(response):
+                    first = first or time.perf_counter() - started
+                    count += 1
+                return count, first
+            read: Callable[[aiohttp.ClientResponse], Awaitable[list[Any]]] = {
+                "whole_strict": rivals.whole_strict,
+                "whole_lenient": rivals.whole_lenient,
+                "pydantic": rivals.with_pydantic,
+                "msgspec": rivals.with_msgspec,
+            }[way]
+            count = len(await read(response))
+        return count, time.perf_counter() - started
+
+    async def timed(self, way: str, kind: str, records: int) -> tuple[float, float]:
+        """Return (seconds, seconds until the first record)."""
+        gc.collect()
+        started = time.perf_counter()
+        first = await self.run(way, kind, records)
+        return time.perf_counter() - started, first
+
+
+async def opened(port: int, use: Callable[[Bench], Awaitable[Any]]) -> Any:
+    """Run `use` with all that it needs open."""
+    connector = aiohttp.TCPConnector()
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as http,
+        ArzamedSession(base_url=f"http://127.0.0.1:{port}", limits=Limits(list_bytes=1 << 40)) as session,
+    ):
+        return await use(Bench(port, session, http))
+
+
+async def times(bench: Bench, plan: dict[str, dict[int, int]]) -> list[dict[str, Any]]:
+    """Measure every way at every length, the rounds interleaved."""
+    rows: list[dict[str, Any]] = []
+    for kind, lengths in plan.items():
+        for records, rounds in lengths.items():
+            measured: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
+            for way in WAYS:
+                await bench.run(way, kind, min(records, 1000))
+            for turn in range(rounds):
+                for way in WAYS:
+                    if turn and records >= SLOW_AT and way in ("ijson", "pydantic", "whole_strict"):
+                        continue
+                    measured[way].append(await bench.timed(way, kind, records))
+            for way, pairs in measured.items():
+                ns = spread([seconds / records * 1e9 for seconds, _ in pairs])
+                rows.append(
+                    {
+                        "kind": kind,
+                        "records": records,
+                        "way": way,
+                        "ns_per_record": ns,
+                        "first_ms": spread([first * 1e3 for _, first in pairs]),
+                        "rounds": len(pairs),
+                    }
+                )
+                print(
+                    f"{kind:8} {records:>9,} {way:14} {ns['median']:>9,.0f} ns/record"
+                    f" ({ns['min']:,.0f} to {ns['max']:,.0f})  first {rows[-1]['first_ms']['median']:,.2f} ms",
+                    flush=True,
+                )
+    return rows
+
+
+async def memory(bench: Bench, way: str, kind: str, records: int) -> dict[str, float]:
+    """Measure peak memory over the warm process."""
+    await bench.run(way, kind, min(records, 10_000))
+    before = reset_peak()
+    await bench.run(way, kind, records)
+    return {"peak_mib": (peak_kib() - before) / 1024}
+
+
+async def holds(bench: Bench, way: str, kind: str, records: int) -> dict[str, float]:
+    """Measure the longest hold of the event loop."""
+    await bench.run(way, kind, 1000)
+    longest = []
+    gc_longest = []
+    for _ in range(3):
+        with HoldMeter() as meter:
+            await bench.run(way, kind, records)
+        longest.append(meter.longest_seconds * 1e3)
+        gc_longest.append(meter.longest_gc_seconds * 1e3)
+    return {"hold_ms": spread(longest)["median"], "gc_ms": spread(gc_longest)["median"]}
+
+
+def in_a_process_of_its_own(port: int, what: str, way: str, kind: str, records: int) -> dict[str, Any]:
+    """Run one measurement in a fresh process, so that nothing of another is in it."""
+    command = [sys.executable, __file__, "--one", f"{port},{what},{way},{kind},{records}"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    row: dict[str, Any] = json.loads(output.splitlines()[-1])
+    print(f"{kind:8} {records:>10,} {way:14} {row}", flush=True)
+    return {"kind": kind, "records": records, "way": way, **row}
+
+
+def one(spec: str) -> None:
+    """Run what `in_a_process_of_its_own` asked for."""
+    port, what, way, kind, records = spec.split(",")
+    measure = {"memory": memory, "holds": holds}[what]
+    print(json.dumps(asyncio.run(opened(int(port), lambda bench: measure(bench, way, kind, int(records))))))
+
+
+def figures(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the ratios that the project has set itself."""
+    median = {(row["kind"], row["records"], row["way"]): row["ns_per_record"]["median"] for row in rows}
+    found: dict[str, float] = {}
+    million = {way: median.get(("doctors", 1_000_000, way)) for way in WAYS}
+    if million["batches"]:
+        found["batches against whole lenient, 1,000,000 doctors"] = million["whole_lenient"] / million["batches"]
+        found["batches against ijson, 1,000,000 doctors"] = million["ijson"] / million["batches"]
+        found["stream against batches, 1,000,000 doctors"] = million["batches"] / million["stream"]
+        found["batches, 1,000,000 against 10,000 (cost per record)"] = (
+            million["batches"] / median["doctors", 10_000, "batches"]
+        )
+    hundred = {way: median[("doctors", 100_000, way)] for way in WAYS}
+    found["list against whole lenient, 100,000 doctors"] = hundred["whole_lenient"] / hundred["list"]
+    found["list against whole strict, 100,000 doctors"] = hundred["whole_strict"] / hundred["list"]
+    return found
+
+
+def plot(rows: list[dict[str, Any]], out: Path) -> None:
+    """Draw time per record over the length of the list."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "arzamed"
+    from matplotlib import pyplot as plt
+
+    kinds = sorted({row["kind"] for row in rows})
+    _, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 4), squeeze=False)
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for way in WAYS:
+            points = sorted(
+                (row["records"], row["ns_per_record"]["median"])
+                for row in rows
+                if row["kind"] == kind and row["way"] == way
+            )
+            ours = way in ("batches", "stream", "list")
+            axis.loglog(*zip(*points, strict=True), marker="o", label=way, linewidth=2.5 if ours else 1)
+        axis.set(title=kind, xlabel="records in the list", ylabel="ns per record")
+        axis.grid(visible=True, alpha=0.3)
+    axes[0][-1].legend(fontsize=8)
+    plt.tight_layout()
+    plt.savefig(out, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure everything and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for JSON and SVG")
+    parser.add_argument("--quick", action="store_true", help="short lists and few rounds, to see that it works")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        one(arguments.one)
+        return
+    plan = PLAN if not arguments.quick else {"doctors": {10: 3, 1000: 3, 10_000: 2, 100_000: 1}, "people": {1000: 2}}
+    report: dict[str, Any] = {"facts": facts("aiohttp", "attrs", "cattrs", "orjson", "ijson", "pydantic", "msgspec")}
+    print(report["facts"])
+    with running_server() as port:
+        rows = asyncio.run(opened(port, lambda bench: times(bench, plan)))
+        lengths = (100_000,) if arguments.quick else (1_000_000, 10_000_000)
+        report["times"] = rows
+        report["memory"] = [
+            in_a_process_of_its_own(port, "memory", way, "doctors", records)
+            for way, records in [("stream", lengths[0]), ("stream", lengths[-1]), ("whole_lenient", lengths[0])]
+        ]
+        report["holds"] = [
+            in_a_process_of_its_own(port, "holds", way, "doctors", 100_000) for way in ("list", "whole_lenient")
+        ]
+    report["figures"] = figures(rows)
+    for name, value in report["figures"].items():
+        print(f"{name}: {value:.2f}")
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "streaming.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        plot(rows, arguments.out / "streaming.svg")
+
+
+if __name__ == "__main__":
+    main()
