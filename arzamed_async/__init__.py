@@ -37,12 +37,13 @@ from .errors import (
     ServiceUnavailableError,
     SessionClosedError,
     StatusError,
+    StreamInterruptedError,
     TokenError,
     TokenUnavailableError,
     TransportError,
     UnauthorizedError,
 )
-from .events import Event, RequestFinished, RetryScheduled, TokenRequestFinished
+from .events import Event, RequestFinished, RetryScheduled, TokenRequestFinished, UnknownField
 from .fan_out import FanOut
 from .models import Doctor, Failure, Headers, OpenRecord, Outcome, Patient, Response, Slot, Success, Token
 from .protocols import Observer
@@ -90,6 +91,7 @@ __all__ = [
     "SessionClosedError",
     "Slot",
     "StatusError",
+    "StreamInterruptedError",
     "Success",
     "Timeouts",
     "Token",
@@ -99,6 +101,7 @@ __all__ = [
     "TokenUnavailableError",
     "TransportError",
     "UnauthorizedError",
+    "UnknownField",
     "UnpublishedEndpointWarning",
     "__version__",
     "load_clinics",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import types
 from collections import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any, Generic, Literal, TypeVar, Union, get_origin
 
@@ -103,7 +103,9 @@ class Decoder(Generic[T]):
         is_open = issubclass(model, OpenRecord)
         self._decode_into = _open_records(model) if is_open else RecordWriter(model, _hook_of).write()
         fields: tuple[Any, ...] = () if is_open else attrs.fields(model)  # type: ignore[arg-type]
-        self._known = None if is_open else frozenset(json_key(each) for each in fields)
+        self._known = frozenset(json_key(each) for each in fields)
+        self._all_required = all(each.init and each.default is attrs.NOTHING for each in fields)
+        self._is_open = is_open
 
     def decode(self, values: list[Any], first_index: int) -> list[T]:
         """Return an object for each value. Raises DecodeError at the first that is not what the class says."""
@@ -132,12 +134,13 @@ class Decoder(Generic[T]):
                 break
         return made
 
-    def unknown_fields(self, values: list[Any]) -> Iterator[str]:
-        """Yield the keys of these records that the class does not know; none for an OpenRecord."""
-        if self._known is not None:
-            for value in values:
-                if value.__class__ is dict:
-                    yield from value.keys() - self._known
+    def unknown_fields(self, values: list[Any]) -> Iterable[str]:
+        """Return the keys of these good records that the class does not know; none for an OpenRecord."""
+        if self._is_open:
+            return ()
+        if self._all_required and sum(map(len, values)) == len(self._known) * len(values):
+            return ()  # each has all the known ones, and so no other
+        return set().union(*values) - self._known
 
 
 def _open_records(model: type[Any]) -> Callable[[list[Any], list[Any]], None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import warnings
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from attrs import Factory, field, frozen
@@ -18,13 +19,18 @@ from ._transport import Answer, Transport
 from .config import Endpoints, Limits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, DeadlineExceededError, SessionClosedError
-from .events import Event
+from .events import Event, UnknownField
 from .models import Token
 from .protocols import Observer
 
 __all__ = ["ClinicState", "Engine", "Options"]
 
 R = TypeVar("R")
+
+#: A key may be anything, a person's name too: only what looks like a field's name is told, and not without end.
+_FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+MOST_UNKNOWN_FIELDS = 64
+MOST_ENDPOINTS_WATCHED = 256
 
 logger = logging.getLogger("arzamed_async")
 
@@ -83,6 +89,7 @@ class Engine:
         self._scopes: set[Scope] = set()
         self._open_answers: set[Answer] = set()
         self._warned: set[str] = set()
+        self._unknown: dict[str, set[str]] = {}
 
     def clinic(self, credentials: ClinicCredentials) -> ClinicState:
         """Return the state of this clinic, the same for equal credentials."""
@@ -162,6 +169,16 @@ class Engine:
             else:
                 continue
             logger.error("an observer raised %s for %s", kind, type(event).__name__)
+
+    def note_unknown(self, clinic: str, path: str, fields: Iterable[str]) -> None:
+        """Tell observers of fields that an endpoint's class does not know, each once."""
+        if path not in self._unknown and len(self._unknown) >= MOST_ENDPOINTS_WATCHED:
+            return
+        told = self._unknown.setdefault(path, set())
+        for name in fields:
+            if name not in told and len(told) < MOST_UNKNOWN_FIELDS and _FIELD_NAME.fullmatch(name):
+                told.add(name)
+                self.emit(UnknownField(clinic=clinic, path=path, field=name))
 
     def warn_once(self, key: str, text: str, category: type[Warning], stacklevel: int) -> None:
         """Warn of something once in the life of the session."""

@@ -42,6 +42,12 @@ class Scope:
         self._scopes.add(self)
         return self
 
+    def extend_by(self, seconds: float) -> None:
+        """Set the deadline anew, so many seconds from now: what goes on inside has got further."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._loop.time() + seconds, self.end, "deadline")
+
     def end(self, reason: Reason) -> None:
         """Cut the work short."""
         if self.ended is None and asyncio.current_task(self._loop) is not self._task:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
@@ -11,65 +10,23 @@ from typing import Any, Generic, Self, TypeVar
 from ._calls import Call, Target
 from ._codec import Decoder
 from ._engine import Engine, Options
-from ._json_array import ArrayWindows
+from ._reader import WindowReader, watcher
+from ._resume import DIGEST, Resume, replay
 from ._transport import Answer
-from .config import Limits
-from .errors import ArzamedError, ConfigurationError, DecodeError, LimitExceededError
+from .errors import (
+    ArzamedError,
+    ConfigurationError,
+    DecodeError,
+    StatusError,
+    StreamInterruptedError,
+    TokenError,
+    TransportError,
+)
 
-__all__ = ["RecordStream", "Source", "WindowReader"]
+__all__ = ["RecordStream", "Source", "Windows"]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-
-#: How many windows (of about 16 KiB) are decoded before other tasks are let in, where no await would do it.
-WINDOWS_A_TURN = 8
-
-
-class WindowReader(Generic[T]):
-    """Reads one answer as a list of records, window by window."""
-
-    def __init__(
-        self, answer: Answer, decoder: Decoder[T], limits: Limits, errors: list[DecodeError] | None = None
-    ) -> None:
-        self.answer = answer
-        self._decoder = decoder
-        self._limits = limits
-        self._errors = errors
-        self._windows = ArrayWindows(record_bytes=limits.record_bytes)
-        self._count = 0
-        self._turns = 0
-
-    def ready(self) -> list[T] | None:
-        """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""
-        values = self._windows.next_window()
-        if values is None:
-            return None
-        first, self._count = self._count, self._count + len(values)
-        if self._errors is None:
-            return self._decoder.decode(values, first)
-        return self._decoder.decode_each(values, first, self._errors)
-
-    async def next(self) -> list[T] | None:
-        """Return the next records, or None at the end of the list. Raises TransportError and ResponseErrors."""
-        while True:
-            self._turns += 1
-            if self._turns % WINDOWS_A_TURN == 0:
-                await asyncio.sleep(0)
-            records = self.ready()
-            if records:
-                return records
-            if records is None and not await self._feed():
-                return None
-
-    async def _feed(self) -> bool:
-        data = await self.answer.read()
-        if not data:
-            self._windows.finish()
-            return False
-        self._windows.feed(data)
-        if self._windows.received_bytes > self._limits.list_bytes:
-            raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
-        return True
 
 
 class Source(Generic[T]):
@@ -86,7 +43,8 @@ class Source(Generic[T]):
         return await Call(self._engine, self._target, self._options, self._read_all).run()
 
     async def _read_all(self, answer: Answer) -> list[T]:
-        reader = WindowReader(answer, self._decoder, self._options.limits)
+        watch = watcher(self._engine, self._target)
+        reader = WindowReader(answer, self._decoder, self._options.limits, watch=watch)
         records: list[T] = []
         while (window := await reader.next()) is not None:
             records += window
@@ -109,11 +67,15 @@ class Windows(Generic[T]):
         errors: list[DecodeError] | None,
     ) -> None:
         self._engine = engine
+        self._target = target
         self._options = options
         self._decoder = decoder
         self._errors = errors
         self._call = Call(engine, target, options, self._first)
         self._reader: WindowReader[T] | None = None
+        self._digest = DIGEST()
+        self._tries_left = options.retry.max_attempts - 1
+        self.delivered = 0
         self.done = False
         self.left = False
 
@@ -131,7 +93,15 @@ class Windows(Generic[T]):
     async def _first(self, answer: Answer) -> tuple[WindowReader[T], list[T] | None]:
         if self._errors is not None:
             self._errors.clear()  # those of an attempt that was given up
-        reader = WindowReader(answer, self._decoder, self._options.limits, self._errors)
+        self._digest = DIGEST()
+        reader = WindowReader(
+            answer,
+            self._decoder,
+            self._options.limits,
+            errors=self._errors,
+            digest=self._digest,
+            watch=watcher(self._engine, self._target),
+        )
         return reader, await reader.next()
 
     async def _start(self) -> list[T] | None:
@@ -142,14 +112,52 @@ class Windows(Generic[T]):
 
     async def _go_on(self, reader: WindowReader[T]) -> list[T] | None:
         seconds = self._options.timeouts.record_seconds
-        scope = self._engine.scope(seconds, self._call.target.name)
+        while True:
+            broken: TransportError | None = None
+            scope = self._engine.scope(seconds, self._target.name)
+            with scope:
+                try:
+                    return await reader.next()
+                except TransportError as error:
+                    broken = error
+                except ArzamedError as error:
+                    self._call.describe(error)
+                    raise
+            if broken is None:
+                raise self._call.cut_short(scope, seconds)
+            self._call.describe(broken)
+            await self._resume(reader, broken)
+
+    async def _resume(self, reader: WindowReader[T], broken: TransportError) -> None:
+        """Repeat the request and go on from where the stream broke off, or raise StreamInterruptedError."""
+        seconds = self._options.timeouts.record_seconds
+        self._engine.drop(reader.answer)
+        scope = self._engine.scope(seconds, self._target.name)
+
+        async def use(answer: Answer) -> None:
+            await replay(answer, reader.windows, self._digest, scope, seconds)
+            reader.answer = answer
+            self._engine.keep(answer)
+
+        resume = Resume(self._engine, self._target, self._options, use, broken, self._tries_left)
+        resume.deadline = scope.deadline
+        failure: ArzamedError | None = None
         with scope:
             try:
-                return await reader.next()
-            except ArzamedError as error:
-                self._call.describe(error)
-                raise
-        raise self._call.cut_short(scope, seconds)
+                await self._options.retrier.run(resume)
+            except (TransportError, StatusError, TokenError, StreamInterruptedError) as error:
+                failure = error
+            self._tries_left, self._call.attempts = resume.tries_left, resume.attempts
+            if failure is None:
+                return
+        if failure is None:
+            raise resume.cut_short(scope, seconds)
+        raise self._interrupted(failure)
+
+    def _interrupted(self, failure: ArzamedError) -> StreamInterruptedError:
+        interrupted = StreamInterruptedError(str(failure.args[0]), delivered=self.delivered)
+        self._call.describe(interrupted)
+        return interrupted
 
     def leave(self) -> None:
         """Let the connection go, whatever has been read."""
@@ -163,6 +171,7 @@ class Windows(Generic[T]):
             while (window := await self.next()) is not None:
                 for record in window:
                     yield record
+                self.delivered += len(window)
         finally:
             self._end()
 
@@ -173,11 +182,13 @@ class Windows(Generic[T]):
             while (window := await self.next()) is not None:
                 if size is None:
                     yield window
+                    self.delivered += len(window)
                     continue
                 held += window
                 while len(held) >= size:
                     batch, held = held[:size], held[size:]
                     yield batch
+                    self.delivered += size
             if held:
                 yield held
         finally:

@@ -16,7 +16,8 @@ ArzamedError
 │   └── ServiceUnavailableError
 └── ResponseError
     ├── DecodeError
-    └── LimitExceededError
+    ├── LimitExceededError
+    └── StreamInterruptedError
 
 An error is made of facts: what happened, at which clinic, in which call, after how many
 attempts, and what to do about it. It holds no body, token, secret or patient's value, and no
@@ -42,6 +43,7 @@ __all__ = [
     "ServiceUnavailableError",
     "SessionClosedError",
     "StatusError",
+    "StreamInterruptedError",
     "TokenError",
     "TokenUnavailableError",
     "TransportError",
@@ -290,3 +292,21 @@ class LimitExceededError(ResponseError):
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.hint = self.hint or f"If that is to be expected, raise Limits.{limit}"
+
+
+class StreamInterruptedError(ResponseError):
+    """A stream broke off behind its first record and could not be taken up again.
+
+    `delivered` is how many records you already hold: they are right, and the list goes on behind them.
+    `reason` is what the last attempt met.
+    """
+
+    remedy = "What you hold is the beginning of the list, and not all of it"
+
+    def __init__(self, reason: str = "the stream broke off", *, delivered: int = 0, **facts: Any) -> None:
+        super().__init__(reason, **facts)
+        self.reason = reason
+        self.delivered = delivered
+
+    def _what(self) -> str:
+        return f"the list broke off behind {self.delivered:,} records ({self.reason})"

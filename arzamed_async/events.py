@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-__all__ = ["Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished"]
+__all__ = ["Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished", "UnknownField"]
 
 
 @frozen(kw_only=True)
@@ -50,4 +50,18 @@ class TokenRequestFinished:
     error: str
 
 
-Event = RequestFinished | RetryScheduled | TokenRequestFinished
+@frozen(kw_only=True)
+class UnknownField:
+    """Records of an endpoint hold a field that the class does not know; it is ignored.
+
+    Told once for each endpoint and field in the life of a session, for names that look like names
+    (`[A-Za-z_]` and up to 63 word characters), 64 at most for an endpoint, and never for an OpenRecord.
+    `clinic` is where it was first seen.
+    """
+
+    clinic: str
+    path: str
+    field: str
+
+
+Event = RequestFinished | RetryScheduled | TokenRequestFinished | UnknownField

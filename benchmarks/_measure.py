@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["HoldMeter", "facts", "peak_kib", "reset_peak", "spread"]
 
@@ -79,7 +79,7 @@ class HoldMeter:
             self._gc_in_step += spent
             self.longest_gc_seconds = max(self.longest_gc_seconds, spent)
 
-    def __enter__(self) -> HoldMeter:
+    def __enter__(self) -> Self:
         original: Callable[[Any], None] = asyncio.events.Handle._run  # noqa: SLF001 - there is no public way
 
         def run(handle: Any) -> None:

@@ -1,0 +1,90 @@
+"""One answer read as a list of records, window by window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Generic, TypeVar
+
+from ._calls import Target
+from ._codec import Decoder
+from ._engine import Engine
+from ._json_array import ArrayWindows, Digest
+from ._transport import Answer
+from .config import Limits
+from .errors import DecodeError, LimitExceededError
+
+__all__ = ["WindowReader", "watcher"]
+
+T = TypeVar("T")
+
+#: How many windows (of about 16 KiB) are decoded before other tasks are let in, where no await would do it.
+WINDOWS_A_TURN = 8
+
+
+class WindowReader(Generic[T]):
+    """Reads one answer as a list of records, window by window."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        decoder: Decoder[T],
+        limits: Limits,
+        *,
+        errors: list[DecodeError] | None = None,
+        digest: Digest | None = None,
+        watch: Callable[[Iterable[str]], None] | None = None,
+    ) -> None:
+        self.answer = answer
+        self.windows = ArrayWindows(record_bytes=limits.record_bytes, digest=digest)
+        self._decoder = decoder
+        self._limits = limits
+        self._errors = errors
+        self._watch = watch
+        self._count = 0
+        self._turns = 0
+
+    def ready(self) -> list[T] | None:
+        """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""
+        values = self.windows.next_window()
+        if values is None:
+            return None
+        first, self._count = self._count, self._count + len(values)
+        if self._errors is not None:
+            records = self._decoder.decode_each(values, first, self._errors)
+            values = [value for value in values if value.__class__ is dict]
+        else:
+            records = self._decoder.decode(values, first)
+        if self._watch is not None and (unknown := self._decoder.unknown_fields(values)):
+            self._watch(unknown)
+        return records
+
+    async def next(self) -> list[T] | None:
+        """Return the next records, or None at the end of the list. Raises TransportError and ResponseErrors."""
+        while True:
+            self._turns += 1
+            if self._turns % WINDOWS_A_TURN == 0:
+                await asyncio.sleep(0)
+            records = self.ready()
+            if records:
+                return records
+            if records is None and not await self._feed():
+                return None
+
+    async def _feed(self) -> bool:
+        data = await self.answer.read()
+        if not data:
+            self.windows.finish()
+            return False
+        self.windows.feed(data)
+        if self.windows.received_bytes > self._limits.list_bytes:
+            raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
+        return True
+
+
+def watcher(engine: Engine, target: Target) -> Callable[[Iterable[str]], None] | None:
+    """Return what takes note of unknown fields; None, and so no cost, where nobody observes."""
+    if not engine.observers:
+        return None
+    return partial(engine.note_unknown, target.name, target.path)
