@@ -6,14 +6,24 @@ import ipaddress
 import math
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from attrs import Attribute
 
-__all__ = ["at_least_one", "is_loopback", "plain_text", "positive", "relative_path", "web_url", "zero_or_more"]
+__all__ = [
+    "at_least_one",
+    "dot_segments",
+    "is_loopback",
+    "kinds",
+    "plain_text",
+    "positive",
+    "relative_path",
+    "web_url",
+    "zero_or_more",
+]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -72,6 +82,32 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of a URL, None if it is none. (What urllib says of it may hold a password.)"""
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def kinds(*pairs: tuple[object, type]) -> None:
+    """Check that each value is of its kind."""
+    for value, kind in pairs:
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{kind.__name__} expected, not {type(value).__name__}")
+
+
+def dot_segments(path: str) -> bool:
+    """Tell whether a path holds `.` or `..`, also encoded, once or more, or with the `;parameters` some servers cut off."""
+    for _ in range(3):
+        path = unquote(path)
+        if {segment.partition(";")[0] for segment in path.replace("\\", "/").split("/")} & {".", ".."}:
+            return True
+    return False
+
+
 def web_url(name: str, url: object) -> str:
     """Return `url` if a secret may be sent to it: https, or http to loopback alone.
 
@@ -81,12 +117,11 @@ def web_url(name: str, url: object) -> str:
     text = plain_text(name, url)
     if any(character.isspace() for character in text) or "\\" in text:
         raise ConfigurationError(f"{name} holds white space or a backslash")
+    parts = _split(text)
+    if parts is None:
+        raise ConfigurationError(f"{name} is not a URL")
     bad = None
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError(f"{name} is not a URL") from None
+    host, port = parts.hostname, parts.port
     if parts.scheme not in ("https", "http"):
         bad = "must begin with https://"
     elif not host or port == 0:
@@ -110,13 +145,10 @@ def relative_path(name: str, path: object) -> str:
     """
     text = plain_text(name, path)
     bad = None
-    decoded = text
-    for _ in range(3):  # a proxy on the way may decode more than once
-        decoded = unquote(decoded)
-        segments = decoded.replace("\\", "/").split("/")
-        if "." in segments or ".." in segments:
-            bad = "must not hold '.' or '..' segments"
-    if text.startswith("/"):
+    decoded = unquote(unquote(unquote(text)))  # a proxy on the way may decode more than once
+    if dot_segments(text):
+        bad = "must not hold '.' or '..' segments"
+    elif text.startswith("/"):
         bad = "is relative to base_url and must not begin with a slash"
     elif "//" in text:
         bad = "must not hold an empty segment ('//')"

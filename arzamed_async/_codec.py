@@ -96,6 +96,9 @@ for _kind in (*PLAIN, *SCALARS):  # for some of these cattrs asks no factory
     _converter.register_structure_hook(_kind, _make_hook(_kind))
 
 
+_TOO_DEEP = Mismatch("less nesting", {})
+
+
 class Decoder(Generic[T]):
     """Turns windows of decoded JSON values into objects of one class."""
 
@@ -114,6 +117,8 @@ class Decoder(Generic[T]):
             self._decode_into(values, made)
         except Mismatch as fault:
             error = fault.error(first_index + len(made))
+        except RecursionError:
+            error = _TOO_DEEP.error(first_index + len(made))
         else:
             return made
         raise error
@@ -126,12 +131,14 @@ class Decoder(Generic[T]):
             before = len(made)
             try:
                 self._decode_into(values[done:], made)
-            except Mismatch as fault:
-                done += len(made) - before
-                errors.append(fault.error(first_index + done))
-                done += 1
-            else:
                 break
+            except Mismatch as fault:
+                bad = fault
+            except RecursionError:
+                bad = _TOO_DEEP
+            done += len(made) - before
+            errors.append(bad.error(first_index + done))
+            done += 1
         return made
 
     def unknown_fields(self, values: list[Any]) -> Iterable[str]:
@@ -140,7 +147,8 @@ class Decoder(Generic[T]):
             return ()
         if self._all_required and sum(map(len, values)) == len(self._known) * len(values):
             return ()  # each has all the known ones, and so no other
-        return set().union(*values) - self._known
+        every: set[str] = set()
+        return every.union(*values) - self._known
 
 
 def _open_records(model: type[Any]) -> Callable[[list[Any], list[Any]], None]:

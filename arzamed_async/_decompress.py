@@ -28,7 +28,10 @@ class Inflater:
         """Yield the decompressed pieces of `data`, each at most 64 KiB; TransportError if it is corrupt."""
         full = False  # a full piece may have more behind it, though all input is consumed
         while data or full:
-            if self._stream.eof:  # a further gzip member (RFC 1952 section 2.2)
+            if self._stream.eof:  # a further gzip member (RFC 1952 section 2.2), or zeros to fill up a block
+                data = data.lstrip(b"\0")
+                if not data:
+                    return
                 self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
             piece = self._inflate(data)
             data = self._stream.unconsumed_tail or self._stream.unused_data

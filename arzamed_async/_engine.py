@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from attrs import Factory, field, frozen
 
+from ._checks import kinds
 from ._retry import Retrier
 from ._scope import Scope
 from ._token_request import TokenRequest
@@ -36,6 +37,7 @@ logger = logging.getLogger("arzamed_async")
 
 
 def _retrier(options: Options) -> Retrier:
+    kinds((options.retry, RetryPolicy), (options.timeouts, Timeouts), (options.limits, Limits))
     return Retrier(options.retry)
 
 
@@ -202,18 +204,18 @@ class Engine:
             if self._loop.is_running():
                 raise ConfigurationError("close this ArzamedSession on the event loop that is using it")
             self._bind(loop)  # what the old loop has left belongs to nobody
-        if self.closed:
-            return
         self.closed = True
         for scope in tuple(self._scopes):
             scope.end("closed")
         flights = [flight for state in self._clinics.values() if (flight := state.tokens.cancel())]
-        if flights:
-            await asyncio.wait(flights)
+        self._clinics.clear()
         for answer in tuple(self._open_answers):
             self.drop(answer)
-        await self.transport.close()
-        self._clinics.clear()
+        try:
+            if flights:
+                await asyncio.wait(flights)
+        finally:
+            await self.transport.close()
 
 
 async def named(clinic: str, work: Awaitable[R]) -> R:

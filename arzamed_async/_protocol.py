@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -93,13 +94,17 @@ def secret_forms(client_id: str, secret: str, encoding: str) -> tuple[str, ...]:
     return (basic_authorization(client_id, secret, encoding).removeprefix("Basic "), quote(secret, safe=""), secret)
 
 
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
+
+
 def clean(text: object, secrets: Iterable[str]) -> str:
     """Return a server's own words fit for a log: control characters gone, secrets masked, 200 characters at most."""
     if not isinstance(text, str):
         return ""
     # Control characters go first: one put inside a secret would carry it past the mask.
-    text = "".join(character for character in text if character.isprintable())
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+    text = _printable(text)
+    for secret in sorted([_printable(secret) for secret in secrets if _printable(secret)], key=len, reverse=True):
         text = text.replace(secret, "***")
     return text.strip()[:FOREIGN_TEXT_LENGTH]
 
@@ -209,17 +214,27 @@ def request_url(base_url: str, path: str, params: Params | None = None) -> str:
     url = f"{base_url}/{quote(relative_path('path', path), safe=_PATH_CHARACTERS)}"
     if not params:
         return url
-    given: list[tuple[str, Any]] = list(cast("Any", params.items() if isinstance(params, Mapping) else params))
     pairs: list[tuple[str, str]] = []
-    for name, value in given:
+    for name, value in _pairs(params):
         plain_text("a parameter's name", name)
-        several = isinstance(value, (list, tuple, set, frozenset))
-        values: Iterable[Any] = cast("Iterable[Any]", value) if several else (value,)
+        several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
+        values: list[Any] = list(cast("Any", value)) if several else [value]
         pairs.extend((name, _parameter(name, each)) for each in values)
     return f"{url}?{urlencode(pairs, quote_via=quote)}"
 
 
+def _pairs(params: object) -> list[tuple[str, Any]]:
+    given: Any = cast("Any", params).items() if isinstance(params, Mapping) else params
+    if hasattr(given, "__iter__") and not isinstance(given, (str, bytes)):
+        pairs: list[Any] = list(given)
+        if all(isinstance(pair, tuple) and len(cast("Any", pair)) == 2 for pair in pairs):
+            return pairs
+    raise ConfigurationError("params must be a mapping, or pairs of name and value")
+
+
 def _parameter(name: str, value: object) -> str:
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)) and math.isfinite(value):

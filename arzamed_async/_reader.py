@@ -61,15 +61,15 @@ class WindowReader(Generic[T]):
         return records
 
     async def next(self) -> list[T] | None:
-        """Return the next records, or None at the end of the list. Raises TransportError and ResponseErrors."""
+        """Return the next records (none, where all of a window are bad), or None at the end of the list. Raises TransportError and ResponseErrors."""
         while True:
             self._turns += 1
             if self._turns % WINDOWS_A_TURN == 0:
                 await asyncio.sleep(0)
             records = self.ready()
-            if records:
+            if records is not None:
                 return records
-            if records is None and not await self._feed():
+            if not await self._feed():
                 return None
 
     async def _feed(self) -> bool:

@@ -90,9 +90,12 @@ def _decimal(value: Any, _: object) -> Decimal:
     if value.__class__ is int or value.__class__ is float:
         return Decimal(repr(value))
     text = _text(value, "a decimal number")
-    if not _DECIMAL.fullmatch(text):
-        raise Mismatch("a decimal number", value)
-    return Decimal(text)
+    if _DECIMAL.fullmatch(text):
+        try:
+            return Decimal(text)
+        except ArithmeticError:
+            pass  # an exponent beyond all bounds
+    raise Mismatch("a decimal number", value)
 
 
 def _uuid(value: Any, _: object) -> UUID:

@@ -78,14 +78,21 @@ class Windows(Generic[T]):
         self.delivered = 0
         self.done = False
         self.left = False
+        self.reading = False
 
     async def next(self) -> list[T] | None:
         """Return the next records, None at the end."""
+        known = len(self._errors or ())
+        self.reading = True
         try:
             window = await (self._start() if self._reader is None else self._go_on(self._reader))
         except BaseException:
             self.leave()
             raise
+        finally:
+            self.reading = False
+        for error in (self._errors or ())[known:]:
+            self._call.describe(error)
         if window is None:
             self.leave()
         return window
@@ -181,7 +188,8 @@ class Windows(Generic[T]):
         try:
             while (window := await self.next()) is not None:
                 if size is None:
-                    yield window
+                    if window:
+                        yield window
                     self.delivered += len(window)
                     continue
                 held += window
@@ -248,5 +256,7 @@ class RecordStream(Generic[Item]):
 
     async def aclose(self) -> None:
         """Leave the stream: its connection is closed. More than once is fine."""
+        if self._windows.reading:
+            raise ConfigurationError("another task is reading this stream: cancel that task instead")
         self._windows.left = True
         await self._generator.aclose()

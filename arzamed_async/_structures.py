@@ -80,7 +80,7 @@ def enum_hook(kind: type[Enum]) -> Hook:
             if answers_for_unknown:
                 try:
                     return kind(value)
-                except ValueError:
+                except Exception:  # noqa: BLE001, S110 - it is the class that refuses, in whatever way
                     pass
         raise Mismatch(f"a value of {kind.__name__}", value)
 
@@ -106,7 +106,13 @@ def array_hook(kind: Any, hook_of: HookOf) -> Hook:
                 made.append(hook(each, member))  # noqa: PERF401 - its length tells where it broke
         except Mismatch as fault:
             raise fault.inside(f"[{len(made)}]") from None
-        return made if build is None else build(made)
+        if build is None:
+            return made
+        try:
+            return build(made)
+        except TypeError:
+            pass
+        raise Mismatch("a list of values that a set can hold", value)
 
     return structure
 

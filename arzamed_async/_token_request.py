@@ -12,7 +12,15 @@ from ._tokens import FetchedGrant
 from ._transport import Transport
 from .config import RetryPolicy, Timeouts
 from .credentials import ClinicCredentials, SecretFromFile
-from .errors import ArzamedError, ConfigurationError, TokenError, TokenUnavailableError, TransportError
+from .errors import (
+    ArzamedError,
+    ConfigurationError,
+    CredentialsRejectedError,
+    ResponseError,
+    TokenError,
+    TokenUnavailableError,
+    TransportError,
+)
 from .events import Event, RetryScheduled, TokenRequestFinished
 
 __all__ = ["TokenRequest"]
@@ -96,13 +104,19 @@ class TokenRequest:
             body = await read_some(answer, strict=200 <= answer.status <= 299)
         except TransportError as fault:
             return answer.status, _no_answer(fault)
+        except ResponseError as fault:
+            return answer.status, TokenError(f"the token endpoint's answer: {fault.args[0]}", status=answer.status)
         return answer.status, read_grant(answer.status, retry_after, body, self.secrets, self._wall_clock())
 
     def wait_for(self, error: ArzamedError) -> float | None:
         """See Attempts: no answer and token_statuses are worth another try."""
-        if not isinstance(error, TokenUnavailableError) or not error.transient:
+        if not isinstance(error, TokenError) or isinstance(error, CredentialsRejectedError):
             raise error
-        if error.status is not None and error.status >= 400 and error.status not in self._policy.token_statuses:
+        if error.status is None or error.status < 400:  # no answer, or one that was cut
+            repeatable = isinstance(error, TokenUnavailableError) and error.transient
+        else:
+            repeatable = error.status in self._policy.token_statuses
+        if not repeatable:
             raise error
         if too_long(error.retry_after_seconds, self._policy, self.deadline):
             raise error

@@ -107,7 +107,7 @@ class TokenCache:
             failure = self._remembered(self._clock())
             if failure is not None:
                 raise copy.copy(failure)
-            flight = self._flying() or self._start()
+            flight = self._flying() or self._start(awaited=True)
             flight.awaited = True
             assert flight.task is not None
             outcome = await asyncio.shield(flight.task)
@@ -154,8 +154,8 @@ class TokenCache:
         flight = self._flight
         return flight if flight is not None and flight.loop is asyncio.get_running_loop() else None
 
-    def _start(self) -> _Flight:
-        flight = self._flight = _Flight(asyncio.get_running_loop())
+    def _start(self, *, awaited: bool = False) -> _Flight:
+        flight = self._flight = _Flight(asyncio.get_running_loop(), awaited=awaited)
         flight.task = flight.loop.create_task(self._run(flight))
         return flight
 
@@ -163,7 +163,7 @@ class TokenCache:
         """Fetch; the outcome is returned, not raised, so that a failure nobody waits for is no loose end."""
         outcome: HeldToken | ArzamedError
         try:
-            outcome = self._accept(await self._fetch())
+            outcome = self._accept(await self._fetch(), flight)
         except ArzamedError as error:
             outcome = error.with_traceback(None)
         finally:
@@ -173,24 +173,27 @@ class TokenCache:
             self._note_failure(outcome, awaited=flight.awaited)
         return outcome
 
-    def _accept(self, fetched: FetchedGrant) -> HeldToken:
+    def _accept(self, fetched: FetchedGrant, flight: _Flight) -> HeldToken:
         policy = self._policy
         life = fetched.grant.lifetime_seconds
         expires_at = fetched.asked_at + life
         if self._clock() >= expires_at:
             raise TokenError("the token had expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - spreads load, keeps no secret
-        self._held = HeldToken(
+        wait_at = expires_at - min(policy.margin_seconds, life / 4)
+        held = HeldToken(
             token=Token(fetched.grant.access_token, datetime.fromtimestamp(fetched.asked_at_wall + life, timezone.utc)),
-            refresh_at=expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2),
-            wait_at=expires_at - min(policy.margin_seconds, life / 4),
+            refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
+            wait_at=wait_at,
             expires_at=expires_at,
             from_401=self._replacing,
         )
-        self._replacing = False
-        self._failure = None
-        self._next_refresh_at = 0.0
-        return self._held
+        if self._flight is flight:  # else it comes from a loop that had stopped, and there is a newer one
+            self._held = held
+            self._replacing = False
+            self._failure = None
+            self._next_refresh_at = 0.0
+        return held
 
     def _note_failure(self, error: ArzamedError, *, awaited: bool) -> None:
         now = self._clock()

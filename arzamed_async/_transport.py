@@ -7,6 +7,7 @@ while the body streams, too. Nothing is chained: aiohttp's exceptions hold the r
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import ssl
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -83,7 +84,12 @@ def _fault(error: BaseException, host: str) -> TransportError:
         code = getattr(error.certificate_error, "verify_code", 0)
         fault = _CERTIFICATE_FAULTS.get(code, "does not verify")
         return TransportError(f"the TLS certificate {fault} ({host})", transient=False)
-    return TransportError(f"{_reason(error)} ({host})")
+    # What is neither a connection's nor a server's doing (a ValueError of aiohttp's own) comes again.
+    return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
+
+
+def _finite(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else seconds
 
 
 class Answer:
@@ -210,7 +216,7 @@ class Transport:
                 raise_for_status=False,
                 auto_decompress=False,
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=timeouts.connect_seconds, sock_read=timeouts.read_seconds
+                    total=None, sock_connect=_finite(timeouts.connect_seconds), sock_read=_finite(timeouts.read_seconds)
                 ),
             )
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:

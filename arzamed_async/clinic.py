@@ -93,6 +93,6 @@ class Clinic:
             body = await read_body(answer, limit)
             if body is None:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
-            return Response(answer.status, answer.headers, body)
+            return Response(answer.status, answer.headers, body, clinic=self.name, path=target.path)
 
         return await Call(self._engine, target, self._options, use).run()

@@ -44,12 +44,12 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror or type(error).__name__})"
     except UnicodeDecodeError:
         problem = "is not UTF-8 text"
     except tomllib.TOMLDecodeError as error:
         problem = f"is not TOML: {error}"  # tomllib's text gives the place, and no more of the file than a key
+    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        problem = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
     raise ConfigurationError(f"{file}: {problem}")
 
 

@@ -55,8 +55,8 @@ class SecretFromFile:
             value = self.path.read_text(encoding="utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             problem = "is not UTF-8 text"
-        except OSError as error:
-            problem = f"cannot be read ({error.strerror or type(error).__name__})"
+        except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+            problem = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
         if problem:
             raise ConfigurationError(f"the secret file {self.path} {problem}")
         return plain_text(f"the secret file {self.path}", value)

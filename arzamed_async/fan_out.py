@@ -24,6 +24,13 @@ Clinics = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | ClinicCr
 Progress = Callable[[int, int, int | None], None]
 
 
+class _End:
+    """What is drawn when there is nothing more. (None would be a caller's mistake, to be told.)"""
+
+
+_END = _End()
+
+
 class _Draw:
     """Draws clinics one by one, numbered, from an iterable or an async iterable."""
 
@@ -46,13 +53,12 @@ class _Draw:
         """Return the next clinic and its number; None when there is none."""
         if self._async is not None:
             async with self._lock:  # an async generator takes one step at a time
-                drawn = None if self._ended else await anext(self._async, None)
-                return self._number(drawn)
+                return self._number(_END if self._ended else await anext(self._async, _END))
         assert self._sync is not None
-        return self._number(None if self._ended else next(self._sync, None))
+        return self._number(_END if self._ended else next(self._sync, _END))
 
-    def _number(self, drawn: Clinic | ClinicCredentials | None) -> tuple[int, Clinic] | None:
-        if drawn is None:
+    def _number(self, drawn: Clinic | ClinicCredentials | _End) -> tuple[int, Clinic] | None:
+        if isinstance(drawn, _End):
             self._ended = True
             return None
         self._count += 1
@@ -83,6 +89,7 @@ class _Crew(Generic[T]):
         self._news = asyncio.Event()
         self._done = self._failed = 0
         self._bug: BaseException | None = None
+        self._stopping = False
         count = concurrency if draw.total is None else min(concurrency, draw.total)
         self._tasks = {self._loop.create_task(self._work()) for _ in range(count)}
         for task in self._tasks:
@@ -91,7 +98,7 @@ class _Crew(Generic[T]):
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         bug = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if bug is not None and self._bug is None:
+        if bug is not None and self._bug is None and not self._stopping:
             self._bug = bug
             self.cancel()
         self._news.set()
@@ -145,6 +152,7 @@ class _Crew(Generic[T]):
 
     def cancel(self) -> None:
         """Cancel what runs, without waiting for it."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
 
@@ -196,6 +204,8 @@ class FanOut(Generic[T]):
         )
 
     def __aiter__(self) -> Self:
+        if self._left:
+            raise ConfigurationError("the outcomes of a fan-out can be read only once: start a new one")
         return self
 
     async def __anext__(self) -> Outcome[T]:
@@ -210,7 +220,10 @@ class FanOut(Generic[T]):
             return None
         if self._crew is None:
             self._crew = self._start()
-        return await self._crew.next()
+        numbered = await self._crew.next()
+        if numbered is None:
+            self._left = True
+        return numbered
 
     async def __aenter__(self) -> Self:
         return self

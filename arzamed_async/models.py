@@ -135,11 +135,13 @@ class Headers(Mapping[str, str]):
 
 @frozen
 class Response:
-    """An answer of `clinic.get`: `body` is as sent, after decompression."""
+    """An answer of `clinic.get`: `body` is as sent, after decompression; `clinic` and `path` are for errors."""
 
     status: int
     headers: Headers
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+    clinic: str = ""
+    path: str = ""
 
     def json(self) -> Any:
         """Return the body decoded as JSON; DecodeError if it is none."""
@@ -147,7 +149,7 @@ class Response:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
             pass  # its `doc` holds the body: nothing may chain to it
-        raise DecodeError("the body is not JSON")
+        raise DecodeError("the body is not JSON", clinic=self.clinic, method="GET" if self.path else "", path=self.path)
 
 
 @final

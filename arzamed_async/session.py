@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from ._checks import web_url
+from ._checks import dot_segments, kinds, web_url
 from ._engine import Engine, Options
 from ._transport import Http, Transport
 from .clinic import Clinic
@@ -34,7 +34,8 @@ class ArzamedSession:
 
     May be built outside a running event loop; used from one loop at a time. `http` is an
     aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
-    `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business. `clock` and `wall_clock`
+    `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so is aiohttp's habit to
+    send a GET once more, uncounted, when a connection is lost). `clock` and `wall_clock`
     (seconds) govern the age of tokens and HTTP dates. Raises ConfigurationError.
     """
 
@@ -56,18 +57,11 @@ class ArzamedSession:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        _check_kinds(
-            (retry, RetryPolicy),
-            (timeouts, Timeouts),
-            (limits, Limits),
-            (pool, PoolLimits),
-            (tokens, TokenPolicy),
-            (endpoints, Endpoints),
-        )
+        kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints))
         if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
             raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
-        if urlsplit(web_url("base_url", base_url)).query:
-            raise ConfigurationError("base_url must not hold a query")
+        if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
+            raise ConfigurationError("base_url must not hold a query, nor '.' or '..' segments")
         self._engine = Engine(
             base_url=base_url.rstrip("/"),
             options=Options(retry, timeouts, limits),
@@ -144,9 +138,3 @@ class ArzamedSession:
                 clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
             )
         )
-
-
-def _check_kinds(*pairs: tuple[object, type]) -> None:
-    for value, kind in pairs:
-        if not isinstance(value, kind):
-            raise ConfigurationError(f"{kind.__name__} expected, not {type(value).__name__}")

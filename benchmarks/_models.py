@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from arzamed_async import Doctor
 
-__all__ = ["BLOCK", "RECORDS", "Address", "Doctor", "Person", "block"]
+__all__ = ["BLOCK", "HOSTILE", "RECORDS", "Address", "Doctor", "Person", "block", "hostile"]
 
 #: Records are made in blocks of so many, and a block is sent again and again.
 BLOCK = 1000
@@ -181,3 +181,21 @@ def block(kind: str) -> bytes:
     """Return BLOCK records of a kind as JSON, joined by commas, without the brackets of the list."""
     make = {"doctors": _doctor, "people": _person}[kind]
     return ",".join(json.dumps(make(n), separators=(",", ":"), ensure_ascii=False) for n in range(BLOCK)).encode()
+
+
+HOSTILE = {
+    "nested": b"[[[1]],[[1]]]",
+    "towers": b"[" * 200 + b"]" * 200,
+    "braces": b'{"a":"' + b'}{],[\\"' * 200 + b'"}',
+    "huge": b'[[1],{"b":[2]}]',
+}
+
+
+def hostile(kind: str, size: int) -> bytes:
+    """Return a hostile list of about so many bytes; of kind "huge" it is one record, of kind "friendly" doctors."""
+    if kind == "friendly":
+        records = block("doctors")
+        return b"[" + b",".join([records] * max(1, size // len(records))) + b"]"
+    element = HOSTILE[kind]
+    body = b",".join([element] * (size // (len(element) + 1)))
+    return b'[{"a":[' + body + b"]}]" if kind == "huge" else b"[" + body + b"]"

@@ -30,7 +30,7 @@ def _pieces(block: bytes, records: int, block_records: int) -> Iterator[bytes]:
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    from _models import BLOCK, block
+    from _models import BLOCK, block, hostile
 
     blocks = _blocks
     for kind in ("doctors", "people"):
@@ -47,6 +47,14 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(TOKEN), TOKEN))
                 continue
             kind, records = match[1].decode(), int(match[2])
+            if kind.startswith("drip_"):  # so many bytes of a hostile body, each a chunk of its own
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                body = hostile(kind[5:], records)
+                for start in range(0, len(body), 8192):
+                    writer.write(b"".join(b"1\r\n%c\r\n" % byte for byte in body[start : start + 8192]))
+                    await writer.drain()
+                writer.write(b"0\r\n\r\n")
+                continue
             total = sum(map(len, _pieces(blocks[kind], records, BLOCK)))
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
             for piece in _pieces(blocks[kind], records, BLOCK):

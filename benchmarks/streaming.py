@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 from _measure import HoldMeter, facts, peak_kib, reset_peak, spread
-from _models import RECORDS
+from _models import HOSTILE, RECORDS, hostile
 from _rivals import Rivals
 from _server import running_server
 
 from arzamed_async import ArzamedSession, ClinicCredentials, Endpoint, Limits
+from arzamed_async._json_array import ArrayWindows
 
 WAYS = ["batches", "stream", "list", "whole_strict", "whole_lenient", "ijson", "pydantic", "msgspec"]
 PLAN = {  # records -> rounds, of each kind
@@ -159,6 +161,71 @@ async def holds(bench: Bench, way: str, kind: str, records: int) -> dict[str, fl
     return {"hold_ms": spread(longest)["median"], "gc_ms": spread(gc_longest)["median"]}
 
 
+def decoded(body: bytes) -> float:
+    """Return the seconds that the decoder takes for a body in chunks of 64 KiB, without making objects of it."""
+    windows = ArrayWindows(record_bytes=1 << 30)
+    gc.collect()
+    started = time.perf_counter()
+    for start in range(0, len(body), 65_536):
+        windows.feed(body[start : start + 65_536])
+        while windows.next_window() is not None:
+            pass
+    windows.finish()
+    return time.perf_counter() - started
+
+
+def whole(body: bytes) -> float:
+    """Return the seconds that orjson takes for the whole body."""
+    gc.collect()
+    started = time.perf_counter()
+    orjson.loads(body)
+    return time.perf_counter() - started
+
+
+async def dripped(bench: Bench, kind: str, size: int) -> dict[str, float]:
+    """Read a body in one-byte chunks: bare aiohttp, and through the decoder."""
+
+    async def read(windows: ArrayWindows | None) -> float:
+        gc.collect()
+        started = time.perf_counter()
+        async with bench.http.get(f"{bench.base}/drip_{kind}/{size}") as response:
+            while data := await response.content.readany():
+                if windows is not None:
+                    windows.feed(data)
+                    while windows.next_window() is not None:
+                        pass
+        return time.perf_counter() - started
+
+    pairs = [(await read(None), await read(ArrayWindows(record_bytes=1 << 30))) for _ in range(5)]
+    bare, ours = spread([a for a, _ in pairs])["median"], spread([b for _, b in pairs])["median"]
+    return {"bare_ms": bare * 1e3, "ours_ms": ours * 1e3, "ratio": ours / bare}
+
+
+async def hostility(bench: Bench, mib: int) -> list[dict[str, Any]]:
+    """Measure hostile bodies against a friendly one of the same size and against orjson."""
+    size = mib << 20
+    friendly = spread([decoded(hostile("friendly", size)) for _ in range(3)])["median"]
+    rows = []
+    for kind in HOSTILE:
+        body = hostile(kind, size)
+        pairs = [(decoded(body), whole(body)) for _ in range(3)]
+        ours, theirs = spread([a for a, _ in pairs])["median"], spread([b for _, b in pairs])["median"]
+        drip = await dripped(bench, kind, size // 16)
+        rows.append(
+            {
+                "kind": kind,
+                "mib": mib,
+                "decoder_ms": ours * 1e3,
+                "orjson_ms": theirs * 1e3,
+                "friendly_ms": friendly * 1e3,
+                "ratio": ours / max(theirs, friendly),
+                "one_byte_chunks": drip,
+            }
+        )
+        print(f"hostile {kind:8} {rows[-1]['ratio']:.2f} of the slower; in one-byte chunks {drip['ratio']:.2f} of bare")
+    return rows
+
+
 def in_a_process_of_its_own(port: int, what: str, way: str, kind: str, records: int) -> dict[str, Any]:
     """Run one measurement in a fresh process, so that nothing of another is in it."""
     command = [sys.executable, __file__, "--one", f"{port},{what},{way},{kind},{records}"]
@@ -236,6 +303,7 @@ def main() -> None:
         rows = asyncio.run(opened(port, lambda bench: times(bench, plan)))
         lengths = (100_000,) if arguments.quick else (1_000_000, 10_000_000)
         report["times"] = rows
+        report["hostile"] = asyncio.run(opened(port, lambda bench: hostility(bench, 1 if arguments.quick else 16)))
         report["memory"] = [
             in_a_process_of_its_own(port, "memory", way, "doctors", records)
             for way, records in [("stream", lengths[0]), ("stream", lengths[-1]), ("whole_lenient", lengths[0])]

@@ -296,10 +296,11 @@ async def test_a_drip_ends_at_the_deadline(place: str) -> None:
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.is_token and place != "token":
             return await server.good(request, writer)
-        if place != "headers":
-            writer.write(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n[")
+        writer.write(
+            b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n" + (b"X-Slow: " if place == "headers" else b"\r\n[")
+        )
         while True:
-            writer.write(b" " if place != "headers" else b"H")
+            writer.write(b" ")
             await writer.drain()
             await asyncio.sleep(0.02)
 
@@ -418,7 +419,7 @@ async def test_get_keeps_to_its_limit() -> None:
 @pytest.mark.parametrize(
     "path",
     ["../x", "a/../x", "a/%2e%2E/x", "a/%252e%252e/x", "//evil.example/x", "https://evil.example/x", "/x", "a//b",
-     "a?b=1", "a#b", "a\\b", "a\r\nb", "a b", "", "./a", "http:x", "a/%0d%0ab", "..%2fx", "%5c..%5cx"],
+     "a?b=1", "a#b", "a\\b", "a\r\nb", "a b", "", "./a", "http:x", "a/%0d%0ab", "..%2fx", "a/..;/b", "a/..%3bx/b", "%5c..%5cx"],
 )  # fmt: skip
 async def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
     """The token goes to no path outside the base URL: such a path is refused before anything is sent."""
@@ -551,3 +552,81 @@ async def test_cancelling_a_call_leaves_the_pool_usable() -> None:
         await settle()
         assert task.cancelled()
         assert len(await clinic.doctors.list()) == 3
+
+
+async def test_a_token_answer_with_a_strange_coding() -> None:
+    """A token answer in a coding nobody asked for is a TokenError of the token endpoint, told to observers."""
+    events: list[Event] = []
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url, observers=[events.append]) as session:
+        script(server, token=answer(200, b"{}", "Content-Encoding: br\r\n"))
+        with pytest.raises(
+            TokenError, match="^Milano: the token endpoint's answer: the body has a content coding"
+        ) as caught:
+            await session.clinic(server.credentials()).doctors.list()
+    assert type(caught.value) is TokenError
+    assert [type(event) for event in events] == [TokenRequestFinished]
+
+
+async def test_token_statuses_are_taken_at_their_word() -> None:
+    """A status that a policy names for the token request is tried again, refused credentials never."""
+    policy = RetryPolicy(base_seconds=0.0001, token_statuses=frozenset({408, 400}))
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=policy) as session:
+        script(server, token=answer(408))
+        with pytest.raises(TokenError):
+            await session.clinic(server.credentials()).token()
+        assert server.token_requests == 4
+        script(server, token=json_answer(400, {"error": "invalid_client"}))
+        with pytest.raises(CredentialsRejectedError):
+            await session.clinic(server.credentials("Roma")).token()
+        assert server.token_requests == 5
+
+
+async def test_get_names_the_clinic_of_a_body_that_is_no_json() -> None:
+    """Response.json() tells at which clinic, and in which call, the body was no JSON."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        script(server, answer(200, b"<html>"))
+        response = await session.clinic(server.credentials()).get("equipe/rooms", route="equipe/rooms")
+    with pytest.raises(Exception, match="^Milano: GET equipe/rooms: the body is not JSON"):
+        response.json()
+
+
+@pytest.mark.parametrize("params", ["a=1", b"a", 5, [("a", "1", "2")], ["ab"], {"a": b"x"}])
+async def test_params_of_another_shape(params: object) -> None:
+    """Params that are neither a mapping nor pairs are refused, and nothing is sent."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        with pytest.raises(ConfigurationError, match="param"):
+            await session.clinic(server.credentials()).get("x", params)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="Timeouts expected"):
+            session.clinic(server.credentials()).with_options(timeouts=5)  # type: ignore[arg-type]
+    assert server.requests == []
+
+
+async def test_no_timeout_at_all() -> None:
+    """Timeouts may be without end."""
+    endless = Timeouts(connect_seconds=float("inf"), read_seconds=float("inf"))
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url, timeouts=endless) as session:
+        assert len(await session.clinic(server.credentials()).doctors.list()) == 3
+
+
+async def test_closing_that_is_cancelled_can_be_done_again() -> None:
+    """An aclose that was cancelled while it waited leaves nothing open behind the next one."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.target.endswith("Roma"):
+            await asyncio.Event().wait()
+        await server.good(request, writer)
+
+    async with RawServer(handler) as server:
+        session = ArzamedSession(base_url=server.base_url)
+        await session.clinic(server.credentials()).doctors.list()
+        waiting = asyncio.create_task(session.clinic(server.credentials("Roma")).token())
+        await settle()
+        closing = asyncio.create_task(session.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing, waiting])
+        await session.aclose()
+        del session
+        async with asyncio.timeout(10):
+            while server.open_connections > 1:  # the server itself holds Roma's
+                await asyncio.sleep(0.001)

@@ -136,6 +136,7 @@ def test_every_kind_of_field() -> None:
         ("price", CANARY, "price", "a decimal number"),
         ("price", "NaN", "price", "a decimal number"),
         ("price", "1_0", "price", "a decimal number"),
+        ("price", "1e99999999999999999999", "price", "a decimal number"),
         ("price", True, "price", "a decimal number"),
         ("ident", CANARY, "ident", "a UUID"),
         ("colour", CANARY, "colour", "a value of Colour"),
@@ -173,6 +174,12 @@ def test_a_record_that_is_no_object(value: object) -> None:
     """An element that is no object is a DecodeError of the record, for every class."""
     for model in (Doctor, Slot, Everything):
         assert refused(model, value).field is None
+
+
+def test_what_a_set_cannot_hold() -> None:
+    """A list of objects for a field that is a set is a DecodeError."""
+    model = attrs.make_class("Row", {"some": field(type=set[Any])})
+    assert refused(model, {"some": [{"a": CANARY}]}).field == "some"
 
 
 def test_missing_and_unknown_fields() -> None:

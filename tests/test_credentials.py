@@ -50,7 +50,7 @@ BAD_URLS = [
     "https://user:canary-pw@auth.invented.example/", "https://u@auth.invented.example/", URL + "#part", URL + "#",
     URL + "\r\nX: y", URL + "\x00", URL + " ", "https://auth.invented.example:99999/", "https://[::1", "file:///etc",
     "https://auth.invented.example\\@evil.example/", "http://127.0.0.1.evil.example/", "http://localhost.evil.example/",
-    "https://auth.invented.example:0/", "javascript:alert(1)", "//auth.invented.example/", None, 5,
+    "https://auth.invented.example:0/", "https://u:canary-pw@ex\u2100mple/", "https://u:canary-pw/path", "javascript:alert(1)", "//auth.invented.example/", None, 5,
 ]  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def test_urls_that_no_secret_may_be_sent_to(url: str) -> None:
     with pytest.raises(ConfigurationError, match="token_url") as caught:
         ClinicCredentials("id", SECRET, url)
     assert "canary-pw" not in str(caught.value)
+    assert caught.value.__context__ is None
     with pytest.raises(ConfigurationError, match="base_url"):
         ArzamedSession(base_url=url)
 
@@ -116,8 +117,9 @@ def test_references_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path:
     with pytest.raises(ConfigurationError):
         SecretFromEnv("")
     file = tmp_path / "secret"
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        SecretFromFile(file).resolve()
+    for path in (file, tmp_path, "with\0nul"):
+        with pytest.raises(ConfigurationError, match="cannot be read"):
+            SecretFromFile(path).resolve()
     for content, words in ((b"", "is empty"), (b"\xff", "not UTF-8"), (b"a\nb\n", "control character")):
         file.write_bytes(content)
         with pytest.raises(ConfigurationError, match=words):
@@ -216,6 +218,8 @@ def test_a_clinics_file_that_cannot_be_read(tmp_path: Path) -> None:
     """A clinics file that is missing or no text is named."""
     with pytest.raises(ConfigurationError, match="clinics.toml: cannot be read"):
         load_clinics(tmp_path / "clinics.toml")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load_clinics("with\0nul")
     (tmp_path / "clinics.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         load_clinics(tmp_path / "clinics.toml")

@@ -72,6 +72,11 @@ def test_what_is_not_compressed_at_all() -> None:
         undo("gzip", b"[1, 2, 3]", 4096)
 
 
+def test_zeros_behind_the_end_are_padding() -> None:
+    """Zeros that fill up a block behind a gzip body are no part of it."""
+    assert undo("gzip", gzip.compress(TEXT) + bytes(500), 100) == TEXT
+
+
 def test_a_bomb_comes_in_pieces() -> None:
     """A bomb of 1000:1 is handed out piece by piece, so that a limit can stop it."""
     stream = inflater("gzip")

@@ -288,3 +288,28 @@ async def test_over_real_sockets() -> None:
     assert sum(outcome.ok for outcome in got) == 90
     assert server.token_requests == 110
     assert server.api_requests == 90
+
+
+async def test_none_among_the_clinics_is_told(fetch: Fetches) -> None:
+    """None in place of a clinic is a mistake that is told, never a fan-out that ends early."""
+    one, two = credentials(2)
+    async with ArzamedSession() as session:
+        with pytest.raises(ConfigurationError, match="NoneType"):
+            await session.gather([one, None, two], fetch)  # type: ignore[list-item]
+
+
+async def test_closing_from_another_task_ends_the_reader(fetch: Fetches) -> None:
+    """Aclose from elsewhere ends a reader's loop as at its end, with no cancellation it did not ask for."""
+    fetch.gates["c0"] = asyncio.Event()
+    async with ArzamedSession() as session:
+        outcomes = session.fan_out(credentials(1), fetch)
+
+        async def read() -> list:
+            return [outcome async for outcome in outcomes]
+
+        reader = asyncio.create_task(read())
+        await settle()
+        await outcomes.aclose()
+        assert await reader == []
+        with pytest.raises(ConfigurationError, match="only once"):
+            [outcome async for outcome in outcomes]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import enum
 from email.utils import formatdate
 from urllib.parse import unquote, unquote_plus
 
@@ -29,6 +30,11 @@ from arzamed_async._protocol import (
     retry_after_seconds,
     status_error,
 )
+
+
+class Status(int, enum.Enum):
+    GOOD = 5
+
 
 PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
@@ -169,6 +175,11 @@ def test_clean_text_is_printable_and_holds_no_secret(text: str, secrets: list[st
     assert not any(secret in cleaned.replace("***", "") for secret in secrets if secret.strip() == secret)
 
 
+def test_clean_masks_secrets_with_unprintable_characters() -> None:
+    """A secret that holds characters which no log shows is masked all the same."""
+    assert clean("bad abc\u00a0def", ["abc\u00a0def"]) == "bad ***"
+
+
 def test_clean_takes_only_text() -> None:
     """What is not text says nothing."""
     assert clean({"message": "x"}, ()) == ""
@@ -200,6 +211,7 @@ def test_urls() -> None:
     url = request_url(base, "x", {"at": moment, "on": dt.date(2026, 1, 2), "n": [1, 2.5], "f": False, "t": "a&b c"})
     assert url == base + "/x?at=2026-01-02T03%3A04%3A00%2B00%3A00&on=2026-01-02&n=1&n=2.5&f=false&t=a%26b%20c"
     assert request_url(base, "x", [("a", "1"), ("a", "2")]) == base + "/x?a=1&a=2"
+    assert request_url(base, "x", {"a": iter([1, 2]), "e": Status.GOOD}) == base + "/x?a=1&a=2&e=5"
     for params in ({"a": None}, {"a": float("nan")}, {"a": {}}, {"a\n": 1}, {"a": "x\ny"}):
         with pytest.raises(ConfigurationError, match="parameter"):
             request_url(base, "x", params)  # type: ignore[arg-type]

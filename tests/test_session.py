@@ -220,8 +220,9 @@ async def test_a_setting_of_the_wrong_kind() -> None:
     """A policy of the wrong kind is named at construction, and so is what is no credentials."""
     with pytest.raises(ConfigurationError, match="Timeouts expected, not int"):
         ArzamedSession(timeouts=5)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="query"):
-        ArzamedSession(base_url="https://api.invented.example/v1?x=1")
+    for url in ("https://api.invented.example/v1?x=1", "https://api.invented.example/v1?", "https://a.example/v1/../x"):
+        with pytest.raises(ConfigurationError, match="query"):
+            ArzamedSession(base_url=url)
     async with ArzamedSession() as session:
         with pytest.raises(ConfigurationError, match="ClinicCredentials, not str"):
             session.clinic("Milano")  # type: ignore[arg-type]

@@ -372,3 +372,41 @@ async def test_other_tasks_run_while_a_list_is_read() -> None:
         assert len(await clinic.doctors.list()) == 100_000
         counter.cancel()
     assert turns > 30
+
+
+async def test_closing_a_stream_that_another_task_reads() -> None:
+    """Aclose while another task waits for a record is refused with a word; that task goes on."""
+    async with Slowly(b"[") as server, ArzamedSession(base_url=server.base_url) as session:
+        stream = session.clinic(server.credentials()).doctors.stream()
+        reader = asyncio.ensure_future(anext(stream))
+        await until(lambda: server.api_requests == 1)
+        with pytest.raises(ConfigurationError, match="another task is reading"):
+            await stream.aclose()
+        server.rest.set()
+        assert (await reader).name == "Dr. Due"
+        await stream.aclose()
+
+
+async def test_collected_errors_name_the_clinic() -> None:
+    """Each collected error tells clinic and path, as one that is raised does."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        serving(server, b"[null]")
+        stream = session.clinic(server.credentials()).doctors.stream(collect_errors=True)
+        assert await collect(stream) == []
+    assert str(stream.errors[0]).startswith("Milano: GET equipe/doctors: record 0: expected an object")
+
+
+async def test_a_record_nested_too_deep_is_a_decode_error() -> None:
+    """A record nested deeper than Python can follow is a DecodeError, of that record alone."""
+    deep = b'{"a":' * 900 + b"1" + b"}" * 900
+    async with (
+        RawServer() as server,
+        ArzamedSession(base_url=server.base_url, endpoints=Endpoints(slots="s")) as session,
+    ):
+        serving(server, b'[{"a":1},' + deep + b',{"a":2}]')
+        slots = session.clinic(server.credentials()).slots
+        with pytest.raises(DecodeError, match="record 1: expected less nesting"):
+            await slots.list()
+        stream = slots.stream(collect_errors=True)
+        assert len(await collect(stream)) == 2
+        assert [error.record_index for error in stream.errors] == [1]

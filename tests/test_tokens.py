@@ -331,3 +331,11 @@ async def test_cancel_ends_the_request(cache: TokenCache, endpoint: Endpoint) ->
     await asyncio.wait([flight, task])
     assert flight.cancelled()
     assert task.cancelled()
+
+
+async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint) -> None:
+    """With a margin wider than refresh_ahead callers wait all the same: the margin has the last word."""
+    cache = TokenCache(endpoint, TokenPolicy(refresh_ahead_seconds=0, jitter_seconds=0), clock)
+    await cache.get()
+    clock.advance(3571)
+    assert await value(cache) == "token-2"
