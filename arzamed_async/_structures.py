@@ -41,16 +41,20 @@ def plain_hook(kind: Any) -> Hook:
 
 
 def union_hook(kind: Any, hook_of: HookOf) -> Hook:
-    members = [(member, hook_of(member)) for member in get_args(kind)]
+    """The first member that takes the value, in the order written; null is looked for before all others."""
+    members = [(member, hook_of(member)) for member in get_args(kind) if member is not types.NoneType]
+    optional = len(members) < len(get_args(kind))
 
     def structure(value: Any, _: Any) -> Any:
+        if value is None and optional:
+            return None
         faults: list[Mismatch] = []
         for member, hook in members:
             try:
                 return hook(value, member)
             except Mismatch as fault:
                 faults.append(fault)
-        if len(members) == 2 and value is not None and members[1][0] is types.NoneType:  # an optional: say more
+        if len(members) == 1:  # an optional: what is wrong inside says more
             raise faults[0]
         raise Mismatch(" or ".join(dict.fromkeys(fault.expected for fault in faults)), value)
 
