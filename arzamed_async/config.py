@@ -88,7 +88,8 @@ class Timeouts:
 class Limits:
     """The most that is read, in bytes after decompression: one record, one list, one body of `clinic.get`.
 
-    Of error and token bodies 64 KiB are read, no more.
+    A list is bounded however it is read: raise list_bytes for a stream that is longer. Of error and token bodies
+    64 KiB are read, no more. Nesting deeper than 1,024 levels is a DecodeError.
     """
 
     record_bytes: int = field(default=1_048_576, validator=at_least_one)
@@ -136,6 +137,13 @@ class Endpoint(Generic[T]):
     `personal` marks records about people: their values never appear in events.
 
         rooms = clinic.resource(Endpoint("equipe/rooms", Room))
+
+    A field's JSON key is its name in camelCase (`room_name`: `roomName`), or what
+    `attrs.field(metadata={"json": "key"})` says. Fields may be str, int, float, bool, None, Any, datetime (ISO
+    8601 with offset), date, time, Decimal (from text or a number), UUID, an Enum (by value), attrs classes,
+    Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and unions of these. Nothing is coerced, but for
+    a whole number where a float is asked for. A field with a default may be absent. A value unknown to an Enum is
+    a DecodeError, unless the Enum defines `_missing_`.
     """
 
     path: str = field(validator=_path)

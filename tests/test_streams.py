@@ -6,6 +6,7 @@ import asyncio
 import gc
 import gzip
 import json
+import random
 import warnings
 
 import pytest
@@ -24,6 +25,7 @@ from arzamed_async import (
     ForbiddenError,
     LimitExceededError,
     Limits,
+    PoolLimits,
     RetryPolicy,
     ServiceUnavailableError,
     Timeouts,
@@ -410,3 +412,39 @@ async def test_a_record_nested_too_deep_is_a_decode_error() -> None:
         stream = slots.stream(collect_errors=True)
         assert len(await collect(stream)) == 2
         assert [error.record_index for error in stream.errors] == [1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_cancelling_anywhere_leaks_nothing(seed: int) -> None:
+    """Readers cancelled at any point, in any way of reading, leave no connection and no task, and the pool usable."""
+    chance = random.Random(seed)
+    body = json.dumps(MANY).encode()
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        writer.write(f"HTTP/1.1 200 X\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        for start in range(0, len(body), 30_000):
+            writer.write(body[start : start + 30_000])
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with RawServer(handler) as server:
+        before = asyncio.all_tasks()
+        async with ArzamedSession(base_url=server.base_url, pool=PoolLimits(connections=8)) as session:
+            doctors = session.clinic(server.credentials()).doctors
+
+            async def stream() -> None:
+                async with doctors.stream() as records:
+                    async for _ in records:
+                        pass
+
+            tasks = [asyncio.ensure_future(chance.choice([doctors.list, stream])()) for _ in range(60)]
+            for task in tasks:
+                for _ in range(chance.randint(0, 12)):
+                    await asyncio.sleep(0)
+                task.cancel()
+            await asyncio.wait(tasks)
+            assert len(await doctors.list()) == len(MANY)
+        await until(lambda: server.open_connections == 0)
+        await until(lambda: asyncio.all_tasks() == before)
