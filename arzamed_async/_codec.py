@@ -12,9 +12,10 @@ from __future__ import annotations
 import functools
 import types
 from collections import abc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
-from typing import Any, Generic, Literal, TypeVar, Union, get_origin
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, NewType, TypeVar, Union, get_origin
 
 import attrs
 import cattrs
@@ -33,13 +34,19 @@ _ARRAYS = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.C
 _MAPPINGS = {dict, abc.Mapping, abc.MutableMapping}
 
 _converter = cattrs.Converter(detailed_validation=False)
-_being_written: set[type[Any]] = set()
+_being_written: set[Any] = set()
+
+#: Classes that one version of cattrs or another answers for itself, subclasses (a StrEnum!) included, before it asks a factory.
+_NOT_ASKED = (str, bytes, int, float, Path, Enum)
 
 
 def _hook_of(kind: Any) -> Hook:
-    if kind in (bytes, bytearray, memoryview):  # JSON has none, and cattrs would not ask
-        return _refuse(kind)
-    return _converter.get_structure_hook(kind)
+    if get_origin(kind) is Annotated:
+        return _hook_of(kind.__origin__)
+    if isinstance(kind, type) and issubclass(kind, _NOT_ASKED):
+        return _make_hook(kind)
+    # Only classes are remembered: `int | str` equals `str | int`, and the order matters.
+    return _converter.get_structure_hook(kind, cache_result=isinstance(kind, type))
 
 
 def _anything(value: Any, _: Any) -> Any:
@@ -51,19 +58,29 @@ def _refuse(kind: Any) -> Hook:
     raise ConfigurationError(f"the type {name} cannot be read from JSON strictly")
 
 
-def _object_hook(model: type[Any]) -> Hook:
+def _object_hook(model: Any) -> Hook:
+    if issubclass(get_origin(model) or model, OpenRecord):
+        return _open_record(model)
     if model in _being_written:  # a class that holds itself: its hook is there by the first value
-        return lambda value, kind: _hook_of(kind)(value, kind)
+        return lambda value, kind: _hook_of(model)(value, kind)  # noqa: PLW0108 - not now: it would never end
     _being_written.add(model)
     try:
-        decode_into = RecordWriter(model, _hook_of).write()
+        return RecordWriter(model, _hook_of).write_one()
     finally:
         _being_written.discard(model)
 
+
+def _open_record(model: type[Any]) -> Hook:
     def structure(value: Any, _: Any) -> Any:
-        made: list[Any] = []
-        decode_into([value], made)
-        return made[0]
+        if value.__class__ is not dict:
+            raise Mismatch("an object", value)
+        try:
+            return model(value)
+        except RecursionError:
+            raise  # told by the decoder
+        except Exception:  # noqa: BLE001, S110 - a subclass's own code, and its words may quote the value
+            pass
+        raise Mismatch("what the class accepts", value)
 
     return structure
 
@@ -80,6 +97,7 @@ _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
     (lambda kind: kind in SCALARS, lambda kind: SCALARS[kind]),
     (lambda kind: isinstance(kind, type) and issubclass(kind, Enum), enum_hook),
     (attrs.has, _object_hook),
+    (lambda kind: isinstance(kind, NewType), lambda kind: _hook_of(kind.__supertype__)),
     (lambda kind: _container(kind) is Literal, literal_hook),
     (lambda kind: _container(kind) in (Union, types.UnionType), lambda kind: union_hook(kind, _hook_of)),
     (lambda kind: _container(kind) in _MAPPINGS, lambda kind: mapping_hook(kind, _hook_of)),
@@ -92,20 +110,18 @@ def _make_hook(kind: Any) -> Hook:
 
 
 _converter.register_structure_hook_factory(lambda _kind: True, _make_hook)
-for _kind in (*PLAIN, *SCALARS):  # for some of these cattrs asks no factory
-    _converter.register_structure_hook(_kind, _make_hook(_kind))
-
-
-_TOO_DEEP = Mismatch("less nesting", {})
 
 
 class Decoder(Generic[T]):
     """Turns windows of decoded JSON values into objects of one class."""
 
     def __init__(self, model: type[T]) -> None:
-        is_open = issubclass(model, OpenRecord)
-        self._decode_into = _open_records(model) if is_open else RecordWriter(model, _hook_of).write()
-        fields: tuple[Any, ...] = () if is_open else attrs.fields(model)  # type: ignore[arg-type]
+        kind: Any = get_origin(model) or model
+        if not attrs.has(kind):
+            raise ConfigurationError(f"{kind.__name__} is no attrs class")
+        is_open = issubclass(kind, OpenRecord)
+        self._decode_into = _open_records(kind) if is_open else RecordWriter(model, _hook_of).write()
+        fields: tuple[Any, ...] = attrs.fields(kind)
         self._known = frozenset(json_key(each) for each in fields)
         self._all_required = all(each.init and each.default is attrs.NOTHING for each in fields)
         self._is_open = is_open
@@ -113,50 +129,52 @@ class Decoder(Generic[T]):
     def decode(self, values: list[Any], first_index: int) -> list[T]:
         """Return an object for each value. Raises DecodeError at the first that is not what the class says."""
         made: list[T] = []
-        try:
-            self._decode_into(values, made)
-        except Mismatch as fault:
-            error = fault.error(first_index + len(made))
-        except RecursionError:
-            error = _TOO_DEEP.error(first_index + len(made))
-        else:
+        error = self._fill(made, iter(values), first_index)
+        if error is None:
             return made
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or the error would hold this frame, and the frame the error: a window kept for the collector
 
     def decode_each(self, values: list[Any], first_index: int, errors: list[DecodeError]) -> list[T]:
         """Return an object for each good value, and add a DecodeError to `errors` for each bad one."""
         made: list[T] = []
-        done = 0
-        while done < len(values):
-            before = len(made)
-            try:
-                self._decode_into(values[done:], made)
-                break
-            except Mismatch as fault:
-                bad = fault
-            except RecursionError:
-                bad = _TOO_DEEP
-            done += len(made) - before
-            errors.append(bad.error(first_index + done))
-            done += 1
+        pending = iter(values)
+        bad = 0
+        while error := self._fill(made, pending, first_index + bad):
+            errors.append(error)
+            bad += 1
         return made
 
-    def unknown_fields(self, values: list[Any]) -> Iterable[str]:
-        """Return the keys of these good records that the class does not know; none for an OpenRecord."""
+    def _fill(self, made: list[T], pending: Iterator[Any], offset: int) -> DecodeError | None:
+        """Make objects until a value is bad (it is taken from `pending`, too) or none is left."""
+        try:
+            self._decode_into(pending, made)
+        except Mismatch as fault:
+            return fault.error(offset + len(made))
+        except RecursionError:
+            pass  # a class that holds itself, and a value that is deeper than the interpreter goes
+        else:
+            return None
+        return DecodeError("expected less nesting, found an object", record_index=offset + len(made))
+
+    def unknown_fields(self, values: list[Any], *, all_good: bool = True) -> Iterable[str]:
+        """Return the keys of these records that the class does not know; none for an OpenRecord."""
         if self._is_open:
             return ()
-        if self._all_required and sum(map(len, values)) == len(self._known) * len(values):
+        if all_good and self._all_required and sum(map(len, values)) == len(self._known) * len(values):
             return ()  # each has all the known ones, and so no other
         every: set[str] = set()
         return every.union(*values) - self._known
 
 
-def _open_records(model: type[Any]) -> Callable[[list[Any], list[Any]], None]:
-    def decode_into(values: list[Any], made: list[Any]) -> None:
+def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None]:
+    make = _open_record(model)
+
+    def decode_into(values: Iterable[Any], made: list[Any]) -> None:
         for value in values:
-            if value.__class__ is not dict:
-                raise Mismatch("an object", value)
-            made.append(model(value))
+            made.append(make(value, model))  # noqa: PERF401 - what was made before a bad one counts
 
     return decode_into
 
@@ -169,4 +187,6 @@ def _made_once(model: Any) -> Decoder[Any]:
 def decoder_for(model: type[T]) -> Decoder[T]:
     """Return the decoder of an attrs class, made once. Raises ConfigurationError, which names class and field."""
     kind: Any = model
+    if not isinstance(get_origin(kind) or kind, type):
+        raise ConfigurationError("the model is no attrs class")
     return _made_once(kind)

@@ -20,7 +20,7 @@ __all__ = ["WindowReader", "watcher"]
 T = TypeVar("T")
 
 #: How many windows (of about 16 KiB) are decoded before other tasks are let in, where no await would do it.
-WINDOWS_A_TURN = 8
+WINDOWS_A_TURN = 4
 
 
 class WindowReader(Generic[T]):
@@ -56,7 +56,7 @@ class WindowReader(Generic[T]):
             values = [value for value in values if value.__class__ is dict]
         else:
             records = self._decoder.decode(values, first)
-        if self._watch is not None and (unknown := self._decoder.unknown_fields(values)):
+        if self._watch is not None and (unknown := self._decoder.unknown_fields(values, all_good=self._errors is None)):
             self._watch(unknown)
         return records
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -47,12 +47,6 @@ class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a Decode
         )
 
 
-def _text(value: object, expected: str) -> str:
-    if not isinstance(value, str):
-        raise Mismatch(expected, value)
-    return value
-
-
 def _float(value: Any, _: object) -> float:
     """JSON has one kind of number: `1` is a float too. One that is too large for a float is none."""
     if value.__class__ is float:
@@ -64,22 +58,24 @@ def _float(value: Any, _: object) -> float:
 
 def _datetime(value: Any, _: object) -> datetime:
     """ISO 8601 with an offset: without one it would be anybody's guess which moment is meant."""
-    expected = "a date and time with offset (ISO 8601)"
-    try:
-        moment = datetime.fromisoformat(_text(value, expected))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Mismatch(expected, value)
-    return moment
-
-
-def _iso(kind: type[Any], expected: str) -> Callable[[Any, Any], Any]:
-    def structure(value: Any, _: object) -> Any:
+    if value.__class__ is str:
         try:
-            return kind.fromisoformat(_text(value, expected))
+            moment = datetime.fromisoformat(value)
         except ValueError:
             pass
+        else:
+            if moment.tzinfo is not None:
+                return moment
+    raise Mismatch("a date and time with offset (ISO 8601)", value)
+
+
+def _from_text(make: Callable[[str], Any], expected: str) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _: object) -> Any:
+        if value.__class__ is str:
+            try:
+                return make(value)
+            except ValueError:
+                pass
         raise Mismatch(expected, value)
 
     return structure
@@ -89,28 +85,22 @@ def _decimal(value: Any, _: object) -> Decimal:
     """From text, so that nothing is lost, or from a number as it is written."""
     if value.__class__ is int or value.__class__ is float:
         return Decimal(repr(value))
-    text = _text(value, "a decimal number")
-    if _DECIMAL.fullmatch(text):
+    if value.__class__ is str and _DECIMAL.fullmatch(value):
         try:
-            return Decimal(text)
-        except ArithmeticError:
-            pass  # an exponent beyond all bounds
+            number = Decimal(value)
+        except InvalidOperation:  # an exponent beyond what a Decimal holds
+            pass
+        else:
+            if number.is_finite():  # the same, where the context does not trap it
+                return number
     raise Mismatch("a decimal number", value)
-
-
-def _uuid(value: Any, _: object) -> UUID:
-    try:
-        return UUID(_text(value, "a UUID"))
-    except ValueError:
-        pass
-    raise Mismatch("a UUID", value)
 
 
 SCALARS: dict[Any, Callable[[Any, Any], Any]] = {
     float: _float,
     datetime: _datetime,
-    date: _iso(date, "a date (ISO 8601)"),
-    time: _iso(time, "a time (ISO 8601)"),
+    date: _from_text(date.fromisoformat, "a date (ISO 8601)"),
+    time: _from_text(time.fromisoformat, "a time (ISO 8601)"),
     Decimal: _decimal,
-    UUID: _uuid,
+    UUID: _from_text(UUID, "a UUID"),
 }

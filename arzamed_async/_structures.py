@@ -27,6 +27,7 @@ HookOf = Callable[[Any], Hook]
 
 #: Types whose values need no more than a look at their class.
 PLAIN: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
+_SINGLE = (str, int, float, bool, types.NoneType)
 
 
 def plain_hook(kind: Any) -> Hook:
@@ -41,51 +42,62 @@ def plain_hook(kind: Any) -> Hook:
 
 
 def union_hook(kind: Any, hook_of: HookOf) -> Hook:
-    """The first member that takes the value, in the order written; null is looked for before all others."""
+    """The members are tried in the order written, null first: it is the commonest, and cheap to tell."""
+    nullable = types.NoneType in get_args(kind)
     members = [(member, hook_of(member)) for member in get_args(kind) if member is not types.NoneType]
-    optional = len(members) < len(get_args(kind))
+    first, first_hook = members[0]
+
+    def structure_optional(value: Any, _: Any) -> Any:
+        return None if value is None else first_hook(value, first)
 
     def structure(value: Any, _: Any) -> Any:
-        if value is None and optional:
+        if value is None and nullable:
             return None
-        faults: list[Mismatch] = []
+        expected: dict[str, None] = {}  # not the faults themselves: their tracebacks would hold this frame, and it them
         for member, hook in members:
             try:
                 return hook(value, member)
             except Mismatch as fault:
-                faults.append(fault)
-        if len(members) == 1:  # an optional: what is wrong inside says more
-            raise faults[0]
-        raise Mismatch(" or ".join(dict.fromkeys(fault.expected for fault in faults)), value)
+                expected[fault.expected] = None
+        raise Mismatch(" or ".join([*expected, *["null"] * nullable]), value)
 
-    return structure
+    return structure_optional if nullable and len(members) == 1 else structure
 
 
 def literal_hook(kind: Any) -> Hook:
-    allowed = {(value.__class__, value) for value in get_args(kind)}
+    allowed: dict[type[Any], set[Any]] = {}  # by class, since True == 1
+    for value in get_args(kind):
+        if value.__class__ not in PLAIN:
+            raise ConfigurationError("a Literal from JSON is text, a whole number, true, false or null")
+        allowed.setdefault(value.__class__, set()).add(value)
 
     def structure(value: Any, _: Any) -> Any:
-        if value.__class__ not in (str, int, bool, types.NoneType) or (value.__class__, value) not in allowed:
-            raise Mismatch("one of the values the class allows", value)
-        return value
+        if value.__class__ in allowed and value in allowed[value.__class__]:
+            return value
+        raise Mismatch("one of the values the class allows", value)
 
     return structure
 
 
 def enum_hook(kind: type[Enum]) -> Hook:
-    members = {(member.value.__class__, member.value): member for member in kind}
+    members: dict[type[Any], dict[Any, Enum]] = {}  # by class, since True == 1
+    for each in kind:
+        if each.value.__class__ in _SINGLE:
+            members.setdefault(each.value.__class__, {})[each.value] = each
     answers_for_unknown = "_missing_" in {name for base in kind.__mro__[:-1] if base is not Enum for name in vars(base)}
 
+    if not members and not answers_for_unknown:
+        raise ConfigurationError(f"no value of {kind.__name__} is a single JSON value")
+
     def structure(value: Any, _: Any) -> Any:
-        if value.__class__ in (str, int, float, bool, types.NoneType):
-            member = members.get((value.__class__, value))
-            if member is not None:
-                return member
-            if answers_for_unknown:
-                try:
-                    return kind(value)
-                except Exception:  # noqa: BLE001, S110 - it is the class that refuses, in whatever way
-                    pass
+        known = members.get(value.__class__)
+        if known is not None and value in known:
+            return known[value]
+        if answers_for_unknown and value.__class__ in _SINGLE:
+            try:
+                return kind(value)
+            except Exception:  # noqa: BLE001, S110 - the class's own code, and its words may quote the value
+                pass
         raise Mismatch(f"a value of {kind.__name__}", value)
 
     return structure

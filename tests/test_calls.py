@@ -320,15 +320,15 @@ async def test_a_drip_ends_at_the_deadline(place: str) -> None:
 
 async def test_the_deadline_tells_the_last_failure() -> None:
     """A deadline that passes between attempts tells what the last one met."""
-    policy = RetryPolicy(max_attempts=100, base_seconds=0.05, cap_seconds=0.05)
+    policy = RetryPolicy(max_attempts=10_000, base_seconds=0.01, cap_seconds=0.01)
     async with (
         RawServer() as server,
-        ArzamedSession(base_url=server.base_url, retry=policy, timeouts=Timeouts(total_seconds=0.2)) as session,
+        ArzamedSession(base_url=server.base_url, retry=policy, timeouts=Timeouts(total_seconds=0.5)) as session,
     ):
-        script(server, *[answer(503)] * 100)
+        script(server, *[answer(503)] * 10_000)
         with pytest.raises(DeadlineExceededError, match="last failure: answered 503.* attempts") as caught:
             await session.clinic(server.credentials()).doctors.list()
-    assert caught.value.attempts == server.api_requests
+    assert caught.value.attempts - server.api_requests in (0, 1)  # the last may not have got there
 
 
 async def test_the_fetch_outlives_a_callers_deadline() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import enum
+import gc
 import pickle
 import traceback
+import weakref
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, Optional, Union
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar, Union
 from uuid import UUID
 
 import attrs
@@ -190,6 +194,7 @@ def test_missing_and_unknown_fields() -> None:
     rows = [{"name": 1, "profileImage": 2}]
     assert set(decoder_for(Doctor).unknown_fields(rows)) == set()
     assert set(decoder_for(Doctor).unknown_fields([*rows, {**rows[0], "new": 2, "old": 3}])) == {"new", "old"}
+    assert set(decoder_for(Doctor).unknown_fields([{"name": 1, "new": 2}], all_good=False)) == {"new"}
     assert set(decoder_for(Odd).unknown_fields([{"plainName": 1, "imageURL": 2, "new": 3}])) == {"new"}
     assert set(decoder_for(Slot).unknown_fields([{"name": 1}])) == set()
 
@@ -340,3 +345,300 @@ def test_any_value_is_read_as_it_is_or_refused(changes: dict[str, object]) -> No
             value = getattr(made, key)
             assert type(value) is type(record[key])
             assert value == record[key]
+
+
+class TextEnum(str, enum.Enum):  # noqa: UP042 - users write it so
+    A = "a"
+
+
+class PlainStrEnum(enum.StrEnum):
+    A = "a"
+
+
+class NumberEnum(enum.IntEnum):
+    A = 1
+
+
+class Raising(enum.Enum):
+    A = "a"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Raising:
+        raise KeyError(value)
+
+
+class Wrong(enum.Enum):
+    A = "a"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        return value
+
+
+class Arrays(enum.Enum):
+    A = (1, 2)
+
+
+class Words(str):
+    __slots__ = ()
+
+
+def row(kind: object, **options: Any) -> type[Any]:
+    return attrs.make_class("Row", {"it": field(type=kind, **options)}, frozen=True, slots=True)
+
+
+@pytest.mark.parametrize("kind", [TextEnum, PlainStrEnum, NumberEnum])
+@pytest.mark.parametrize("wrong", ["unknown", 7, True, None])
+def test_enums_that_are_text_or_numbers_too(kind: Any, wrong: object) -> None:
+    """An enum that is a str or an int as well gives members, and refuses values that are none of its own."""
+    assert decode(row(kind), {"it": kind.A.value})[0].it is kind.A
+    assert decode(row(list[kind]), {"it": [kind.A.value]})[0].it[0] is kind.A
+    assert refused(row(kind), {"it": wrong}).field == "it"
+
+
+@pytest.mark.parametrize("kind", [Raising, Wrong])
+def test_what_an_enum_raises_for_unknown_values_is_not_shown(kind: Any) -> None:
+    """Whatever `_missing_` does with a value, the outcome is a DecodeError without it."""
+    assert "a value of" in str(refused(row(kind), {"it": CANARY}))
+
+
+@pytest.mark.parametrize("digits", ["1e9999999999999999999999", "-1E-9999999999999999999999"])
+def test_decimals_beyond_all_bounds(digits: str) -> None:
+    """An exponent that no Decimal holds is a DecodeError."""
+    assert refused(row(Decimal), {"it": digits}).field == "it"
+
+
+def test_unions_keep_their_own_order() -> None:
+    """Members of a union are tried as written, though Python holds unions of other order to be equal."""
+    text = "2026-01-02T03:04:05Z"
+    assert decode(row(str | dt.datetime), {"it": text})[0].it == text
+    assert decode(row(dt.datetime | str), {"it": text})[0].it == dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    assert type(decode(row(list[int | float]), {"it": [1]})[0].it[0]) is int
+    assert type(decode(row(list[float | int]), {"it": [1]})[0].it[0]) is float
+
+
+def test_unions_of_more_than_one_kind_and_null() -> None:
+    """A union names all it would have taken; null is one of them only where it says so."""
+    kind = dt.date | Decimal | None
+    assert [each.it for each in decode(row(kind), {"it": None}, {"it": "1.5"})] == [None, Decimal("1.5")]
+    assert "expected a date (ISO 8601) or a decimal number or null, found a list" in str(refused(row(kind), {"it": []}))
+    assert refused(row(dt.date | Decimal), {"it": None}).field == "it"
+
+
+def test_sets_of_what_no_set_can_hold() -> None:
+    """Values that cannot stand in a set are a DecodeError."""
+    assert refused(row(frozenset[Any]), {"it": [{"a": 1}]}).field == "it"
+
+
+UserId = NewType("UserId", str)
+E = TypeVar("E")
+
+
+@frozen
+class Page(Generic[E]):
+    first: E
+    rest: list[E]
+    after: str | None = None
+
+
+def test_names_for_types_and_type_variables() -> None:
+    """NewType and Annotated are what they stand for; a generic class is read with the types it is given."""
+    assert decode(row(UserId), {"it": "u"})[0].it == "u"
+    assert refused(row(list[UserId]), {"it": [1]}).field == "it[0]"
+    assert refused(row(Annotated[int, {"note": 1}]), {"it": "u"}).field == "it"
+    page = {"first": {"name": "a"}, "rest": [{"name": "b"}]}
+    assert decode(row(Page[Base]), {"it": page})[0].it == Page(Base("a"), [Base("b")])
+    assert refused(Page[Base], {**page, "rest": [{"name": 1}]}).field == "rest[0].name"
+
+
+@pytest.mark.parametrize("kind", [Path, list[Path], Words, Arrays, Literal[Colour.RED], Page, E])
+def test_more_types_that_cannot_be_read(kind: object) -> None:
+    """Types that cattrs would read by calling them are refused as well, and so are open type variables."""
+    with pytest.raises(ConfigurationError, match=r"Row\.it"):
+        decoder_for(row(kind))
+
+
+@pytest.mark.parametrize("model", [int, dict, 3, None, [1]])
+def test_models_that_are_no_attrs_class(model: Any) -> None:
+    """A decoder is made for attrs classes alone; anything else is a ConfigurationError."""
+    with pytest.raises(ConfigurationError, match="no attrs class"):
+        decoder_for(model)
+
+
+def test_annotations_that_fail_in_other_ways() -> None:
+    """An annotation that raises anything when it is looked up is a ConfigurationError that names the class."""
+
+    @frozen
+    class Broken:
+        it: "enum.Nowhere"  # noqa: UP037
+
+    with pytest.raises(ConfigurationError, match=r"Broken.*AttributeError") as caught:
+        decoder_for(Broken)
+    assert caught.value.__context__ is None
+
+
+@frozen
+class Holder:
+    details: OpenRecord
+    more: list[OpenRecord]
+
+
+def test_open_records_inside_a_record() -> None:
+    """An OpenRecord as a field takes the whole JSON object; anything else is refused by its field."""
+    made = decode(Holder, {"details": {"a": 1}, "more": [{"b": 2}]})[0]
+    assert (made.details.data["a"], made.more[0].data["b"]) == (1, 2)
+    assert refused(Holder, {"details": {}, "more": [5]}).field == "more[0]"
+
+
+@frozen
+class Choosy(OpenRecord):
+    def __attrs_post_init__(self) -> None:
+        raise KeyError(self.data["who"])
+
+
+def test_what_an_open_record_raises_is_not_shown() -> None:
+    """What a subclass's own code raises, and nesting beyond the interpreter's depth, are DecodeErrors."""
+    assert refused(Choosy, {"who": CANARY}).field is None
+    deep: Any = CANARY
+    for _ in range(1000):
+        deep = {"a": deep}
+    assert "expected less nesting" in str(refused(Slot, deep))
+    tree: Any = {"name": "x", "children": []}
+    for _ in range(1000):
+        tree = {"name": "x", "children": [tree]}
+    assert "expected less nesting" in str(refused(Tree, tree))
+
+
+@frozen(cache_hash=True)
+class Hashed:
+    name: str
+
+
+@define
+class Guarded:
+    name: str
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, f"<{value}>")
+
+
+@frozen
+class Mixed:
+    late: int = field(kw_only=True, validator=attrs.validators.ge(0))
+    early: int
+
+
+@frozen(init=False)
+class OwnInit:
+    one: str
+    two: str
+    three: str = "class"
+
+    def __init__(self, two: str, one: str, three: str = "init") -> None:
+        self.__attrs_init__(one, two, three)
+
+
+def test_no_code_of_a_class_is_passed_by() -> None:
+    """Cached hashes, own `__setattr__`, own `__init__` in any order, keyword-only fields: as if the class were called."""
+    assert hash(decode(Hashed, {"name": "a"})[0]) == hash(Hashed("a"))
+    assert decode(Guarded, {"name": "a"})[0].name == "<a>"
+    assert decode(Mixed, {"late": 1, "early": 2}) == [Mixed(2, late=1)]
+    assert decode(OwnInit, {"one": "1", "two": "2"}) == [OwnInit(one="1", two="2")]
+
+
+@frozen
+class Policy:
+    name: str = field(converter=lambda value: value.index("a"))
+    size: int = field(validator=attrs.validators.gt(0))
+    other: int = field(default=0, validator=[attrs.validators.lt(9)])
+
+    def __attrs_post_init__(self) -> None:
+        if self.size == 5:
+            raise ValueError(self.name)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"name": "x"}, "name"), ({"size": -5150}, "size"), ({"other": 5150}, "other"), ({"size": 5}, None)],
+)
+def test_the_field_that_the_class_refuses_is_named(change: dict[str, object], field: str | None) -> None:
+    """What a converter or validator refuses carries its field; what the class refuses as a whole, none."""
+    good = {"name": "a", "size": 1}
+    assert decode(Policy, good)[0].other == 0
+    error = refused(Policy, {**good, **change})
+    assert error.field == field
+    assert "expected what the class accepts" in str(error)
+    assert "5150" not in str(error)
+
+
+class Marker:
+    """Something whose end can be seen."""
+
+
+def test_a_failed_window_is_not_kept() -> None:
+    """Nothing of a window waits for the garbage collector, neither after an error nor where a union looked twice."""
+    gc.disable()
+    try:
+        for kind, value in ((int, "bad"), (dt.datetime | str, "not a date"), (dt.date | Decimal, "bad")):
+            model = attrs.make_class("Row", {"it": field(type=kind), "any": field(type=Any)})
+            marker = Marker()
+            seen = weakref.ref(marker)
+            window = [{"it": value, "any": marker}]
+            del marker
+            try:
+                decoder_for(model).decode(window, 0)
+            except DecodeError as error:
+                assert error.record_index == 0
+            del window
+            assert seen() is None, kind
+    finally:
+        gc.enable()
+
+
+def test_collecting_errors_stays_linear() -> None:
+    """A window of bad records alone is gone through once: no slice of it is made."""
+
+    class Window(list[Any]):
+        def __getitem__(self, index: Any) -> Any:
+            raise AssertionError(index)
+
+    errors: list[DecodeError] = []
+    assert decoder_for(Doctor).decode_each(Window([None] * 100), 0, errors) == []
+    assert [error.record_index for error in errors] == list(range(100))
+
+
+class Size(enum.Enum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+def test_one_and_true_are_two_values() -> None:
+    """Each value finds its own member; a Literal of 1 does not take true, nor one of true a 1."""
+    assert [each.it for each in decode(row(Size), {"it": "l"}, {"it": "s"})] == [Size.LARGE, Size.SMALL]
+    assert decode(row(Literal[1, "x"]), {"it": 1})[0].it == 1
+    assert refused(row(Literal[1, "x"]), {"it": True}).field == "it"
+    assert refused(row(Literal[True, "x"]), {"it": 1}).field == "it"
+
+
+def test_decimals_under_a_lenient_context() -> None:
+    """Where the caller's decimal context turns what it cannot hold into NaN, it is a DecodeError all the same."""
+    with decimal.localcontext() as context:
+        context.traps[decimal.InvalidOperation] = False
+        assert refused(row(Decimal), {"it": "1e9999999999999999999999"}).field == "it"
+
+
+def _looks_at_derived(instance: Any, _attribute: object, _value: object) -> None:
+    assert instance.derived
+
+
+@frozen
+class Derived:
+    name: str = field(validator=_looks_at_derived)
+    derived: str = field(init=False, default="d")
+    age: int = field(default=1, validator=attrs.validators.gt(0))
+
+
+def test_no_field_is_named_on_a_guess() -> None:
+    """Where it cannot be told which field a class has refused, none is named."""
+    assert decode(Derived, {"name": "a"}) == [Derived("a")]
+    assert refused(Derived, {"name": "a", "age": 0}).field is None
