@@ -187,11 +187,11 @@ async def test_replay_counts_as_progress() -> None:
             return await server.serve(request, writer)
         writer.write(f"HTTP/1.1 200 X\r\nContent-Length: {len(BODY)}\r\n\r\n".encode())
         for start in range(0, len(BODY), 10_000):
+            if start and stop.is_set():
+                await asyncio.Event().wait()
             writer.write(BODY[start : start + 10_000])
             await writer.drain()
             await asyncio.sleep(0.02)
-            if stop.is_set():
-                await asyncio.Event().wait()
         return None
 
     stop = asyncio.Event()
