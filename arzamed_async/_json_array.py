@@ -28,6 +28,7 @@ MAX_DEPTH = 1024
 WINDOW_BYTES = 16_384
 #: Fewer new bytes than this are looked at only if the last of them may end an element.
 SMALL_BYTES = 512
+FIRST_STEP_BYTES = 2048
 #: So many wrong guesses, and the fast way is given up for the rest of the list.
 MOST_MISSES = 4
 
@@ -206,7 +207,9 @@ class ArrayWindows:
             if self._scanned >= self._record_bytes:
                 raise LimitExceededError(limit="record_bytes", limit_bytes=self._record_bytes)
             start = self._scanned
-            stop = min(start + self._window_bytes, self._record_bytes)
+            # The first window only has to show what stands between two elements: a short one does.
+            most = self._window_bytes if self._count or start else min(FIRST_STEP_BYTES, self._window_bytes)
+            stop = min(start + most, self._record_bytes)
             step = bytes(self._buffer[start:stop])
             if (len(step) - len(step.rstrip(b"\\"))) % 2:  # an escape is counted whole
                 step = step + self._buffer[stop : stop + 1] if stop < size else step[:-1]

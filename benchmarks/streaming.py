@@ -44,6 +44,7 @@ class Bench:
         self.base = f"http://127.0.0.1:{port}"
         self.clinic = session.clinic(ClinicCredentials("bench", "invented", f"{self.base}/token", name="bench"))
         self.http = http
+        self.kept: list[Any] = []  # whole lists, so that it is not the reader who is charged for their end
         self.rivals = {kind: Rivals(kind) for kind in RECORDS}
 
     async def run(self, way: str, kind: str, records: int) -> float:
@@ -54,7 +55,8 @@ class Bench:
             resource = self.clinic.resource(Endpoint(f"{kind}/{records}", RECORDS[kind][0]))
             count = 0
             if way == "list":
-                count = len(await resource.list())
+                self.kept = await resource.list()
+                count = len(self.kept)
                 first = time.perf_counter() - started
             elif way == "batches":
                 async for batch in resource.batches():
@@ -86,11 +88,13 @@ class Bench:
                 "pydantic": rivals.with_pydantic,
                 "msgspec": rivals.with_msgspec,
             }[way]
-            count = len(await read(response))
+            self.kept = await read(response)
+            count = len(self.kept)
         return count, time.perf_counter() - started
 
     async def timed(self, way: str, kind: str, records: int) -> tuple[float, float]:
         """Return (seconds, seconds until the first record)."""
+        self.kept = []
         gc.collect()
         started = time.perf_counter()
         first = await self.run(way, kind, records)
@@ -167,6 +171,7 @@ async def holds(bench: Bench, way: str, kind: str, records: int) -> dict[str, fl
     longest = []
     gc_longest = []
     for _ in range(3):
+        bench.kept = []
         with HoldMeter() as meter:
             await bench.run(way, kind, records)
             await asyncio.sleep(0)  # the step that we are in has to end to be counted
