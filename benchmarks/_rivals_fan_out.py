@@ -1,0 +1,76 @@
+"""What a user would write instead of a fan-out: aiohttp by hand, and httpx with Authlib. Each returns all lists of doctors."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+
+import aiohttp
+import httpx
+import orjson
+from _rivals import lenient_converter
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+
+from arzamed_async import ClinicCredentials, Doctor
+
+__all__ = ["by_hand", "with_httpx"]
+
+_STRUCTURE = lenient_converter().get_structure_hook(list[Doctor])
+
+
+async def by_hand(base_url: str, clinics: Iterable[ClinicCredentials], callers: int) -> list[list[Doctor]]:
+    """One aiohttp session, a semaphore, a dict of tokens; orjson and tuned cattrs; no retry, no refresh, no error's name."""
+    tokens: dict[str, str] = {}
+    gate = asyncio.Semaphore(callers)
+    url = f"{base_url}/equipe/doctors"
+
+    async def token(http: aiohttp.ClientSession, clinic: ClinicCredentials) -> str:
+        held = tokens.get(clinic.client_id)
+        if held is None:
+            async with http.post(
+                clinic.token_url,
+                data={"grant_type": "client_credentials", "scope": clinic.scope},
+                headers={"Authorization": aiohttp.encode_basic_auth(clinic.client_id, str(clinic.client_secret))},
+            ) as response:
+                response.raise_for_status()
+                held = tokens[clinic.client_id] = orjson.loads(await response.read())["access_token"]
+        return held
+
+    async def one(http: aiohttp.ClientSession, clinic: ClinicCredentials) -> list[Doctor]:
+        async with gate:
+            headers = {"Authorization": f"Bearer {await token(http, clinic)}"}
+            async with http.get(url, headers=headers) as response:
+                response.raise_for_status()
+                return _STRUCTURE(orjson.loads(await response.read()), list[Doctor])
+
+    async with aiohttp.ClientSession() as http:
+        return await asyncio.gather(*(one(http, clinic) for clinic in clinics))
+
+
+async def with_httpx(base_url: str, clinics: Iterable[ClinicCredentials], callers: int) -> list[list[Doctor]]:
+    """Authlib's OAuth2 client for httpx, one a clinic as it has to be; all share one TLS context and one pool."""
+    gate = asyncio.Semaphore(callers)
+    url = f"{base_url}/equipe/doctors"
+    context = ssl.create_default_context()
+    transport = httpx.AsyncHTTPTransport(
+        verify=context, limits=httpx.Limits(max_connections=100, max_keepalive_connections=100)
+    )
+
+    async def one(clinic: ClinicCredentials) -> list[Doctor]:
+        async with gate:
+            client = AsyncOAuth2Client(
+                clinic.client_id,
+                str(clinic.client_secret),
+                scope=clinic.scope,
+                token_endpoint=clinic.token_url,
+                transport=transport,
+                verify=context,
+            )
+            await client.fetch_token(grant_type="client_credentials")
+            response = await client.get(url)
+            response.raise_for_status()
+            return _STRUCTURE(orjson.loads(response.content), list[Doctor])
+
+    async with transport:
+        return await asyncio.gather(*(one(clinic) for clinic in clinics))
