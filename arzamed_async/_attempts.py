@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ._protocol import ERROR_BODY_BYTES
-from ._transport import Answer
+from ._answers import Answer
 from .config import RetryPolicy
 from .errors import ArzamedError
 

@@ -17,7 +17,7 @@ from ._engine import ClinicState, Engine, Options
 from ._protocol import status_error
 from ._scope import Scope
 from ._tokens import HeldToken
-from ._transport import Answer
+from ._answers import Answer
 from .errors import (
     ArzamedError,
     DeadlineExceededError,
@@ -45,38 +45,52 @@ class Target:
 
 
 class Call(Generic[R]):
-    """One GET, with all its attempts. `use` makes an answer (a 2xx) into the result; it is `use` that reads the body."""
+    """One GET, with all its attempts. `use` makes an answer (a 2xx) into the result; it is `use` that reads the body.
 
-    def __init__(self, engine: Engine, target: Target, options: Options, use: Callable[[Answer], Awaitable[R]]) -> None:
+    With `keep` a good answer is not closed behind `use`: who reads on has to.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        target: Target,
+        options: Options,
+        use: Callable[[Answer], Awaitable[R]],
+        *,
+        keep: bool = False,
+    ) -> None:
+        self.keep = keep
         self.engine = engine
         self.target = target
         self.options = options
         self.use = use
-        self.deadline: float | None = None
+        self.scope: Scope
         self.attempts = 0
         self.last = ""
 
     async def run(self) -> R:
         """Return what the answer is made into. Raises what the contract's tree says, and nothing else."""
-        seconds = self.options.timeouts.total_seconds
-        scope = self.engine.scope(seconds, self.target.name)
-        self.deadline = scope.deadline
+        timeouts = self.options.timeouts
+        scope = self.scope = self.engine.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
         with scope:
             return await self.options.retrier.run(self)
-        raise self.cut_short(scope, seconds)
+        raise self.cut_short(timeouts.total_seconds)
 
     async def attempt(self) -> R:
         """Open one answer and use it. Raises an ArzamedError that tells the clinic, the call and the attempts."""
         try:
             answer = await self._open()
             try:
-                return await self.use(answer)
+                result = await self.use(answer)
             except BaseException:
                 answer.close()
                 raise
         except ArzamedError as error:
             self.describe(error)
             raise
+        if not self.keep:
+            answer.close()
+        return result
 
     async def _open(self) -> Answer:
         tokens = self.target.clinic.tokens
@@ -97,11 +111,11 @@ class Call(Generic[R]):
         engine = self.engine
         headers = {"Authorization": held.authorization}
         if not engine.observers:
-            return await engine.transport.open("GET", self.target.url, headers, self.options.timeouts)
+            return await engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
         started = time.perf_counter()
         status, error = None, "CancelledError"
         try:
-            answer = await engine.transport.open("GET", self.target.url, headers, self.options.timeouts)
+            answer = await engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
             status, error = answer.status, ""
         except ArzamedError as fault:
             error = type(fault).__name__
@@ -125,7 +139,8 @@ class Call(Generic[R]):
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
         body = await read_some(answer)
-        secrets = (held.token.access_token, *self.target.clinic.secrets)
+        sent = self.target.clinic.sent
+        secrets = (held.token.access_token, *(sent.forms() if sent else ()))
         error = status_error(answer.status, headers, body, secrets, self.engine.wall_clock())
         if 400 <= answer.status <= 499:
             error.hint = self.target.hint
@@ -146,7 +161,7 @@ class Call(Generic[R]):
             repeatable = error.status in policy.statuses
         else:
             repeatable = isinstance(error, TransportError) and error.transient
-        if not repeatable or too_long(asked, policy, self.deadline):
+        if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
         self.last = str(error.args[0])
         return asked
@@ -165,10 +180,10 @@ class Call(Generic[R]):
                 )
             )
 
-    def cut_short(self, scope: Scope, seconds: float) -> ArzamedError:
+    def cut_short(self, seconds: float) -> ArzamedError:
         """Return the error for work that its scope has ended; `seconds` is the deadline that was set."""
         error: ArzamedError
-        if scope.ended == "closed":
+        if self.scope.ended == "closed":
             error = SessionClosedError("the session was closed during this call")
         else:
             error = DeadlineExceededError(seconds=seconds, last=self.last)

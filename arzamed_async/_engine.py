@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -12,11 +13,13 @@ from typing import TypeVar
 from attrs import Factory, field, frozen
 
 from ._checks import kinds
+from ._protocol import SentSecret
 from ._retry import Retrier
 from ._scope import Scope
 from ._token_request import TokenRequest
 from ._tokens import FetchedGrant, TokenCache
-from ._transport import Answer, Transport
+from ._answers import Answer
+from ._transport import Transport
 from .config import Endpoints, Limits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, DeadlineExceededError, SessionClosedError
@@ -54,12 +57,12 @@ class Options:
 class ClinicState:
     """What all handles of equal credentials share."""
 
-    __slots__ = ("credentials", "secrets", "tokens")
+    __slots__ = ("credentials", "sent", "tokens")
 
     def __init__(self, credentials: ClinicCredentials, tokens: TokenCache) -> None:
         self.credentials = credentials
         self.tokens = tokens
-        self.secrets: tuple[str, ...] = ()  # as last sent, to be masked in whatever the API says
+        self.sent: SentSecret | None = None  # to be masked in whatever the API says
 
 
 class Engine:
@@ -127,10 +130,10 @@ class Engine:
         self._open_answers.clear()
         self.transport.leave_loop()
 
-    def scope(self, seconds: float, clinic: str = "") -> Scope:
+    def scope(self, seconds: float, clinic: str = "", read_seconds: float = math.inf) -> Scope:
         """Return a guard for work of the current task: it ends in so many seconds, or with the session."""
         loop = self.enter(clinic)
-        return Scope(loop, self._scopes, loop.time() + seconds)
+        return Scope(loop, self._scopes, loop.time() + seconds, read_seconds)
 
     async def token(self, state: ClinicState, name: str, timeouts: Timeouts) -> Token:
         """Return the clinic's token; wait for one no longer than the deadline."""
@@ -148,14 +151,20 @@ class Engine:
     async def _fetch_token(self, state: ClinicState) -> FetchedGrant:
         """Ask the token endpoint, under the session's own retries and timeouts: it may serve many callers."""
         timeouts = self.options.timeouts
-        scope = self.scope(timeouts.total_seconds)
+        scope = self.scope(timeouts.total_seconds, read_seconds=timeouts.read_seconds)
         request = TokenRequest(
-            state.credentials, self.transport, self.options.retry, timeouts, self.clock, self.wall_clock, self.emit
+            state.credentials,
+            self.transport,
+            self.options.retry,
+            timeouts,
+            scope,
+            self.clock,
+            self.wall_clock,
+            self.emit,
         )
-        request.deadline = scope.deadline
         with scope:
             fetched = await self.options.retrier.run(request)
-            state.secrets = request.secrets
+            state.sent = request.sent
             return fetched
         if scope.ended == "closed":
             raise SessionClosedError(clinic=state.credentials.display_name)

@@ -20,7 +20,7 @@ import orjson
 from ._json_cuts import DELTAS, comes_down, last_end, learn_separator
 from .errors import DecodeError, LimitExceededError, TransportError
 
-__all__ = ["MAX_DEPTH", "ArrayWindows", "Digest"]
+__all__ = ["MAX_DEPTH", "ArrayWindows", "Digest", "whole_array"]
 
 #: The deepest nesting that is read, the list itself included: orjson's own limit.
 MAX_DEPTH = 1024
@@ -46,6 +46,17 @@ class Digest(Protocol):
 
     def update(self, data: bytes | bytearray, /) -> None:
         """Take in more bytes."""
+
+
+def whole_array(body: bytes) -> list[Any] | None:
+    """Return the elements of a small body that is all there; None if it is no list, for ArrayWindows to say why."""
+    if len(body) > WINDOW_BYTES:
+        return None
+    try:
+        values = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return values if values.__class__ is list else None
 
 
 class ArrayWindows:

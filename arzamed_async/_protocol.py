@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from ._checks import plain_text, relative_path
 from .errors import (
@@ -33,14 +34,16 @@ __all__ = [
     "ERROR_BODY_BYTES",
     "Grant",
     "Params",
+    "SentSecret",
     "basic_authorization",
     "clean",
+    "endpoint_url",
     "read_grant",
     "request_url",
     "retry_after_seconds",
-    "secret_forms",
     "status_error",
     "token_form",
+    "with_query",
 ]
 
 ERROR_BODY_BYTES = 65_536
@@ -84,14 +87,24 @@ def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
     return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii")
 
 
+@functools.lru_cache(maxsize=64)
 def token_form(scope: str) -> bytes:
     """Return the body of the token request (RFC 6749 section 4.4.2)."""
     return urlencode({"grant_type": "client_credentials", "scope": scope}).encode("ascii")
 
 
-def secret_forms(client_id: str, secret: str, encoding: str) -> tuple[str, ...]:
-    """Return every form in which the secret goes over the wire, for masking."""
-    return (basic_authorization(client_id, secret, encoding).removeprefix("Basic "), quote(secret, safe=""), secret)
+@frozen
+class SentSecret:
+    """A clinic's secret as it was last sent, to be masked in whatever a server says."""
+
+    client_id: str
+    secret: str = field(repr=False)
+    encoding: str
+
+    def forms(self) -> tuple[str, ...]:
+        """Return every form in which the secret goes over the wire."""
+        basic = basic_authorization(self.client_id, self.secret, self.encoding).removeprefix("Basic ")
+        return (basic, quote(self.secret, safe=""), self.secret)
 
 
 def _printable(text: str) -> str:
@@ -143,12 +156,12 @@ def _lifetime_seconds(value: object) -> float | None:
 
 
 def read_grant(
-    status: int, retry_after: str | None, body: bytes, secrets: Iterable[str], wall_now: float
+    status: int, retry_after: str | None, body: bytes, sent: SentSecret, wall_now: float
 ) -> Grant | TokenError:
     """Return the token in a token endpoint's answer (RFC 6749 sections 5.1 and 5.2), or the error it amounts to."""
     answer = _json_object(body)
     if not 200 <= status <= 299:
-        return _token_error(status, retry_after, answer, secrets, wall_now)
+        return _token_error(status, retry_after, answer, sent.forms(), wall_now)
     problem = None
     token = answer.get("access_token")
     token_type = answer.get("token_type", "bearer")
@@ -167,9 +180,8 @@ def read_grant(
 
 
 def _token_error(
-    status: int, retry_after: str | None, answer: Mapping[str, Any], secrets: Iterable[str], wall_now: float
+    status: int, retry_after: str | None, answer: Mapping[str, Any], secrets: tuple[str, ...], wall_now: float
 ) -> TokenError:
-    secrets = tuple(secrets)
     error = clean(answer.get("error"), secrets)
     facts: dict[str, Any] = {
         "status": status,
@@ -211,7 +223,17 @@ def request_url(base_url: str, path: str, params: Params | None = None) -> str:
     8601), or a list of such, which repeats the name. Raises ConfigurationError for anything else;
     it names the parameter, never its value.
     """
-    url = f"{base_url}/{quote(relative_path('path', path), safe=_PATH_CHARACTERS)}"
+    return with_query(f"{base_url}/{quote(relative_path('path', path), safe=_PATH_CHARACTERS)}", params)
+
+
+@functools.lru_cache(maxsize=256)
+def endpoint_url(base_url: str, path: str) -> str:
+    """Return the URL of an endpoint. (Endpoints are few, and their paths hold no identifiers.)"""
+    return request_url(base_url, path)
+
+
+def with_query(url: str, params: Params | None) -> str:
+    """Return the URL with its query. Raises ConfigurationError, see `request_url`."""
     if not params:
         return url
     pairs: list[tuple[str, str]] = []

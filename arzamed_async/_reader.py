@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ._calls import Target
 from ._codec import Decoder
 from ._engine import Engine
-from ._json_array import ArrayWindows, Digest
-from ._transport import Answer
+from ._json_array import ArrayWindows, Digest, whole_array
+from ._answers import Answer
 from .config import Limits
 from .errors import DecodeError, LimitExceededError
 
@@ -44,12 +44,14 @@ class WindowReader(Generic[T]):
         self._watch = watch
         self._count = 0
         self._turns = 0
+        self._begun = self._ended = False
 
     def ready(self) -> list[T] | None:
         """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""
         values = self.windows.next_window()
-        if values is None:
-            return None
+        return None if values is None else self._decoded(values)
+
+    def _decoded(self, values: list[Any]) -> list[T]:
         first, self._count = self._count, self._count + len(values)
         if self._errors is not None:
             records = self._decoder.decode_each(values, first, self._errors)
@@ -62,6 +64,12 @@ class WindowReader(Generic[T]):
 
     async def next(self) -> list[T] | None:
         """Return the next records (none, where all of a window are bad), or None at the end of the list. Raises TransportError and ResponseErrors."""
+        if not self._begun:
+            self._begun = True
+            if (records := await self._at_once()) is not None:
+                return records
+        if self._ended:
+            return None
         while True:
             self._turns += 1
             if self._turns % WINDOWS_A_TURN == 0:
@@ -72,8 +80,22 @@ class WindowReader(Generic[T]):
             if not await self._feed():
                 return None
 
-    async def _feed(self) -> bool:
+    async def _at_once(self) -> list[T] | None:
+        """Return the records of a body that is small and there as a whole; else feed what has come."""
         data = await self.answer.read()
+        limits = self._limits
+        if self.answer.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
+            values = whole_array(data)
+            if values is not None:
+                self._ended = True
+                return self._decoded(values)
+        self._take(data)
+        return None
+
+    async def _feed(self) -> bool:
+        return self._take(await self.answer.read())
+
+    def _take(self, data: bytes) -> bool:
         if not data:
             self.windows.finish()
             return False

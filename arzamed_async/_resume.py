@@ -10,7 +10,7 @@ from ._calls import Call, Target
 from ._engine import Engine, Options
 from ._json_array import ArrayWindows
 from ._scope import Scope
-from ._transport import Answer
+from ._answers import Answer
 from .errors import ArzamedError, StreamInterruptedError, TransportError
 
 __all__ = ["DIGEST", "Resume", "replay"]
@@ -34,7 +34,7 @@ class Resume(Call[None]):
         broken: TransportError,
         tries_left: int,
     ) -> None:
-        super().__init__(engine, target, options, use)
+        super().__init__(engine, target, options, use, keep=True)
         self._broken: TransportError | None = broken
         self.attempts = broken.attempts
         self.tries_left = tries_left

@@ -45,13 +45,23 @@ class _FailedError(Exception, Generic[S]):
         self.work = work
 
 
-async def _attempt(work: Attempts[S]) -> S:
-    try:
-        return await work.attempt()
-    except ArzamedError as error:
-        failure = error
-    asked_seconds = work.wait_for(failure)
-    raise _FailedError(failure, asked_seconds, work)
+class _Series(Generic[S]):
+    """The attempts of work whose first has failed already."""
+
+    def __init__(self, work: Attempts[S], failure: ArzamedError) -> None:
+        self.work = work
+        self.failure: ArzamedError | None = failure
+
+
+async def _attempt(series: _Series[S]) -> S:
+    failure, series.failure = series.failure, None
+    if failure is None:
+        try:
+            return await series.work.attempt()
+        except ArzamedError as error:
+            failure = error
+    asked_seconds = series.work.wait_for(failure)
+    raise _FailedError(failure, asked_seconds, series.work)
 
 
 def _announce(details: Any) -> None:
@@ -64,7 +74,7 @@ class Retrier:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
-        self._loop: Callable[[Attempts[Any]], Awaitable[Any]] = backoff.on_exception(
+        self._loop: Callable[[_Series[Any]], Awaitable[Any]] = backoff.on_exception(
             self._waits,
             _FailedError,
             max_tries=policy.max_attempts,
@@ -84,7 +94,11 @@ class Retrier:
     async def run(self, work: Attempts[S]) -> S:
         """Return what the work's first successful try returns, or raise the ArzamedError of its last."""
         try:
-            result: S = await self._loop(work)
+            return await work.attempt()  # backoff has no part in what succeeds at once
+        except ArzamedError as error:
+            first = error
+        try:
+            result: S = await self._loop(_Series(work, first))
         except _FailedError as failed:  # pyright: ignore[reportUnknownVariableType] - a class cannot be caught by its argument
             error = failed.error
         else:

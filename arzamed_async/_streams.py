@@ -12,7 +12,7 @@ from ._codec import Decoder
 from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
 from ._resume import DIGEST, Resume, replay
-from ._transport import Answer
+from ._answers import Answer
 from .errors import (
     ArzamedError,
     ConfigurationError,
@@ -71,7 +71,7 @@ class Windows(Generic[T]):
         self._options = options
         self._decoder = decoder
         self._errors = errors
-        self._call = Call(engine, target, options, self._first)
+        self._call = Call(engine, target, options, self._first, keep=True)
         self._reader: WindowReader[T] | None = None
         self._digest = DIGEST()
         self._tries_left = options.retry.max_attempts - 1
@@ -118,10 +118,12 @@ class Windows(Generic[T]):
         return window
 
     async def _go_on(self, reader: WindowReader[T]) -> list[T] | None:
-        seconds = self._options.timeouts.record_seconds
+        timeouts = self._options.timeouts
+        seconds = timeouts.record_seconds
         while True:
             broken: TransportError | None = None
-            scope = self._engine.scope(seconds, self._target.name)
+            scope = self._engine.scope(seconds, self._target.name, timeouts.read_seconds)
+            self._call.scope = reader.answer.scope = scope
             with scope:
                 try:
                     return await reader.next()
@@ -131,15 +133,16 @@ class Windows(Generic[T]):
                     self._call.describe(error)
                     raise
             if broken is None:
-                raise self._call.cut_short(scope, seconds)
+                raise self._call.cut_short(seconds)
             self._call.describe(broken)
             await self._resume(reader, broken)
 
     async def _resume(self, reader: WindowReader[T], broken: TransportError) -> None:
         """Repeat the request and go on from where the stream broke off, or raise StreamInterruptedError."""
-        seconds = self._options.timeouts.record_seconds
+        timeouts = self._options.timeouts
+        seconds = timeouts.record_seconds
         self._engine.drop(reader.answer)
-        scope = self._engine.scope(seconds, self._target.name)
+        scope = self._engine.scope(seconds, self._target.name, timeouts.read_seconds)
 
         async def use(answer: Answer) -> None:
             await replay(answer, reader.windows, self._digest, scope, seconds)
@@ -147,7 +150,7 @@ class Windows(Generic[T]):
             self._engine.keep(answer)
 
         resume = Resume(self._engine, self._target, self._options, use, broken, self._tries_left)
-        resume.deadline = scope.deadline
+        resume.scope = scope
         failure: ArzamedError | None = None
         with scope:
             try:
@@ -158,7 +161,7 @@ class Windows(Generic[T]):
             if failure is None:
                 return
         if failure is None:
-            raise resume.cut_short(scope, seconds)
+            raise resume.cut_short(seconds)
         raise self._interrupted(failure)
 
     def _interrupted(self, failure: ArzamedError) -> StreamInterruptedError:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 
 from ._attempts import read_some, too_long
-from ._protocol import Grant, basic_authorization, read_grant, secret_forms, token_form
+from ._protocol import Grant, SentSecret, basic_authorization, read_grant, token_form
+from ._scope import Scope
 from ._tokens import FetchedGrant
 from ._transport import Transport
 from .config import RetryPolicy, Timeouts
@@ -35,18 +36,19 @@ class TokenRequest:
         transport: Transport,
         policy: RetryPolicy,
         timeouts: Timeouts,
+        scope: Scope,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         emit: Callable[[Event], None],
     ) -> None:
         self.credentials = credentials
-        self.deadline: float | None = None
         self.attempts = 0
         self.last = ""
-        self.secrets: tuple[str, ...] = ()
+        self.sent: SentSecret | None = None
         self._transport = transport
         self._policy = policy
         self._timeouts = timeouts
+        self._scope = scope
         self._clock = clock
         self._wall_clock = wall_clock
         self._emit = emit
@@ -88,25 +90,25 @@ class TokenRequest:
     async def _ask(self, secret: str) -> tuple[int | None, Grant | TokenError]:
         credentials = self.credentials
         encoding = credentials.basic_encoding
-        self.secrets = secret_forms(credentials.client_id, secret, encoding)
+        self.sent = sent = SentSecret(credentials.client_id, secret, encoding)
         headers = {
             "Authorization": basic_authorization(credentials.client_id, secret, encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
         try:
             answer = await self._transport.open(
-                "POST", credentials.token_url, headers, self._timeouts, token_form(credentials.scope)
+                "POST", credentials.token_url, headers, self._timeouts, self._scope, token_form(credentials.scope)
             )
         except TransportError as fault:
             return None, _no_answer(fault)
-        retry_after = answer.headers.get("retry-after")
+        retry_after = answer.header("Retry-After")
         try:
             body = await read_some(answer, strict=200 <= answer.status <= 299)
         except TransportError as fault:
             return answer.status, _no_answer(fault)
         except ResponseError as fault:
             return answer.status, TokenError(f"the token endpoint's answer: {fault.args[0]}", status=answer.status)
-        return answer.status, read_grant(answer.status, retry_after, body, self.secrets, self._wall_clock())
+        return answer.status, read_grant(answer.status, retry_after, body, sent, self._wall_clock())
 
     def wait_for(self, error: ArzamedError) -> float | None:
         """See Attempts: no answer and token_statuses are worth another try."""
@@ -118,7 +120,7 @@ class TokenRequest:
             repeatable = error.status in self._policy.token_statuses
         if not repeatable:
             raise error
-        if too_long(error.retry_after_seconds, self._policy, self.deadline):
+        if too_long(error.retry_after_seconds, self._policy, self._scope.deadline):
             raise error
         self.last = str(error.args[0]) if error.status is None else f"answered {error.status}"
         return error.retry_after_seconds

@@ -6,22 +6,28 @@ while the body streams, too. Nothing is chained: aiohttp's exceptions hold the r
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import os
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextvars import ContextVar
+from functools import partial
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
-from ._decompress import ACCEPT_ENCODING, Inflater, inflater
+from ._answers import Answer, silence
+from ._bulkhead import Bulkhead
+from ._decompress import ACCEPT_ENCODING
+from ._scope import Scope
 from ._version import __version__
 from .config import PoolLimits, Timeouts
 from .errors import ConfigurationError, TransportError
-from .models import Headers
 
-__all__ = ["Answer", "Http", "Transport"]
+__all__ = ["Http", "Transport"]
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 
@@ -92,58 +98,70 @@ def _finite(seconds: float) -> float | None:
     return None if math.isinf(seconds) else seconds
 
 
-class Answer:
-    """An HTTP answer whose body is still on the way. Read it to its end, or close it."""
+#: The scope of the request that a task is sending.
+_SENDING: ContextVar[Scope | None] = ContextVar("arzamed_async_sending", default=None)
 
-    def __init__(self, response: aiohttp.ClientResponse, host: str) -> None:
-        self._response = response
-        self._host = host
-        self._pieces: Iterator[bytes] | None = None
-        self._inflater: Inflater | None = None
-        self._checked = False
-        self.status = response.status
 
-    @property
-    def headers(self) -> Headers:
-        """The answer's headers."""
-        return Headers(list(self._response.headers.items()))
+class _Pool(aiohttp.TCPConnector):
+    """Connections kept alive, never more of them open than `connections`, and a fair queue before them.
 
-    async def read(self) -> bytes:
-        """Return the next piece of the body, decompressed; empty at its end.
+    aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is
+    closed where a new one would be one too many. It also tells a scope when its request has got its connection:
+    the wait for one is not the server's silence.
+    """
 
-        Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding never asked for).
-        """
-        if not self._checked:
-            self._inflater = inflater(self._response.headers.get("Content-Encoding"))
-            self._checked = True
-        if self._inflater is None:
-            return await self._read_raw()
-        while True:
-            if self._pieces is not None:
-                piece = next(self._pieces, None)
-                if piece is not None:
-                    return piece
-                self._pieces = None
-            data = await self._read_raw()
-            if not data:
-                self._inflater.finish()
-                return b""
-            self._pieces = self._inflater.feed(data)
+    def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
+        super().__init__(limit=0, ssl=ssl_context or True)
+        self.slots = Bulkhead(connections)
+        self._connections = connections
+        self._transports: dict[asyncio.Transport, Any] = {}  # open, and the key of their host; least used first
+        self._in_use: set[asyncio.Transport] = set()
+        self._opening = 0
 
-    async def _read_raw(self) -> bytes:
-        content = self._response.content
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.connector.Connection:
+        """Wait for a slot, then do as aiohttp does."""
+        if not self.slots.take():
+            await self.slots.wait()
         try:
-            while True:
-                data = await content.readany()
-                if data or content.at_eof():
-                    return data
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            fault = _fault(error, self._host)
-        raise fault
+            if len(self._transports) + self._opening >= self._connections:
+                await self._make_room(req.connection_key)
+            self._opening += 1
+            try:
+                connection = await super().connect(req, traces, timeout)
+            finally:
+                self._opening -= 1
+        except BaseException:
+            self.slots.give()
+            raise
+        transport = connection.transport
+        if transport is not None:
+            self._transports.pop(transport, None)
+            self._transports[transport] = req.connection_key
+            self._in_use.add(transport)
+        connection.add_callback(partial(self._released, transport))
+        if (scope := _SENDING.get()) is not None:
+            scope.listen()
+        return connection
 
-    def close(self) -> None:
-        """Let the connection go: back to the pool if the body was read to its end, else closed."""
-        self._response.close()
+    def _released(self, transport: asyncio.Transport | None) -> None:
+        self._in_use.discard(transport)  # type: ignore[arg-type]
+        self.slots.give()
+
+    def open(self) -> int:
+        """Return how many connections are open."""
+        for transport in [each for each in self._transports if each.is_closing()]:
+            del self._transports[transport]
+        return len(self._transports)
+
+    async def _make_room(self, key: Any) -> None:
+        while self.open() + self._opening >= self._connections:
+            idle = [each for each in self._transports if each not in self._in_use]
+            if not idle or any(self._transports[each] == key for each in idle):
+                return  # one of its own host is there to be used again
+            idle[0].abort()
+            await asyncio.sleep(0)  # its socket is closed in the loop's next turn
 
 
 class Transport:
@@ -158,13 +176,15 @@ class Transport:
         proxy: str | None,
         trust_env: bool,
     ) -> None:
-        self._pool = pool
+        self._limits = pool
         self._given = http
         self._ssl_context = ssl_context
         self._proxy = proxy
         self._trust_env = trust_env
         self._client: aiohttp.ClientSession | None = None
         self._closer: AsyncGenerator[None, None] | None = None
+        self._timeouts: tuple[Timeouts, aiohttp.ClientTimeout] | None = None
+        self.pool: _Pool | None = None
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
@@ -174,9 +194,11 @@ class Transport:
     def _make_client(self) -> aiohttp.ClientSession:
         if callable(self._given):
             return self._given()
+        self.pool = _Pool(self._limits.connections, self._ssl_context)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._pool.connections, ssl=self._ssl_context or True),
+            connector=self.pool,
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
             proxy=self._proxy,
             trust_env=self._trust_env,
             middlewares=(_no_resend,),
@@ -200,34 +222,57 @@ class Transport:
             raise ConfigurationError("the aiohttp session given as http= is closed")
         return client
 
+    def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
+        """Return aiohttp's part of the timeouts: the connection; the reads, too, where the pool is its owner's."""
+        if self._timeouts is None or self._timeouts[0] is not timeouts:
+            reads = timeouts.read_seconds if self.pool is None else math.inf
+            made = aiohttp.ClientTimeout(
+                total=None, sock_connect=_finite(timeouts.connect_seconds), sock_read=_finite(reads)
+            )
+            self._timeouts = (timeouts, made)
+        return self._timeouts[1]
+
     async def open(
-        self, method: str, url: str, headers: Mapping[str, str], timeouts: Timeouts, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        scope: Scope,
+        body: bytes | None = None,
     ) -> Answer:
         """Send one request and return its answer, whatever its status. Raises TransportError."""
         client = self._bound_client()
         target = URL(url, encoded=True)
+        ours = self.pool is not None
+        sending = _SENDING.set(scope)
         try:
             response = await client.request(
                 method,
                 target,
                 data=body,
-                headers={**self._headers, **headers},
+                headers=headers if ours else {**self._headers, **headers},
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=_finite(timeouts.connect_seconds), sock_read=_finite(timeouts.read_seconds)
-                ),
+                timeout=self._timeout(timeouts),
             )
+        except asyncio.CancelledError:
+            if not scope.silent():
+                raise
+            fault = silence(target.authority)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, target.authority)
         else:
-            return Answer(response, target.authority)
+            return Answer(response, target.authority, scope, _fault)
+        finally:
+            scope.heard()
+            _SENDING.reset(sending)
         raise fault
 
     def leave_loop(self) -> None:
         """Forget the pool of a loop that no longer runs; nothing of it is awaited."""
-        self._client = self._closer = None
+        self._client = self._closer = self.pool = None
 
     async def close(self) -> None:
         """Close the pool, unless its owner is the caller."""

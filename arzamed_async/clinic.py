@@ -8,7 +8,7 @@ from ._attempts import read_body
 from ._calls import Call, Target
 from ._engine import Engine, Options
 from ._protocol import Params, request_url
-from ._transport import Answer
+from ._answers import Answer
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, LimitExceededError

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from ._calls import Target
 from ._codec import decoder_for
 from ._engine import ClinicState, Engine, Options
-from ._protocol import Params, request_url
+from ._protocol import Params, endpoint_url, with_query
 from ._streams import RecordStream, Source
 from .config import Endpoint
 from .errors import ConfigurationError, DecodeError
@@ -63,7 +63,7 @@ class Resource(Generic[T]):
             self._clinic,
             self._name,
             endpoint.path,
-            request_url(self._engine.base_url, endpoint.path, params),
+            with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
             hint="This path is unpublished; the path itself may be wrong" if self._guessed else "",
         )
         return Source(self._engine, target, self._options, decoder_for(endpoint.model))

@@ -18,7 +18,7 @@ FLOORS = {
     2: [
         "_codec", "_decompress", "_json_array", "_json_cuts", "_protocol", "_record_writer", "_scalars", "_structures",
     ],
-    3: ["_retry", "_scope", "_tokens", "_transport"],
+    3: ["_answers", "_bulkhead", "_retry", "_scope", "_tokens", "_transport"],
     4: ["_attempts", "_calls", "_engine", "_reader", "_resume", "_streams", "_token_request", "resources"],
     5: ["clinic", "clinics_file", "fan_out", "session"],
 }  # fmt: skip
@@ -34,6 +34,8 @@ SAME_FLOOR = {
     "_record_writer": {"_scalars", "_structures"},
     "_structures": {"_scalars"},
     "_json_array": {"_json_cuts"},
+    "_answers": {"_bulkhead", "_scope"},
+    "_transport": {"_answers", "_bulkhead", "_scope"},
     "_token_request": {"_attempts"},
     "_engine": {"_token_request"},
     "_calls": {"_attempts", "_engine"},

@@ -23,6 +23,7 @@ from arzamed_async import (
 )
 from arzamed_async._protocol import (
     Grant,
+    SentSecret,
     basic_authorization,
     clean,
     read_grant,
@@ -30,6 +31,9 @@ from arzamed_async._protocol import (
     retry_after_seconds,
     status_error,
 )
+
+
+SENT = SentSecret("id", "s3cret", "form")
 
 
 class Status(int, enum.Enum):
@@ -89,7 +93,7 @@ GOOD = {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 3600}
 )
 def test_token_answers(change: dict[str, object], lifetime: float | None) -> None:
     """A good answer is a grant of the life it says; each malformed one is a TokenError, and no other class."""
-    outcome = read_grant(200, None, orjson.dumps({**GOOD, **change}), (), 0.0)
+    outcome = read_grant(200, None, orjson.dumps({**GOOD, **change}), SENT, 0.0)
     if lifetime is None:
         assert type(outcome) is TokenError
         assert "holds" in str(outcome)
@@ -99,9 +103,9 @@ def test_token_answers(change: dict[str, object], lifetime: float | None) -> Non
 
 def test_token_answers_without_the_optional_fields() -> None:
     """A missing expires_in is 300 s, a missing token_type is Bearer; a body that is no object is a TokenError."""
-    assert read_grant(200, None, b'{"access_token": "t"}', (), 0.0) == Grant("t", 300.0)
+    assert read_grant(200, None, b'{"access_token": "t"}', SENT, 0.0) == Grant("t", 300.0)
     for body in (b"", b"[]", b"null", b"<html>", b"\xff", b'{"access_token": "t"'):
-        assert type(read_grant(200, None, body, (), 0.0)) is TokenError
+        assert type(read_grant(200, None, body, SENT, 0.0)) is TokenError
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_token_answers_without_the_optional_fields() -> None:
 )
 def test_token_refusals(status: int, body: dict[str, str], kind: type[TokenError]) -> None:
     """Each refusal of the token endpoint is of the class that the tree says, with the endpoint's words."""
-    outcome = read_grant(status, "7", orjson.dumps(body), (), 0.0)
+    outcome = read_grant(status, "7", orjson.dumps(body), SENT, 0.0)
     assert type(outcome) is kind
     assert (outcome.status, outcome.error, outcome.retry_after_seconds) == (status, body.get("error", ""), 7.0)
     assert outcome.description == body.get("error_description", "")

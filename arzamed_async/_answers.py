@@ -1,0 +1,136 @@
+"""An HTTP answer, its body in pieces. It knows what it needs of the HTTP library's response, and not the library."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from ._bulkhead import Bulkhead
+from ._decompress import Inflater, inflater
+from ._scope import Scope
+from .errors import TransportError
+from .models import Headers
+
+__all__ = ["Answer", "HttpResponse", "silence"]
+
+
+class _Content(Protocol):
+    async def readany(self) -> bytes: ...
+
+    def at_eof(self) -> bool: ...
+
+
+class HttpResponse(Protocol):
+    """What is used of an aiohttp.ClientResponse."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, names in any case."""
+        ...
+
+    @property
+    def content(self) -> _Content:
+        """The body's bytes, as they arrive."""
+        ...
+
+    def close(self) -> None:
+        """Let the connection go."""
+        ...
+
+
+def silence(host: str) -> TransportError:
+    """Return the error for a server from which no byte came within read_seconds."""
+    return TransportError(f"no byte within read_seconds ({host})")
+
+
+class Answer:
+    """An HTTP answer whose body is still on the way. Close it in any case: it may hold a slot.
+
+    `scope` is what ends a read that waits too long; a stream has a new one for each step.
+    """
+
+    __slots__ = ("_checked", "_fault", "_host", "_inflater", "_pieces", "_response", "scope", "slot", "status")
+
+    def __init__(
+        self,
+        response: HttpResponse,
+        host: str,
+        scope: Scope,
+        fault: Callable[[Exception, str], TransportError],
+    ) -> None:
+        self._response = response
+        self._host = host
+        self._fault = fault
+        self._pieces: Iterator[bytes] | None = None
+        self._inflater: Inflater | None = None
+        self._checked = False
+        self.scope = scope
+        self.slot: Bulkhead | None = None
+        self.status = response.status
+
+    @property
+    def headers(self) -> Headers:
+        """The answer's headers."""
+        return Headers(list(self._response.headers.items()))
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header that is sent once, None where it is not sent."""
+        return self._response.headers.get(name)
+
+    async def read(self) -> bytes:
+        """Return the next piece of the body, decompressed; empty at its end.
+
+        Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding never asked for).
+        """
+        if not self._checked:
+            self._inflater = inflater(self._response.headers.get("Content-Encoding"))
+            self._checked = True
+        if self._inflater is None:
+            return await self._read_raw()
+        while True:
+            if self._pieces is not None:
+                piece = next(self._pieces, None)
+                if piece is not None:
+                    return piece
+                self._pieces = None
+            data = await self._read_raw()
+            if not data:
+                self._inflater.finish()
+                return b""
+            self._pieces = self._inflater.feed(data)
+
+    def ended(self) -> bool:
+        """Tell whether the body is known to have been read to its end. (Of a compressed one that is not known.)"""
+        return self._checked and self._inflater is None and self._response.content.at_eof()
+
+    async def _read_raw(self) -> bytes:
+        content = self._response.content
+        scope = self.scope
+        scope.listen()
+        try:
+            while True:
+                data = await content.readany()
+                if data or content.at_eof():
+                    return data
+        except asyncio.CancelledError:
+            if not scope.silent():
+                raise
+            fault = silence(self._host)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
+            fault = self._fault(error, self._host)
+        finally:
+            scope.heard()
+        raise fault
+
+    def close(self) -> None:
+        """Let the connection go, back to the pool if the body was read to its end, else closed; and the slot."""
+        self._response.close()
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.give()
