@@ -14,6 +14,7 @@ from .clinics_file import load_clinics
 from .config import (
     PRODUCTION,
     SANDBOX,
+    BreakerPolicy,
     Endpoint,
     Endpoints,
     Limits,
@@ -25,6 +26,7 @@ from .config import (
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from .errors import (
     ArzamedError,
+    CircuitOpenError,
     ConfigurationError,
     CredentialsRejectedError,
     DeadlineExceededError,
@@ -43,9 +45,26 @@ from .errors import (
     TransportError,
     UnauthorizedError,
 )
-from .events import Event, RequestFinished, RetryScheduled, TokenRequestFinished, UnknownField
+from .events import CircuitChanged, Event, RequestFinished, RetryScheduled, TokenRequestFinished, UnknownField
 from .fan_out import FanOut
-from .models import Doctor, Failure, Headers, OpenRecord, Outcome, Patient, Response, Slot, Success, Token
+from .merge import Merge
+from .models import (
+    ClinicStats,
+    Doctor,
+    Failure,
+    Finished,
+    Headers,
+    OpenRecord,
+    Outcome,
+    Patient,
+    PoolStats,
+    Record,
+    Response,
+    Slot,
+    Stats,
+    Success,
+    Token,
+)
 from .protocols import Observer
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
@@ -55,8 +74,12 @@ __all__ = [
     "SANDBOX",
     "ArzamedError",
     "ArzamedSession",
+    "BreakerPolicy",
+    "CircuitChanged",
+    "CircuitOpenError",
     "Clinic",
     "ClinicCredentials",
+    "ClinicStats",
     "ConfigurationError",
     "CredentialsRejectedError",
     "DeadlineExceededError",
@@ -67,17 +90,21 @@ __all__ = [
     "Event",
     "Failure",
     "FanOut",
+    "Finished",
     "ForbiddenError",
     "Headers",
     "LimitExceededError",
     "Limits",
+    "Merge",
     "NotFoundError",
     "Observer",
     "OpenRecord",
     "Outcome",
     "Patient",
     "PoolLimits",
+    "PoolStats",
     "RateLimitedError",
+    "Record",
     "RecordStream",
     "RequestFinished",
     "Resource",
@@ -90,6 +117,7 @@ __all__ = [
     "ServiceUnavailableError",
     "SessionClosedError",
     "Slot",
+    "Stats",
     "StatusError",
     "StreamInterruptedError",
     "Success",

@@ -1,4 +1,4 @@
-"""An HTTP answer, its body in pieces. It knows what it needs of the HTTP library's response, and not the library."""
+"""An HTTP answer, its body in pieces. It is made of what the HTTP library gives, and does not know that library."""
 
 from __future__ import annotations
 
@@ -12,35 +12,18 @@ from ._scope import Scope
 from .errors import TransportError
 from .models import Headers
 
-__all__ = ["Answer", "HttpResponse", "silence"]
+__all__ = ["Answer", "Content", "silence"]
 
 
-class _Content(Protocol):
-    async def readany(self) -> bytes: ...
+class Content(Protocol):
+    """A body's bytes, as they arrive: what is used of an aiohttp.StreamReader."""
 
-    def at_eof(self) -> bool: ...
-
-
-class HttpResponse(Protocol):
-    """What is used of an aiohttp.ClientResponse."""
-
-    @property
-    def status(self) -> int:
-        """The status code."""
+    async def readany(self) -> bytes:
+        """Return what has come, and wait if that is nothing; empty at the end."""
         ...
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers, names in any case."""
-        ...
-
-    @property
-    def content(self) -> _Content:
-        """The body's bytes, as they arrive."""
-        ...
-
-    def close(self) -> None:
-        """Let the connection go."""
+    def at_eof(self) -> bool:
+        """Tell whether all has come and been read."""
         ...
 
 
@@ -55,16 +38,23 @@ class Answer:
     `scope` is what ends a read that waits too long; a stream has a new one for each step.
     """
 
-    __slots__ = ("_checked", "_fault", "_host", "_inflater", "_pieces", "_response", "scope", "slot", "status")
+    __slots__ = (
+        "_checked", "_close", "_content", "_fault", "_headers", "_host", "_inflater", "_pieces", "scope", "slot", "status",
+    )  # fmt: skip
 
     def __init__(
         self,
-        response: HttpResponse,
+        status: int,
+        headers: Mapping[str, str],
+        content: Content,
+        close: Callable[[], None],
         host: str,
         scope: Scope,
         fault: Callable[[Exception, str], TransportError],
     ) -> None:
-        self._response = response
+        self._content = content
+        self._close = close
+        self._headers = headers
         self._host = host
         self._fault = fault
         self._pieces: Iterator[bytes] | None = None
@@ -72,16 +62,16 @@ class Answer:
         self._checked = False
         self.scope = scope
         self.slot: Bulkhead | None = None
-        self.status = response.status
+        self.status = status
 
     @property
     def headers(self) -> Headers:
         """The answer's headers."""
-        return Headers(list(self._response.headers.items()))
+        return Headers(list(self._headers.items()))
 
     def header(self, name: str) -> str | None:
         """Return the value of a header that is sent once, None where it is not sent."""
-        return self._response.headers.get(name)
+        return self._headers.get(name)
 
     async def read(self) -> bytes:
         """Return the next piece of the body, decompressed; empty at its end.
@@ -89,7 +79,7 @@ class Answer:
         Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding never asked for).
         """
         if not self._checked:
-            self._inflater = inflater(self._response.headers.get("Content-Encoding"))
+            self._inflater = inflater(self._headers.get("Content-Encoding"))
             self._checked = True
         if self._inflater is None:
             return await self._read_raw()
@@ -107,10 +97,10 @@ class Answer:
 
     def ended(self) -> bool:
         """Tell whether the body is known to have been read to its end. (Of a compressed one that is not known.)"""
-        return self._checked and self._inflater is None and self._response.content.at_eof()
+        return self._checked and self._inflater is None and self._content.at_eof()
 
     async def _read_raw(self) -> bytes:
-        content = self._response.content
+        content = self._content
         scope = self.scope
         scope.listen()
         try:
@@ -130,7 +120,7 @@ class Answer:
 
     def close(self) -> None:
         """Let the connection go, back to the pool if the body was read to its end, else closed; and the slot."""
-        self._response.close()
+        self._close()
         slot, self.slot = self.slot, None
         if slot is not None:
             slot.give()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ._protocol import ERROR_BODY_BYTES
 from ._answers import Answer
+from ._protocol import ERROR_BODY_BYTES
 from .config import RetryPolicy
 from .errors import ArzamedError
 

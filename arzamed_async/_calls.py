@@ -1,32 +1,38 @@
 """One call through its layers.
 
-From the outside in: is the session open? -> the deadline starts -> the retry loop -> [ token -> one attempt
-with its body ]. The one repeat after a 401 happens inside the brackets.
+From the outside in: is the session open? -> the deadline starts -> the retry loop with its quota -> [ breaker ->
+token -> bulkhead -> pool -> one attempt with its body ]. The one repeat after a 401 happens inside the brackets.
+No slot is held while a token is waited for, nor between two attempts.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from attrs import frozen
 
+from ._answers import Answer
 from ._attempts import read_some, too_long
-from ._engine import ClinicState, Engine, Options
-from ._protocol import status_error
+from ._breaker import Breaker
+from ._clinics import ClinicState
+from ._engine import Engine, Options
+from ._protocol import SentSecret, status_error
 from ._scope import Scope
 from ._tokens import HeldToken
-from ._answers import Answer
 from .errors import (
     ArzamedError,
+    CircuitOpenError,
+    ConfigurationError,
     DeadlineExceededError,
     SessionClosedError,
     StatusError,
     TokenError,
     TransportError,
 )
-from .events import RequestFinished, RetryScheduled
+from .events import CircuitChanged, RequestFinished, RetryScheduled
 
 __all__ = ["Call", "Target"]
 
@@ -50,6 +56,9 @@ class Call(Generic[R]):
     With `keep` a good answer is not closed behind `use`: who reads on has to.
     """
 
+    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "tries", "use")
+    scope: Scope
+
     def __init__(
         self,
         engine: Engine,
@@ -59,63 +68,106 @@ class Call(Generic[R]):
         *,
         keep: bool = False,
     ) -> None:
-        self.keep = keep
         self.engine = engine
         self.target = target
         self.options = options
         self.use = use
-        self.scope: Scope
-        self.attempts = 0
+        self.keep = keep
+        self.attempts = 0  # requests sent
+        self.tries = 0  # those of the retry loop: the repeat after a 401 is none
         self.last = ""
+        self._asked = False  # a request is out, and its answer not yet read
 
     async def run(self) -> R:
         """Return what the answer is made into. Raises what the contract's tree says, and nothing else."""
         timeouts = self.options.timeouts
         scope = self.scope = self.engine.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
-        with scope:
-            return await self.options.retrier.run(self)
-        raise self.cut_short(timeouts.total_seconds)
+        clinic = self.target.clinic
+        try:
+            with scope:
+                try:
+                    result = await self.attempt()
+                except ArzamedError as error:
+                    failure = error
+                else:
+                    self.engine.quota.succeeded(clinic, retried=False)
+                    return result
+                result = await self.options.retrier.again(self, failure)
+                self.engine.quota.succeeded(clinic, retried=True)
+                return result
+            raise self.cut_short(timeouts.total_seconds)
+        except ArzamedError:
+            clinic.failures += 1
+            raise
 
     async def attempt(self) -> R:
         """Open one answer and use it. Raises an ArzamedError that tells the clinic, the call and the attempts."""
+        self.tries += 1
+        self._asked = False
+        breaker = self.target.clinic.breaker
+        permit = None if breaker is None else self._admitted(breaker)
+        tokens = self.target.clinic.tokens
         try:
-            answer = await self._open()
+            held = tokens.current() or await tokens.get()
+            answer = await self._send(held)
             try:
+                if answer.status == 401:
+                    answer, held = await self._once_more(answer, held)
+                if not 200 <= answer.status <= 299:
+                    raise await self._refusal(answer, held)
                 result = await self.use(answer)
             except BaseException:
                 answer.close()
                 raise
-        except ArzamedError as error:
-            self.describe(error)
+        except BaseException as error:
+            if isinstance(error, ArzamedError):
+                self.describe(error)
+            if breaker is not None and permit is not None:
+                self._judge(breaker, permit, error)
             raise
         if not self.keep:
             answer.close()
+        if breaker is not None and permit is not None:
+            self._judge(breaker, permit, None)
         return result
 
-    async def _open(self) -> Answer:
+    async def _once_more(self, answer: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
+        """Repeat what was answered 401 with a new token, if there may be a better one."""
         tokens = self.target.clinic.tokens
-        held = tokens.current() or await tokens.get()
+        if not tokens.reject(held):
+            return answer, held
+        answer.close()
+        self._asked = False
+        held = await tokens.get()
         answer = await self._send(held)
-        if answer.status == 401 and tokens.reject(held):
-            answer.close()
-            held = await tokens.get()
-            answer = await self._send(held)
-            if answer.status == 401:
-                tokens.reject(held)
-        if 200 <= answer.status <= 299:
-            return answer
-        raise await self._refusal(answer, held)
+        if answer.status == 401:
+            tokens.reject(held)
+        return answer, held
 
     async def _send(self, held: HeldToken) -> Answer:
-        self.attempts += 1
         engine = self.engine
+        clinic = self.target.clinic
+        bulkhead = clinic.bulkhead or engine.clinics.bulkhead(clinic)
+        if not bulkhead.take():
+            await bulkhead.wait()
+        self.attempts += 1
+        clinic.requests += 1
+        self._asked = True
         headers = {"Authorization": held.authorization}
-        if not engine.observers:
-            return await engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
+        try:
+            opening = engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
+            answer = await (self._told(opening) if engine.notices.observers else opening)
+        except BaseException:
+            bulkhead.give()
+            raise
+        answer.slot = bulkhead
+        return answer
+
+    async def _told(self, opening: Awaitable[Answer]) -> Answer:
         started = time.perf_counter()
         status, error = None, "CancelledError"
         try:
-            answer = await engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
+            answer = await opening
             status, error = answer.status, ""
         except ArzamedError as fault:
             error = type(fault).__name__
@@ -123,15 +175,14 @@ class Call(Generic[R]):
         else:
             return answer
         finally:
-            seconds = time.perf_counter() - started
-            engine.emit(
+            self.engine.notices.emit(
                 RequestFinished(
                     clinic=self.target.name,
                     method="GET",
                     path=self.target.path,
                     attempt=self.attempts,
                     status=status,
-                    seconds=seconds,
+                    seconds=time.perf_counter() - started,
                     error=error,
                 )
             )
@@ -139,12 +190,56 @@ class Call(Generic[R]):
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
         body = await read_some(answer)
-        sent = self.target.clinic.sent
-        secrets = (held.token.access_token, *(sent.forms() if sent else ()))
+        secrets = (held.token.access_token, *self._sent(held).forms())
         error = status_error(answer.status, headers, body, secrets, self.engine.wall_clock())
         if 400 <= answer.status <= 499:
             error.hint = self.target.hint
         return error
+
+    def _sent(self, held: HeldToken) -> SentSecret:
+        credentials = self.target.clinic.credentials
+        literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
+        return held.sent or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
+
+    # The breaker: what counts is whether the API's server answers.
+
+    def _admitted(self, breaker: Breaker) -> int:
+        now = self.engine.clock()
+        before = breaker.state
+        permit = breaker.admit(now)
+        self._tell_circuit(breaker, before)
+        if permit is None:
+            error = CircuitOpenError(retry_after_seconds=breaker.seconds_left(now), last=self.last)
+            self.describe(error)
+            raise error
+        return permit
+
+    def _judge(self, breaker: Breaker, permit: int, error: BaseException | None) -> None:
+        before = breaker.state
+        timed_out = isinstance(error, asyncio.CancelledError) and self._asked and self.scope.ended == "deadline"
+        failed = timed_out or isinstance(error, TransportError)
+        if isinstance(error, StatusError):
+            failed = error.status >= 500
+        if failed:
+            breaker.failed(permit, self.engine.clock())
+        elif isinstance(error, (TokenError, ConfigurationError)) or not isinstance(error, (ArzamedError, type(None))):
+            breaker.untold(permit)
+        else:
+            breaker.succeeded(permit)
+        self._tell_circuit(breaker, before)
+
+    def broke(self, error: TransportError) -> None:
+        """Take note that an answer that was kept has broken off."""
+        self.describe(error)
+        breaker = self.target.clinic.breaker
+        if breaker is not None and (permit := breaker.now()) is not None:
+            self._judge(breaker, permit, error)
+
+    def _tell_circuit(self, breaker: Breaker, before: str) -> None:
+        if breaker.state != before and self.engine.notices.observers:
+            self.engine.notices.emit(CircuitChanged(clinic=self.target.name, state=breaker.state))
+
+    # What the retry loop asks.
 
     def describe(self, error: ArzamedError) -> None:
         """Complete the error's facts with those of this call."""
@@ -161,15 +256,20 @@ class Call(Generic[R]):
             repeatable = error.status in policy.statuses
         else:
             repeatable = isinstance(error, TransportError) and error.transient
-        if not repeatable or too_long(asked, policy, self.scope.deadline):
+        if not repeatable or too_long(asked, policy, self.scope.deadline) or self.tries >= policy.max_attempts:
             raise error
+        if not self.engine.quota.spend(self.target.clinic):
+            spent = "Not tried again: the session's retry quota is spent (RetryPolicy.quota)"
+            error.hint = f"{error.hint}. {spent}" if error.hint else spent
+            raise error
+        self.target.clinic.retries += 1
         self.last = str(error.args[0])
         return asked
 
     def waiting(self, error: ArzamedError, seconds: float) -> None:
         """See Attempts."""
-        if self.engine.observers:
-            self.engine.emit(
+        if self.engine.notices.observers:
+            self.engine.notices.emit(
                 RetryScheduled(
                     clinic=self.target.name,
                     method="GET",

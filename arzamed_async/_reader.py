@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from ._answers import Answer
 from ._calls import Target
 from ._codec import Decoder
 from ._engine import Engine
 from ._json_array import ArrayWindows, Digest, whole_array
-from ._answers import Answer
 from .config import Limits
 from .errors import DecodeError, LimitExceededError
 
@@ -107,6 +107,6 @@ class WindowReader(Generic[T]):
 
 def watcher(engine: Engine, target: Target) -> Callable[[Iterable[str]], None] | None:
     """Return what takes note of unknown fields; None, and so no cost, where nobody observes."""
-    if not engine.observers:
+    if not engine.notices.observers:
         return None
-    return partial(engine.note_unknown, target.name, target.path)
+    return partial(engine.notices.unknown_fields, target.name, target.path)

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ._answers import Answer
 from ._calls import Call, Target
 from ._engine import Engine, Options
 from ._json_array import ArrayWindows
 from ._scope import Scope
-from ._answers import Answer
 from .errors import ArzamedError, StreamInterruptedError, TransportError
 
 __all__ = ["DIGEST", "Resume", "replay"]
@@ -25,6 +25,8 @@ class Resume(Call[None]):
     `tries_left` is how many requests the stream may still make.
     """
 
+    __slots__ = ("tries_left",)
+
     def __init__(
         self,
         engine: Engine,
@@ -35,15 +37,12 @@ class Resume(Call[None]):
         tries_left: int,
     ) -> None:
         super().__init__(engine, target, options, use, keep=True)
-        self._broken: TransportError | None = broken
         self.attempts = broken.attempts
+        self.tries = 1
         self.tries_left = tries_left
 
     async def attempt(self) -> None:
         """See Attempts."""
-        broken, self._broken = self._broken, None
-        if broken is not None:
-            raise broken
         self.tries_left -= 1
         await super().attempt()
 

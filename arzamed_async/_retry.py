@@ -91,14 +91,13 @@ class Retrier:
             asked = failed.asked_seconds
             failed = yield backoff.full_jitter(ceiling) if asked is None else asked
 
-    async def run(self, work: Attempts[S]) -> S:
-        """Return what the work's first successful try returns, or raise the ArzamedError of its last."""
+    async def again(self, work: Attempts[S], failure: ArzamedError) -> S:
+        """Go on after the first attempt, which the caller has made: backoff has no part in what succeeds at once.
+
+        Returns what the first successful attempt returns, or raises the ArzamedError of the last.
+        """
         try:
-            return await work.attempt()  # backoff has no part in what succeeds at once
-        except ArzamedError as error:
-            first = error
-        try:
-            result: S = await self._loop(_Series(work, first))
+            result: S = await self._loop(_Series(work, failure))
         except _FailedError as failed:  # pyright: ignore[reportUnknownVariableType] - a class cannot be caught by its argument
             error = failed.error
         else:

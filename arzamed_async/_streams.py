@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from ._answers import Answer
 from ._calls import Call, Target
 from ._codec import Decoder
 from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
 from ._resume import DIGEST, Resume, replay
-from ._answers import Answer
 from .errors import (
     ArzamedError,
     ConfigurationError,
@@ -23,36 +23,10 @@ from .errors import (
     TransportError,
 )
 
-__all__ = ["RecordStream", "Source", "Windows"]
+__all__ = ["RecordStream", "Windows"]
 
 T = TypeVar("T")
 Item = TypeVar("Item")
-
-
-class Source(Generic[T]):
-    """One list at one clinic: what a resource reads from."""
-
-    def __init__(self, engine: Engine, target: Target, options: Options, decoder: Decoder[T]) -> None:
-        self._engine = engine
-        self._target = target
-        self._options = options
-        self._decoder = decoder
-
-    async def read_all(self) -> list[T]:
-        """Return all records; an attempt that breaks half-way starts over."""
-        return await Call(self._engine, self._target, self._options, self._read_all).run()
-
-    async def _read_all(self, answer: Answer) -> list[T]:
-        watch = watcher(self._engine, self._target)
-        reader = WindowReader(answer, self._decoder, self._options.limits, watch=watch)
-        records: list[T] = []
-        while (window := await reader.next()) is not None:
-            records += window
-        return records
-
-    def open(self, errors: list[DecodeError] | None) -> Windows[T]:
-        """Return a reading of the list; it starts at its first step."""
-        return Windows(self._engine, self._target, self._options, self._decoder, errors)
 
 
 class Windows(Generic[T]):
@@ -86,8 +60,10 @@ class Windows(Generic[T]):
         self.reading = True
         try:
             window = await (self._start() if self._reader is None else self._go_on(self._reader))
-        except BaseException:
+        except BaseException as failure:
             self.leave()
+            if self._reader is not None and isinstance(failure, ArzamedError):
+                self._target.clinic.failures += 1  # that of the start is counted already
             raise
         finally:
             self.reading = False
@@ -134,7 +110,7 @@ class Windows(Generic[T]):
                     raise
             if broken is None:
                 raise self._call.cut_short(seconds)
-            self._call.describe(broken)
+            self._call.broke(broken)
             await self._resume(reader, broken)
 
     async def _resume(self, reader: WindowReader[T], broken: TransportError) -> None:
@@ -154,7 +130,8 @@ class Windows(Generic[T]):
         failure: ArzamedError | None = None
         with scope:
             try:
-                await self._options.retrier.run(resume)
+                await self._options.retrier.again(resume, broken)
+                self._engine.quota.succeeded(self._target.clinic, retried=True)
             except (TransportError, StatusError, TokenError, StreamInterruptedError) as error:
                 failure = error
             self._tries_left, self._call.attempts = resume.tries_left, resume.attempts

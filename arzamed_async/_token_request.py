@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 
 from ._attempts import read_some, too_long
+from ._clinics import ClinicState
+from ._notices import Notices
 from ._protocol import Grant, SentSecret, basic_authorization, read_grant, token_form
 from ._scope import Scope
 from ._tokens import FetchedGrant
 from ._transport import Transport
 from .config import RetryPolicy, Timeouts
-from .credentials import ClinicCredentials, SecretFromFile
+from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from .errors import (
     ArzamedError,
     ConfigurationError,
@@ -22,13 +24,16 @@ from .errors import (
     TokenUnavailableError,
     TransportError,
 )
-from .events import Event, RetryScheduled, TokenRequestFinished
+from .events import RetryScheduled, TokenRequestFinished
 
 __all__ = ["TokenRequest"]
 
 
 class TokenRequest:
-    """One token request, to be run by a Retrier."""
+    """One token request, with its attempts.
+
+    `clocks` are the monotonic and the wall clock; `counted` is where its requests are counted.
+    """
 
     def __init__(
         self,
@@ -37,62 +42,57 @@ class TokenRequest:
         policy: RetryPolicy,
         timeouts: Timeouts,
         scope: Scope,
-        clock: Callable[[], float],
-        wall_clock: Callable[[], float],
-        emit: Callable[[Event], None],
+        notices: Notices,
     ) -> None:
         self.credentials = credentials
         self.attempts = 0
         self.last = ""
-        self.sent: SentSecret | None = None
+        self.clocks: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
+        self.counted: ClinicState | None = None
         self._transport = transport
         self._policy = policy
         self._timeouts = timeouts
         self._scope = scope
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._emit = emit
+        self._notices = notices
 
     async def attempt(self) -> FetchedGrant:
         """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
-        try:
-            secret = await self._secret()
-        except ConfigurationError as error:
-            error.clinic = self.credentials.display_name
-            raise
+        secret = self.credentials.client_secret
+        literal = isinstance(secret, str)
+        if not isinstance(secret, str):
+            try:
+                secret = await _resolved(secret)
+            except ConfigurationError as error:
+                error.clinic = self.credentials.display_name
+                raise
         self.attempts += 1
-        started = time.perf_counter()
-        asked_at, asked_at_wall = self._clock(), self._wall_clock()
-        status, outcome = await self._ask(secret)
-        self._emit(
-            TokenRequestFinished(
-                clinic=self.credentials.display_name,
-                attempt=self.attempts,
-                status=status,
-                seconds=time.perf_counter() - started,
-                error="" if isinstance(outcome, Grant) else type(outcome).__name__,
+        if self.counted is not None:
+            self.counted.token_requests += 1
+        clock, wall_clock = self.clocks
+        started, asked_at, asked_at_wall = time.perf_counter(), clock(), wall_clock()
+        sent = SentSecret(self.credentials.client_id, secret, self.credentials.basic_encoding)
+        status, outcome = await self._ask(sent)
+        if self._notices.observers:
+            self._notices.emit(
+                TokenRequestFinished(
+                    clinic=self.credentials.display_name,
+                    attempt=self.attempts,
+                    status=status,
+                    seconds=time.perf_counter() - started,
+                    error="" if isinstance(outcome, Grant) else type(outcome).__name__,
+                )
             )
-        )
         if isinstance(outcome, Grant):
-            return FetchedGrant(outcome, asked_at, asked_at_wall)
+            # A literal secret stands in the credentials: it need not be kept twice.
+            return FetchedGrant(outcome, asked_at, asked_at_wall, None if literal else sent)
         outcome.clinic = self.credentials.display_name
         outcome.attempts = self.attempts
         raise outcome
 
-    async def _secret(self) -> str:
-        secret = self.credentials.client_secret
-        if isinstance(secret, str):
-            return secret
-        if isinstance(secret, SecretFromFile):  # it may lie on a disk that is slow, or gone
-            return await asyncio.to_thread(secret.resolve)
-        return secret.resolve()
-
-    async def _ask(self, secret: str) -> tuple[int | None, Grant | TokenError]:
+    async def _ask(self, sent: SentSecret) -> tuple[int | None, Grant | TokenError]:
         credentials = self.credentials
-        encoding = credentials.basic_encoding
-        self.sent = sent = SentSecret(credentials.client_id, secret, encoding)
         headers = {
-            "Authorization": basic_authorization(credentials.client_id, secret, encoding),
+            "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
         try:
@@ -108,7 +108,7 @@ class TokenRequest:
             return answer.status, _no_answer(fault)
         except ResponseError as fault:
             return answer.status, TokenError(f"the token endpoint's answer: {fault.args[0]}", status=answer.status)
-        return answer.status, read_grant(answer.status, retry_after, body, sent, self._wall_clock())
+        return answer.status, read_grant(answer.status, retry_after, body, sent, self.clocks[1]())
 
     def wait_for(self, error: ArzamedError) -> float | None:
         """See Attempts: no answer and token_statuses are worth another try."""
@@ -127,7 +127,7 @@ class TokenRequest:
 
     def waiting(self, error: ArzamedError, seconds: float) -> None:
         """See Attempts."""
-        self._emit(
+        self._notices.emit(
             RetryScheduled(
                 clinic=self.credentials.display_name,
                 method="POST",
@@ -144,6 +144,12 @@ class TokenRequest:
         if self.last:
             what = f"{what} (last failure: {self.last})"
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
+
+
+async def _resolved(secret: SecretFromEnv | SecretFromFile) -> str:
+    if isinstance(secret, SecretFromFile):  # it may lie on a disk that is slow, or gone
+        return await asyncio.to_thread(secret.resolve)
+    return secret.resolve()
 
 
 def _no_answer(fault: TransportError) -> TokenUnavailableError:

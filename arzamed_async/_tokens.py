@@ -13,17 +13,20 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timezone
+from typing import Any, Protocol, TypeVar
 
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 
-from ._protocol import Grant
+from ._protocol import Grant, SentSecret
 from .config import TokenPolicy
 from .errors import ArzamedError, CredentialsRejectedError, TokenError
 from .models import Token
 
 __all__ = ["FetchedGrant", "HeldToken", "TokenCache"]
+
+R = TypeVar("R")
 
 #: How much longer than its request a failure is shared, so that a crowd arriving just behind it does not start anew.
 FAILURE_SHARED_SECONDS = 1.0
@@ -31,11 +34,15 @@ FAILURE_SHARED_SECONDS = 1.0
 
 @frozen
 class FetchedGrant:
-    """A grant and when it was asked for, by the monotonic and by the wall clock (seconds)."""
+    """A grant and when it was asked for, by the monotonic and by the wall clock (seconds).
+
+    `sent` is the secret it was asked for with, to be masked in whatever the API says.
+    """
 
     grant: Grant
     asked_at: float
     asked_at_wall: float
+    sent: SentSecret | None = None
 
 
 @define(eq=False)
@@ -46,6 +53,7 @@ class HeldToken:
     refresh_at: float
     wait_at: float
     expires_at: float
+    sent: SentSecret | None
     from_401: bool  # fetched because its forerunner was answered 401
     blocked: bool = False  # was answered 401 itself, though new
 
@@ -60,19 +68,55 @@ class _Flight:
     """One token request on its way. It belongs to the cache: nobody who waits for it can cancel it."""
 
     loop: asyncio.AbstractEventLoop
-    task: asyncio.Task[HeldToken | ArzamedError] | None = None
     awaited: bool = False  # somebody has waited for it: it is no mere background refresh
+    over: bool = False
+    waiters: list[asyncio.Future[HeldToken | ArzamedError]] = Factory(list[asyncio.Future[HeldToken | ArzamedError]])
+
+    def outcome(self) -> asyncio.Future[HeldToken | ArzamedError]:
+        """Return a future of the caller's own: cancelling it disturbs nobody."""
+        self.awaited = True
+        waiter: asyncio.Future[HeldToken | ArzamedError] = self.loop.create_future()
+        self.waiters.append(waiter)
+        return waiter
+
+    def landed(self, task: asyncio.Task[HeldToken | ArzamedError]) -> None:
+        """Hand the outcome to all who wait."""
+        self.over = True  # also where the task was cancelled before its first step
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if task.cancelled():
+                waiter.cancel()
+            elif (bug := task.exception()) is not None:
+                waiter.set_exception(bug)
+            else:
+                waiter.set_result(task.result())
+
+
+class Spawn(Protocol):
+    """Starts a task."""
+
+    def __call__(self, work: Coroutine[Any, Any, R], /) -> asyncio.Task[R]:
+        """Start it."""
+        ...
 
 
 class TokenCache:
-    """Holds one clinic's token. Use it from one running event loop at a time."""
+    """Holds one clinic's token. Use it from one running event loop at a time. `spawn` starts a task."""
+
+    __slots__ = (
+        "_clock", "_failure", "_failure_until", "_fetch", "_flight", "_held", "_keep_until", "_next_refresh_at",
+        "_policy", "_replacing", "_spawn",
+    )  # fmt: skip
 
     def __init__(
         self,
         fetch: Callable[[], Awaitable[FetchedGrant]],
         policy: TokenPolicy,
         clock: Callable[[], float],
+        spawn: Spawn = asyncio.create_task,
     ) -> None:
+        self._spawn = spawn
         self._fetch = fetch
         self._policy = policy
         self._clock = clock
@@ -107,10 +151,7 @@ class TokenCache:
             failure = self._remembered(self._clock())
             if failure is not None:
                 raise copy.copy(failure)
-            flight = self._flying() or self._start(awaited=True)
-            flight.awaited = True
-            assert flight.task is not None
-            outcome = await asyncio.shield(flight.task)
+            outcome = await (self._flying() or self._start()).outcome()
             if isinstance(outcome, ArzamedError):
                 raise copy.copy(outcome)  # each waiter gets an instance, and so a traceback, of its own
             if self._clock() < outcome.expires_at:
@@ -136,14 +177,6 @@ class TokenCache:
         self._replacing = True
         return True
 
-    def cancel(self) -> asyncio.Task[HeldToken | ArzamedError] | None:
-        """Cancel the request on its way on this event loop, if any, and return its task."""
-        flight = self._flying()
-        if flight is None or flight.task is None:
-            return None
-        flight.task.cancel()
-        return flight.task
-
     def _remembered(self, now: float) -> ArzamedError | None:
         if self._failure is not None and now >= self._failure_until:
             self._failure = None
@@ -152,11 +185,12 @@ class TokenCache:
     def _flying(self) -> _Flight | None:
         # A flight of a loop that no longer runs will never land: it is left behind.
         flight = self._flight
-        return flight if flight is not None and flight.loop is asyncio.get_running_loop() else None
+        here = flight is not None and not flight.over and flight.loop is asyncio.get_running_loop()
+        return flight if here else None
 
-    def _start(self, *, awaited: bool = False) -> _Flight:
-        flight = self._flight = _Flight(asyncio.get_running_loop(), awaited=awaited)
-        flight.task = flight.loop.create_task(self._run(flight))
+    def _start(self) -> _Flight:
+        flight = self._flight = _Flight(asyncio.get_running_loop())
+        self._spawn(self._run(flight)).add_done_callback(flight.landed)
         return flight
 
     async def _run(self, flight: _Flight) -> HeldToken | ArzamedError:
@@ -186,6 +220,7 @@ class TokenCache:
             refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
             wait_at=wait_at,
             expires_at=expires_at,
+            sent=fetched.sent,
             from_401=self._replacing,
         )
         if self._flight is flight:  # else it comes from a loop that had stopped, and there is a newer one

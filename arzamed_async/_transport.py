@@ -94,10 +94,6 @@ def _fault(error: BaseException, host: str) -> TransportError:
     return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
 
 
-def _finite(seconds: float) -> float | None:
-    return None if math.isinf(seconds) else seconds
-
-
 #: The scope of the request that a task is sending.
 _SENDING: ContextVar[Scope | None] = ContextVar("arzamed_async_sending", default=None)
 
@@ -111,7 +107,7 @@ class _Pool(aiohttp.TCPConnector):
     """
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(limit=0, ssl=ssl_context or True)
+        super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
         self.slots = Bulkhead(connections)
         self._connections = connections
         self._transports: dict[asyncio.Transport, Any] = {}  # open, and the key of their host; least used first
@@ -119,7 +115,10 @@ class _Pool(aiohttp.TCPConnector):
         self._opening = 0
 
     async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> aiohttp.connector.Connection:
         """Wait for a slot, then do as aiohttp does."""
         if not self.slots.take():
@@ -146,7 +145,8 @@ class _Pool(aiohttp.TCPConnector):
         return connection
 
     def _released(self, transport: asyncio.Transport | None) -> None:
-        self._in_use.discard(transport)  # type: ignore[arg-type]
+        if transport is not None:
+            self._in_use.discard(transport)
         self.slots.give()
 
     def open(self) -> int:
@@ -205,9 +205,8 @@ class Transport:
         )
 
     def _bound_client(self) -> aiohttp.ClientSession:
-        """Return the pool of the running loop, made at its first use."""
         client = self._client
-        if client is None:
+        if client is None:  # the first use in this loop
             if isinstance(self._given, aiohttp.ClientSession):
                 client = self._given
             else:
@@ -226,10 +225,8 @@ class Transport:
         """Return aiohttp's part of the timeouts: the connection; the reads, too, where the pool is its owner's."""
         if self._timeouts is None or self._timeouts[0] is not timeouts:
             reads = timeouts.read_seconds if self.pool is None else math.inf
-            made = aiohttp.ClientTimeout(
-                total=None, sock_connect=_finite(timeouts.connect_seconds), sock_read=_finite(reads)
-            )
-            self._timeouts = (timeouts, made)
+            connect, read = (None if math.isinf(each) else each for each in (timeouts.connect_seconds, reads))
+            self._timeouts = (timeouts, aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read))
         return self._timeouts[1]
 
     async def open(
@@ -264,11 +261,20 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, target.authority)
         else:
-            return Answer(response, target.authority, scope, _fault)
+            return Answer(
+                response.status, response.headers, response.content, response.close, target.authority, scope, _fault
+            )
         finally:
             scope.heard()
             _SENDING.reset(sending)
         raise fault
+
+    def use(self) -> tuple[int, int, int] | tuple[None, None, None]:
+        """Return how many connections are in use and open, and how many requests wait for one; None: not ours."""
+        pool = self.pool
+        if pool is not None:
+            return pool.slots.taken, pool.open(), pool.slots.waiting
+        return (0, 0, 0) if self._given is None else (None, None, None)
 
     def leave_loop(self) -> None:
         """Forget the pool of a loop that no longer runs; nothing of it is awaited."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from ._answers import Answer
 from ._attempts import read_body
 from ._calls import Call, Target
+from ._clinics import ClinicState
 from ._engine import Engine, Options
 from ._protocol import Params, request_url
-from ._answers import Answer
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, LimitExceededError
@@ -35,12 +36,16 @@ class Clinic:
             raise ConfigurationError(f"a clinic needs ClinicCredentials, not {type(credentials).__name__}")
         self._engine = engine
         self._options = options or engine.options
-        self._state = engine.clinic(credentials)
+        self._state = engine.clinics.make(credentials)
         self.credentials = credentials
         self.name = credentials.display_name
 
     def __repr__(self) -> str:
         return f"<Clinic {self.name}>"
+
+    def _live(self) -> ClinicState:
+        state = self._state = self._engine.live(self._state)
+        return state
 
     @property
     def doctors(self) -> Resource[Doctor]:
@@ -64,7 +69,7 @@ class Clinic:
         return self._resource(endpoint, guessed=False)
 
     def _resource(self, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
-        return Resource(self._engine, self._state, self.name, endpoint, self._options, guessed=guessed)
+        return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed=guessed)
 
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
@@ -77,7 +82,7 @@ class Clinic:
 
     async def token(self) -> Token:
         """Return the clinic's token, from the cache where it is good. Raises TokenError and what `get` raises."""
-        return await self._engine.token(self._state, self.name, self._options.timeouts)
+        return await self._engine.token(self._live(), self.name, self._options.timeouts)
 
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
         """Return the answer of any path below the base URL, with its body (up to Limits.body_bytes).
@@ -86,7 +91,7 @@ class Clinic:
         Raises as resources do: StatusError for any status over 299.
         """
         url = request_url(self._engine.base_url, path, params)
-        target = Target(self._state, self.name, route or "<raw>", url)
+        target = Target(self._live(), self.name, route or "<raw>", url)
         limit = self._options.limits.body_bytes
 
         async def use(answer: Answer) -> Response:

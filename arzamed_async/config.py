@@ -14,6 +14,7 @@ from .errors import ConfigurationError
 __all__ = [
     "PRODUCTION",
     "SANDBOX",
+    "BreakerPolicy",
     "Endpoint",
     "Endpoints",
     "Limits",
@@ -49,12 +50,18 @@ class RetryPolicy:
     ("full jitter"); a Retry-After from the server replaces it. One that is longer than
     `retry_after_cap_seconds`, or than what is left of the deadline, fails at once and tells the delay.
     `statuses` are repeated for reads, `token_statuses` for the token request; connection faults always are.
+
+    `quota` bounds the retries of a whole session (its own policy's counts, not that of `with_options`), so that an
+    outage is never multiplied: so many are in hand; a retry costs 1, a call that succeeds after a retry pays back 1,
+    any other success 0.1, and one clinic may owe a quarter of it at the most. A failure that is not tried again for
+    want of quota says so. Retries of token requests cost nothing; `math.inf` sets no bound.
     """
 
     max_attempts: int = field(default=4, validator=at_least_one)
     base_seconds: float = field(default=0.25, validator=positive)
     cap_seconds: float = field(default=8.0, validator=positive)
     retry_after_cap_seconds: float = field(default=20.0, validator=zero_or_more)
+    quota: float = field(default=100, validator=zero_or_more)
     statuses: frozenset[int] = field(
         default=frozenset({429, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
     )
@@ -99,9 +106,28 @@ class Limits:
 
 @frozen(kw_only=True)
 class PoolLimits:
-    """The most connections open at once, over all clinics."""
+    """The most connections open at once, over all clinics, and the most requests of one clinic in flight.
+
+    Who finds no slot waits in a fair queue, first for one of the clinic's, then for a connection; neither is held
+    while a token is waited for or between two attempts. An open stream holds both until it ends or is left. Token
+    requests need a connection only.
+    """
 
     connections: int = field(default=100, validator=at_least_one)
+    connections_per_clinic: int = field(default=16, validator=at_least_one)
+
+
+@frozen(kw_only=True)
+class BreakerPolicy:
+    """When a clinic whose API keeps failing is no longer asked.
+
+    After `failures` requests in a row without an answer, or with a 5xx, calls fail at once with CircuitOpenError.
+    `open_seconds` later (by the session's `clock`) one is let through: its success ends that, its failure begins
+    it anew. Token requests are not counted.
+    """
+
+    failures: int = field(default=5, validator=at_least_one)
+    open_seconds: float = field(default=30.0, validator=positive)
 
 
 @frozen(kw_only=True)

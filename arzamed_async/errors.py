@@ -4,6 +4,7 @@ ArzamedError
 ├── ConfigurationError
 ├── SessionClosedError
 ├── TransportError
+│   ├── CircuitOpenError
 │   └── DeadlineExceededError
 ├── TokenError
 │   ├── CredentialsRejectedError
@@ -31,6 +32,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "ArzamedError",
+    "CircuitOpenError",
     "ConfigurationError",
     "CredentialsRejectedError",
     "DeadlineExceededError",
@@ -123,6 +125,25 @@ class TransportError(ArzamedError):
         super().__init__(reason, **facts)
         self.reason = reason
         self.transient = transient
+
+
+class CircuitOpenError(TransportError):
+    """The clinic's requests have failed again and again, so that this one was not sent.
+
+    `retry_after_seconds` is when the next one will be (0: one is out, and its outcome decides); `last` is what
+    this call's last attempt met, if there was one.
+    """
+
+    def __init__(self, *, retry_after_seconds: float = 0.0, last: str = "", **facts: Any) -> None:
+        super().__init__("the clinic's circuit is open", transient=False, **facts)
+        self.retry_after_seconds = retry_after_seconds
+        self.last = last
+
+    def _what(self) -> str:
+        left = self.retry_after_seconds
+        when = f"to be asked again in {left:.1f} s" if left else "until the request that is out now has an answer"
+        what = f"not asked, since its requests keep failing (circuit open), {when}"
+        return f"{what} (last failure: {self.last})" if self.last else what
 
 
 class DeadlineExceededError(TransportError, TimeoutError):

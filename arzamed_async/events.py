@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from attrs import frozen
 
-__all__ = ["Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished", "UnknownField"]
+__all__ = [
+    "BreakerState",
+    "CircuitChanged",
+    "Event",
+    "RequestFinished",
+    "RetryScheduled",
+    "TokenRequestFinished",
+    "UnknownField",
+]
+
+
+BreakerState = Literal["closed", "open", "half_open"]
 
 
 @frozen(kw_only=True)
@@ -51,6 +64,14 @@ class TokenRequestFinished:
 
 
 @frozen(kw_only=True)
+class CircuitChanged:
+    """A clinic's circuit breaker is now `state`: "open" (not asked), "half_open" (one request decides) or "closed"."""
+
+    clinic: str
+    state: BreakerState
+
+
+@frozen(kw_only=True)
 class UnknownField:
     """Records of an endpoint hold a field that the class does not know; it is ignored.
 
@@ -64,4 +85,4 @@ class UnknownField:
     field: str
 
 
-Event = RequestFinished | RetryScheduled | TokenRequestFinished | UnknownField
+Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField

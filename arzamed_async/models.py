@@ -10,16 +10,22 @@ import orjson
 from attrs import field, frozen
 
 from .errors import ArzamedError, DecodeError
+from .events import BreakerState
 
 __all__ = [
+    "ClinicStats",
     "Doctor",
     "Failure",
+    "Finished",
     "Headers",
     "OpenRecord",
     "Outcome",
     "Patient",
+    "PoolStats",
+    "Record",
     "Response",
     "Slot",
+    "Stats",
     "Success",
     "Token",
 ]
@@ -191,3 +197,61 @@ class Failure:
 
 
 Outcome = Success[T] | Failure
+
+
+@final
+@frozen
+class Record(Generic[T]):
+    """One record out of many clinics' streams: `clinic` is the name of the clinic it came from."""
+
+    clinic: str
+    value: T
+
+
+@final
+@frozen
+class Finished:
+    """A clinic's stream has come to its end in a merge: `count` records, and no more will come."""
+
+    clinic: str
+    count: int
+
+
+@frozen(kw_only=True)
+class ClinicStats:
+    """What one clinic has cost so far, and what is going on there now.
+
+    `requests` sent to the API (`retries` of them were further attempts), `token_requests` sent to its token
+    endpoint, `failures`: calls that ended in an error; `in_flight` requests hold a slot now, `queued` wait for one.
+    `breaker` is None where the session has none.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    token_requests: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    queued: int = 0
+    breaker: BreakerState | None = None
+
+
+@frozen(kw_only=True)
+class PoolStats:
+    """Connections: the most there may be, those in use, those open (in use and idle), and requests that wait for one.
+
+    All but the limit are None where the pool is another's (`http=`); then the limit says nothing.
+    """
+
+    connections: int
+    in_use: int | None
+    open: int | None
+    queued: int | None
+
+
+@frozen(kw_only=True)
+class Stats:
+    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, retries in hand."""
+
+    clinics: Mapping[str, ClinicStats]
+    pool: PoolStats
+    retries_in_hand: float

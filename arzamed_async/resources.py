@@ -6,10 +6,12 @@ import builtins
 from typing import Generic, TypeVar
 
 from ._calls import Target
+from ._clinics import ClinicState
 from ._codec import decoder_for
-from ._engine import ClinicState, Engine, Options
+from ._engine import Engine, Options
+from ._lists import Source
 from ._protocol import Params, endpoint_url, with_query
-from ._streams import RecordStream, Source
+from ._streams import RecordStream
 from .config import Endpoint
 from .errors import ConfigurationError, DecodeError
 
@@ -52,13 +54,14 @@ class Resource(Generic[T]):
         endpoint = self._endpoint
         if self._guessed:
             option = endpoint.path.rpartition("/")[2]
-            self._engine.warn_once(
+            self._engine.notices.warn_once(
                 endpoint.path,
                 f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
                 f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
                 UnpublishedEndpointWarning,
                 stacklevel=3,
             )
+        self._clinic = self._engine.live(self._clinic)
         target = Target(
             self._clinic,
             self._name,
@@ -74,7 +77,10 @@ class Resource(Generic[T]):
         Raises TransportError (DeadlineExceededError among them), TokenError, StatusError,
         ResponseError, SessionClosedError, ConfigurationError.
         """
-        return await self._source(params).read_all()
+        source = self._source(params)
+        if self._engine.reads is not None and not self._endpoint.personal:
+            return await source.read_together()
+        return await source.call().run()
 
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from ._checks import dot_segments, kinds, web_url
+from ._crew import Clinics, Progress
 from ._engine import Engine, Options
+from ._notices import Notices
 from ._transport import Http, Transport
 from .clinic import Clinic
-from .config import PRODUCTION, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
+from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, SessionClosedError
-from .fan_out import Clinics, FanOut, Progress, gather
-from .models import Outcome
+from .fan_out import FanOut, gather
+from .merge import Merge
+from .models import Outcome, Stats
 from .protocols import Observer
 
 __all__ = ["ArzamedSession"]
@@ -36,7 +39,11 @@ class ArzamedSession:
     aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
     `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so is aiohttp's habit to
     send a GET once more, uncounted, when a connection is lost). `clock` and `wall_clock`
-    (seconds) govern the age of tokens and HTTP dates. Raises ConfigurationError.
+    (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
+
+    With `breaker=BreakerPolicy()` a clinic whose API keeps failing is not asked for a while (CircuitOpenError).
+    With `coalesce=True` identical concurrent `list()` calls of one clinic become one request under the session's
+    own options, never for `personal` endpoints; nothing is kept beyond it. Raises ConfigurationError.
     """
 
     def __init__(
@@ -48,6 +55,8 @@ class ArzamedSession:
         limits: Limits = Limits(),
         pool: PoolLimits = PoolLimits(),
         tokens: TokenPolicy = TokenPolicy(),
+        breaker: BreakerPolicy | None = None,
+        coalesce: bool = False,
         endpoints: Endpoints = Endpoints(),
         observers: Iterable[Observer] = (),
         http: Http | None = None,
@@ -57,7 +66,9 @@ class ArzamedSession:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints))
+        kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints), (coalesce, bool))
+        if breaker is not None:
+            kinds((breaker, BreakerPolicy))
         if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
             raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
         if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
@@ -65,9 +76,12 @@ class ArzamedSession:
         self._engine = Engine(
             base_url=base_url.rstrip("/"),
             options=Options(retry, timeouts, limits),
+            pool=pool,
             tokens=tokens,
+            breaker=breaker,
+            coalesce=coalesce,
             endpoints=endpoints,
-            observers=tuple(observers),
+            notices=Notices(observers),
             transport=Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env),
             clock=clock,
             wall_clock=wall_clock,
@@ -94,6 +108,18 @@ class ArzamedSession:
         if self._engine.closed:
             raise SessionClosedError
         return Clinic(self._engine, credentials)
+
+    def forget(self, credentials: ClinicCredentials) -> None:
+        """Drop token and limits of a clinic that is gone, or whose key has changed; of none, if it is not known.
+
+        Calls that are under way go on. A handle that is used afterwards starts anew, with a new token.
+        """
+        kinds((credentials, ClinicCredentials))
+        self._engine.clinics.forget(credentials)
+
+    def stats(self) -> Stats:
+        """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
+        return self._engine.stats()
 
     def fan_out(
         self,
@@ -137,4 +163,32 @@ class ArzamedSession:
             self.fan_out(
                 clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
             )
+        )
+
+    def merge(
+        self,
+        clinics: Clinics,
+        open_stream: Callable[[Clinic], AsyncIterable[T]],
+        *,
+        concurrency: int = 64,
+        buffer: int = 1024,
+        deadline_seconds: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> Merge[T]:
+        """Open a stream at each of many clinics; hand back a Record for each record as it arrives.
+
+        Each clinic drawn has one last word, after its records: Finished with their count, or Failure, so that a
+        short list never looks whole. At most `buffer` records are held, of all clinics together. The rest is as
+        `fan_out` has it; `open_stream` returns a RecordStream or any other async iterable, which is closed.
+        """
+        if self._engine.closed:
+            raise SessionClosedError
+        return Merge(
+            self._engine,
+            clinics,
+            open_stream,
+            concurrency=concurrency,
+            buffer=buffer,
+            deadline_seconds=deadline_seconds,
+            on_progress=on_progress,
         )

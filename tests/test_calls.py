@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import math
 from collections import Counter
 
 import pytest
@@ -320,7 +321,7 @@ async def test_a_drip_ends_at_the_deadline(place: str) -> None:
 
 async def test_the_deadline_tells_the_last_failure() -> None:
     """A deadline that passes between attempts tells what the last one met."""
-    policy = RetryPolicy(max_attempts=10_000, base_seconds=0.01, cap_seconds=0.01)
+    policy = RetryPolicy(max_attempts=10_000, base_seconds=0.01, cap_seconds=0.01, quota=math.inf)
     async with (
         RawServer() as server,
         ArzamedSession(base_url=server.base_url, retry=policy, timeouts=Timeouts(total_seconds=0.5)) as session,

@@ -32,7 +32,6 @@ from arzamed_async._protocol import (
     status_error,
 )
 
-
 SENT = SentSecret("id", "s3cret", "form")
 
 

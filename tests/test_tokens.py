@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import pytest
 from support import settle
@@ -320,17 +320,27 @@ async def test_repr_hides_the_token(cache: TokenCache) -> None:
     assert held.authorization == "Bearer token-1"
 
 
-async def test_cancel_ends_the_request(cache: TokenCache, endpoint: Endpoint) -> None:
-    """Closing cancels the request on its way; without one there is nothing to cancel."""
-    assert cache.cancel() is None
-    endpoint.gate = asyncio.Event()
-    task = asyncio.create_task(cache.get())
-    await settle()
-    flight = cache.cancel()
-    assert flight is not None
-    await asyncio.wait([flight, task])
-    assert flight.cancelled()
-    assert task.cancelled()
+async def test_a_request_that_is_cancelled_cancels_who_waits(clock: Clock, endpoint: Endpoint) -> None:
+    """When the session cancels the request on its way, before its first step even, nobody waits forever."""
+    for settled in (False, True):
+        tasks: list[asyncio.Task] = []
+
+        def spawn(work: Coroutine, tasks: list[asyncio.Task] = tasks) -> asyncio.Task:
+            tasks.append(asyncio.create_task(work))
+            return tasks[-1]
+
+        cache = TokenCache(endpoint, POLICY, clock, spawn)
+        endpoint.gate = asyncio.Event()
+        task = asyncio.create_task(cache.get())
+        if settled:
+            await settle()
+        else:
+            await asyncio.sleep(0)
+        tasks[0].cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        endpoint.gate = None
+        assert (await cache.get()).token.access_token
 
 
 async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint) -> None:

@@ -1,0 +1,112 @@
+"""The clinics of one session: what all handles of equal credentials share, and what they have cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+
+from ._breaker import Breaker
+from ._bulkhead import Bulkhead
+from ._tokens import TokenCache
+from .config import BreakerPolicy
+from .credentials import ClinicCredentials
+from .models import ClinicStats
+
+__all__ = ["ClinicState", "Clinics"]
+
+
+class ClinicState:
+    """What all handles of equal credentials share."""
+
+    __slots__ = (
+        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "requests", "retries",
+        "token_requests", "tokens",
+    )  # fmt: skip
+
+    def __init__(self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None) -> None:
+        self.credentials = credentials
+        self.tokens = tokens
+        self.breaker = breaker
+        self.bulkhead: Bulkhead | None = None  # made when first needed: most clinics of many are idle
+        self.forgotten = False
+        self.owed = 0.0  # retries, to the quota
+        self.requests = self.retries = self.token_requests = self.failures = 0
+
+    def stats(self) -> ClinicStats:
+        """Return what it has cost, and what is going on."""
+        return ClinicStats(
+            requests=self.requests,
+            retries=self.retries,
+            token_requests=self.token_requests,
+            failures=self.failures,
+            in_flight=self.bulkhead.taken if self.bulkhead else 0,
+            queued=self.bulkhead.waiting if self.bulkhead else 0,
+            breaker=self.breaker.state if self.breaker else None,
+        )
+
+
+class Clinics:
+    """The states by credentials."""
+
+    def __init__(
+        self,
+        tokens: Callable[[ClinicCredentials], TokenCache],
+        breaker: BreakerPolicy | None,
+        connections_per_clinic: int,
+    ) -> None:
+        self._tokens = tokens
+        self._breaker = breaker
+        self._connections_per_clinic = connections_per_clinic
+        self._states: dict[ClinicCredentials, ClinicState] = {}
+
+    def __iter__(self) -> Iterator[ClinicState]:
+        return iter(self._states.values())
+
+    def get(self, credentials: ClinicCredentials) -> ClinicState | None:
+        """Return the state of this clinic if there is one."""
+        return self._states.get(credentials)
+
+    def make(self, credentials: ClinicCredentials) -> ClinicState:
+        """Return the state of this clinic, the same for equal credentials."""
+        state = self._states.get(credentials)
+        if state is None:
+            breaker = Breaker(self._breaker) if self._breaker else None
+            state = self._states[credentials] = ClinicState(credentials, self._tokens(credentials), breaker)
+        return state
+
+    def bulkhead(self, state: ClinicState) -> Bulkhead:
+        """Return the clinic's bulkhead, made at its first request on this event loop."""
+        if state.bulkhead is None:
+            state.bulkhead = Bulkhead(self._connections_per_clinic)
+        return state.bulkhead
+
+    def forget(self, credentials: ClinicCredentials) -> None:
+        """Drop the state; what runs on it goes on, handles take a new one at their next call."""
+        state = self._states.pop(credentials, None)
+        if state is not None:
+            state.forgotten = True
+
+    def leave_loop(self) -> None:
+        """Drop what belongs to an event loop that no longer runs. Tokens stay."""
+        for state in self:
+            state.bulkhead = None
+            if state.breaker is not None:
+                state.breaker.new_loop()
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._states.clear()
+
+    def stats(self) -> MappingProxyType[str, ClinicStats]:
+        """Return the figures by the clinics' names; where two share one, the client id tells them apart."""
+        figures: dict[str, ClinicStats] = {}
+        for state in self:
+            name = state.credentials.display_name
+            if name in figures:
+                name = f"{name} ({state.credentials.client_id})"
+            again = 2
+            unique = name
+            while unique in figures:
+                unique, again = f"{name} #{again}", again + 1
+            figures[unique] = state.stats()
+        return MappingProxyType(figures)

@@ -1,0 +1,66 @@
+"""One list at one clinic: read as a whole, alone or together with all who ask for the same, or opened as a stream."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from ._answers import Answer
+from ._calls import Call, Target
+from ._codec import Decoder
+from ._engine import Engine, Options
+from ._reader import WindowReader, watcher
+from ._streams import Windows
+from .errors import ArzamedError, DecodeError
+
+__all__ = ["Source"]
+
+T = TypeVar("T")
+
+
+class Source(Generic[T]):
+    """One list at one clinic: what a resource reads from."""
+
+    def __init__(self, engine: Engine, target: Target, options: Options, decoder: Decoder[T]) -> None:
+        self._engine = engine
+        self._target = target
+        self._options = options
+        self._decoder = decoder
+
+    def call(self) -> Call[list[T]]:
+        """Return the call that reads all records; an attempt that breaks half-way starts over."""
+        return Call(self._engine, self._target, self._options, self._read_all)
+
+    async def _read_all(self, answer: Answer) -> list[T]:
+        watch = watcher(self._engine, self._target)
+        reader = WindowReader(answer, self._decoder, self._options.limits, watch=watch)
+        records = await reader.next() or []
+        while (window := await reader.next()) is not None:
+            records += window
+        return records
+
+    async def read_together(self) -> list[T]:
+        """Return all records out of one request that all who ask for them now have in common.
+
+        It runs under the session's options; the deadline is the caller's own.
+        """
+        engine = self._engine
+        assert engine.reads is not None
+        target = self._target
+        key = (target.clinic, target.url, target.hint, self._decoder)
+        seconds = self._options.timeouts.total_seconds
+        mine = self.call()
+        mine.scope = engine.scope(seconds, target.name)
+        with mine.scope:
+            try:
+                return list(await engine.reads.join(key, self._read_for_all))
+            except ArzamedError as error:
+                error.clinic = target.name
+                raise
+        raise mine.cut_short(seconds)
+
+    async def _read_for_all(self) -> list[T]:
+        return await Source(self._engine, self._target, self._engine.options, self._decoder).call().run()
+
+    def open(self, errors: list[DecodeError] | None) -> Windows[T]:
+        """Return a reading of the list; it starts at its first step."""
+        return Windows(self._engine, self._target, self._options, self._decoder, errors)

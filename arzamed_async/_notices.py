@@ -1,0 +1,56 @@
+"""What a session tells: events to observers, and warnings once."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterable
+
+from .events import Event, UnknownField
+from .protocols import Observer
+
+__all__ = ["Notices"]
+
+#: A key may be anything, a person's name too: only what looks like a field's name is told, and not without end.
+_FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+MOST_UNKNOWN_FIELDS = 64
+MOST_ENDPOINTS_WATCHED = 256
+
+logger = logging.getLogger("arzamed_async")
+
+
+class Notices:
+    """Tells the observers of one session. Ask `observers` first where it costs something to know."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self.observers = tuple(observers)
+        self._warned: set[str] = set()
+        self._unknown: dict[str, set[str]] = {}
+
+    def emit(self, event: Event) -> None:
+        """Tell every observer; one that raises is named in the log and disturbs nothing."""
+        for observer in self.observers:
+            try:
+                observer(event)
+            except Exception as error:  # noqa: BLE001 - whatever an observer does, the call goes on
+                kind = type(error).__name__
+            else:
+                continue
+            logger.error("an observer raised %s for %s", kind, type(event).__name__)
+
+    def unknown_fields(self, clinic: str, path: str, fields: Iterable[str]) -> None:
+        """Tell observers of fields that an endpoint's class does not know, each once."""
+        if path not in self._unknown and len(self._unknown) >= MOST_ENDPOINTS_WATCHED:
+            return
+        told = self._unknown.setdefault(path, set())
+        for name in fields:
+            if name not in told and len(told) < MOST_UNKNOWN_FIELDS and _FIELD_NAME.fullmatch(name):
+                told.add(name)
+                self.emit(UnknownField(clinic=clinic, path=path, field=name))
+
+    def warn_once(self, key: str, text: str, category: type[Warning], stacklevel: int) -> None:
+        """Warn of something once in the life of the session."""
+        if key not in self._warned:
+            self._warned.add(key)
+            warnings.warn(text, category, stacklevel=stacklevel + 1)
