@@ -33,13 +33,14 @@ def silence(host: str) -> TransportError:
 
 
 class Answer:
-    """An HTTP answer whose body is still on the way. Close it in any case: it may hold a slot.
+    """An HTTP answer whose body is still on the way. Close it in any case: it holds slots.
 
     `scope` is what ends a read that waits too long; a stream has a new one for each step.
     """
 
     __slots__ = (
-        "_checked", "_close", "_content", "_fault", "_headers", "_host", "_inflater", "_pieces", "scope", "slot", "status",
+        "_checked", "_close", "_content", "_fault", "_headers", "_host", "_inflater", "_pieces", "clinic_slot",
+        "pool_slot", "scope", "status",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,7 @@ class Answer:
         host: str,
         scope: Scope,
         fault: Callable[[Exception, str], TransportError],
+        pool_slot: Bulkhead | None,
     ) -> None:
         self._content = content
         self._close = close
@@ -61,7 +63,8 @@ class Answer:
         self._inflater: Inflater | None = None
         self._checked = False
         self.scope = scope
-        self.slot: Bulkhead | None = None
+        self.pool_slot = pool_slot
+        self.clinic_slot: Bulkhead | None = None
         self.status = status
 
     @property
@@ -119,8 +122,9 @@ class Answer:
         raise fault
 
     def close(self) -> None:
-        """Let the connection go, back to the pool if the body was read to its end, else closed; and the slot."""
+        """Let the connection go, back to the pool if the body was read to its end, else closed; and the slots."""
         self._close()
-        slot, self.slot = self.slot, None
-        if slot is not None:
-            slot.give()
+        for slot in (self.pool_slot, self.clinic_slot):
+            if slot is not None:
+                slot.give()
+        self.pool_slot = self.clinic_slot = None

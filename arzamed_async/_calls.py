@@ -127,6 +127,7 @@ class Call(Generic[R]):
             raise
         if not self.keep:
             answer.close()
+            self.engine.clinics.rest(self.target.clinic)
         if breaker is not None and permit is not None:
             self._judge(breaker, permit, None)
         return result
@@ -160,7 +161,7 @@ class Call(Generic[R]):
         except BaseException:
             bulkhead.give()
             raise
-        answer.slot = bulkhead
+        answer.clinic_slot = bulkhead
         return answer
 
     async def _told(self, opening: Awaitable[Answer]) -> Answer:
@@ -190,7 +191,7 @@ class Call(Generic[R]):
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
         body = await read_some(answer)
-        secrets = (held.token.access_token, *self._sent(held).forms())
+        secrets = (held.access_token, *self._sent(held).forms())
         error = status_error(answer.status, headers, body, secrets, self.engine.wall_clock())
         if 400 <= answer.status <= 499:
             error.hint = self.target.hint

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import MappingProxyType
 
 from ._breaker import Breaker
 from ._bulkhead import Bulkhead
-from ._tokens import TokenCache
+from ._tokens import TokenCache, TokenSource
 from .config import BreakerPolicy
 from .credentials import ClinicCredentials
 from .models import ClinicStats
@@ -27,7 +27,7 @@ class ClinicState:
         self.credentials = credentials
         self.tokens = tokens
         self.breaker = breaker
-        self.bulkhead: Bulkhead | None = None  # made when first needed: most clinics of many are idle
+        self.bulkhead: Bulkhead | None = None  # None while nothing is in flight
         self.forgotten = False
         self.owed = 0.0  # retries, to the quota
         self.requests = self.retries = self.token_requests = self.failures = 0
@@ -50,7 +50,7 @@ class Clinics:
 
     def __init__(
         self,
-        tokens: Callable[[ClinicCredentials], TokenCache],
+        tokens: TokenSource,
         breaker: BreakerPolicy | None,
         connections_per_clinic: int,
     ) -> None:
@@ -71,14 +71,19 @@ class Clinics:
         state = self._states.get(credentials)
         if state is None:
             breaker = Breaker(self._breaker) if self._breaker else None
-            state = self._states[credentials] = ClinicState(credentials, self._tokens(credentials), breaker)
+            state = self._states[credentials] = ClinicState(credentials, TokenCache(self._tokens, credentials), breaker)
         return state
 
     def bulkhead(self, state: ClinicState) -> Bulkhead:
-        """Return the clinic's bulkhead, made at its first request on this event loop."""
+        """Return the clinic's bulkhead, made where there is none: most clinics of many are idle."""
         if state.bulkhead is None:
             state.bulkhead = Bulkhead(self._connections_per_clinic)
         return state.bulkhead
+
+    def rest(self, state: ClinicState) -> None:
+        """Drop what is needed only while something is in flight, if nothing is."""
+        if state.bulkhead is not None and not state.bulkhead.taken:
+            state.bulkhead = None
 
     def forget(self, credentials: ClinicCredentials) -> None:
         """Drop the state; what runs on it goes on, handles take a new one at their next call."""

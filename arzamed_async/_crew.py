@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import warnings
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sized
@@ -31,6 +32,7 @@ class _End:
 
 
 _END = _End()
+_UNBOUND = contextlib.nullcontext()
 
 
 def whole_number(name: str, value: object) -> int:
@@ -115,7 +117,7 @@ class Crew(Generic[Item]):
         self._deadline = None if seconds is None else self._loop.time() + seconds
         self._scopes: set[Scope] = set()
         self._ready: deque[tuple[int, Item, Callable[[], Any] | None]] = deque()
-        self._news = asyncio.Event()
+        self._readers: list[asyncio.Future[None]] = []  # who waits for news
         self._done = self._failed = 0
         self._bug: BaseException | None = None
         self._stopping = False
@@ -133,7 +135,12 @@ class Crew(Generic[Item]):
         if bug is not None and self._bug is None and not self._stopping:
             self._bug = bug
             self.cancel()
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        for reader in self._readers:
+            _settle(reader)
+        self._readers.clear()
 
     async def _work(self) -> None:
         plan = self._plan
@@ -146,7 +153,7 @@ class Crew(Generic[Item]):
                 plan.on_progress(self._done, self._failed, plan.draw.total)
             taken: asyncio.Future[None] = self._loop.create_future()
             self._ready.append((index, last, partial(_settle, taken)))
-            self._news.set()
+            self._tell()
             await taken  # a slow consumer slows the producers: nothing more is drawn until this one is taken
 
     # For those who serve.
@@ -165,14 +172,16 @@ class Crew(Generic[Item]):
         """Return the error for a clinic that the deadline has cut short."""
         return DeadlineExceededError(seconds=self._plan.deadline_seconds or 0.0, clinic=clinic.name)
 
-    def scope(self) -> Scope:
-        """Return a guard that ends at the deadline."""
+    def scope(self) -> contextlib.AbstractContextManager[object, bool | None]:
+        """Return a guard that ends at the deadline, if there is one."""
+        if self._deadline is None:
+            return _UNBOUND
         return Scope(self._loop, self._scopes, self._deadline)
 
     def hand_out(self, item: Item, *, slot: bool = True) -> None:
         """Hand out one more item. The caller has taken a slot of the buffer for it, unless `slot` says no."""
         self._ready.append((-1, item, self.buffer.give if slot else None))
-        self._news.set()
+        self._tell()
 
     # For the one who reads.
 
@@ -194,8 +203,9 @@ class Crew(Generic[Item]):
             step = self.take()
             if step is not None or not self._tasks:
                 return step
-            self._news.clear()
-            await self._news.wait()
+            news: asyncio.Future[None] = self._loop.create_future()
+            self._readers.append(news)
+            await news
 
     def cancel(self) -> None:
         """Cancel what runs, without waiting for it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from typing import Any, TypeVar
 
 from attrs import Factory, field, frozen
@@ -19,7 +19,7 @@ from ._quota import Quota
 from ._retry import Retrier
 from ._scope import Scope
 from ._token_request import TokenRequest
-from ._tokens import FetchedGrant, TokenCache
+from ._tokens import FetchedGrant, TokenSource
 from ._transport import Transport
 from .config import BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
@@ -73,15 +73,14 @@ class Engine:
         self.wall_clock = wall_clock
         self.closed = False
         self.quota = Quota(options.retry.quota)
-        self.clinics = Clinics(self._token_cache, breaker, pool.connections_per_clinic)
+        source = TokenSource(self._fetch_token, tokens, clock, self.spawn)
+        self.clinics = Clinics(source, breaker, pool.connections_per_clinic)
         self.reads = Reads(self.spawn) if coalesce else None
-        self._spawn = self.spawn  # one bound method for all caches
         self._pool = pool
-        self._token_policy = tokens
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scopes: set[Scope] = set()
         self._open_answers: set[Answer] = set()
-        self._tasks: set[asyncio.Task[Any]] = set()  # that belong to no caller
+        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()  # that belong to no caller
 
     def live(self, state: ClinicState) -> ClinicState:
         """Return the state for the next call: this one, or a new one if the clinic was forgotten meanwhile."""
@@ -122,7 +121,6 @@ class Engine:
         """Start a task that belongs to the session: its aclose cancels it, and waits for its end."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
         return task
 
     async def token(self, state: ClinicState, name: str, timeouts: Timeouts) -> Token:
@@ -141,9 +139,6 @@ class Engine:
         except ArzamedError:
             state.failures += 1
             raise
-
-    def _token_cache(self, credentials: ClinicCredentials) -> TokenCache:
-        return TokenCache(partial(self._fetch_token, credentials), self._token_policy, self.clock, self._spawn)
 
     async def _fetch_token(self, credentials: ClinicCredentials) -> FetchedGrant:
         """Ask the token endpoint, under the session's own retries and timeouts: it may serve many callers."""
@@ -189,7 +184,7 @@ class Engine:
         self.closed = True
         for scope in tuple(self._scopes):
             scope.end("closed")
-        tasks = tuple(self._tasks)
+        tasks = [task for task in self._tasks if not task.done()]
         for task in tasks:
             task.cancel()
         self.clinics.clear()

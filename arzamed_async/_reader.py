@@ -37,7 +37,8 @@ class WindowReader(Generic[T]):
         watch: Callable[[Iterable[str]], None] | None = None,
     ) -> None:
         self.answer = answer
-        self.windows = ArrayWindows(record_bytes=limits.record_bytes, digest=digest)
+        self._digest = digest
+        self._windows: ArrayWindows | None = None  # what is small and there at once needs none
         self._decoder = decoder
         self._limits = limits
         self._errors = errors
@@ -45,6 +46,13 @@ class WindowReader(Generic[T]):
         self._count = 0
         self._turns = 0
         self._begun = self._ended = False
+
+    @property
+    def windows(self) -> ArrayWindows:
+        """What cuts the bytes into windows."""
+        if self._windows is None:
+            self._windows = ArrayWindows(record_bytes=self._limits.record_bytes, digest=self._digest)
+        return self._windows
 
     def ready(self) -> list[T] | None:
         """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""

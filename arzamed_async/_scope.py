@@ -21,14 +21,14 @@ Reason = Literal["deadline", "closed"]
 class Scope:
     """`with scope: ...` around awaits of one task; where `scope.ended` is set behind it, the work was cut short.
 
-    `deadline` is in loop time, None for none. `scopes` is the set of all that a session has open: its
+    `task` is the one inside; `deadline` is in loop time, None for none. `scopes` is the set of all that a session has open: its
     aclose ends each. The cancellation that ends the work never leaves the block, unless the task was
     cancelled from elsewhere as well. `read_seconds` bounds each wait between `listen` and `heard`.
     """
 
     __slots__ = (
-        "_cancelling", "_listening_since", "_loop", "_read_seconds", "_scopes", "_silent", "_task", "_timer",
-        "deadline", "ended",
+        "_cancelling", "_listening_since", "_loop", "_read_seconds", "_scopes", "_silent", "_timer", "deadline",
+        "ended", "task",
     )  # fmt: skip
 
     def __init__(
@@ -50,7 +50,7 @@ class Scope:
         task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("arzamed_async must be awaited inside a task")
-        self._task = task
+        self.task = task
         self._cancelling = task.cancelling()
         self._timer: asyncio.TimerHandle | None = None
         self._scopes.add(self)
@@ -71,7 +71,7 @@ class Scope:
         if since is not None and now >= since + self._read_seconds:
             self._listening_since = None
             self._silent = True
-            self._task.cancel()
+            self.task.cancel()
             since = None
         self._wind((now if since is None else since) + self._read_seconds)
 
@@ -89,7 +89,7 @@ class Scope:
             return False
         self._silent = False
         # Whoever else has cancelled the task in the same moment comes first.
-        return self._task.uncancel() <= self._cancelling and self.ended is None
+        return self.task.uncancel() <= self._cancelling and self.ended is None
 
     def extend_by(self, seconds: float) -> None:
         """Set the deadline anew, so many seconds from now: what goes on inside has got further."""
@@ -98,9 +98,9 @@ class Scope:
 
     def end(self, reason: Reason) -> None:
         """Cut the work short."""
-        if self.ended is None and asyncio.current_task(self._loop) is not self._task:
+        if self.ended is None and asyncio.current_task(self._loop) is not self.task:
             self.ended = reason
-            self._task.cancel()
+            self.task.cancel()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -110,8 +110,8 @@ class Scope:
             self._timer.cancel()
         if self._silent:  # nobody has caught it: the work had just ended
             self._silent = False
-            self._task.uncancel()
+            self.task.uncancel()
         if self.ended is None:
             return False
-        ours_alone = self._task.uncancel() <= self._cancelling
+        ours_alone = self.task.uncancel() <= self._cancelling
         return ours_alone and kind is not None and issubclass(kind, asyncio.CancelledError)

@@ -68,47 +68,47 @@ class TokenRequest:
         self.attempts += 1
         if self.counted is not None:
             self.counted.token_requests += 1
+        credentials = self.credentials
         clock, wall_clock = self.clocks
         started, asked_at, asked_at_wall = time.perf_counter(), clock(), wall_clock()
-        sent = SentSecret(self.credentials.client_id, secret, self.credentials.basic_encoding)
-        status, outcome = await self._ask(sent)
-        if self._notices.observers:
-            self._notices.emit(
-                TokenRequestFinished(
-                    clinic=self.credentials.display_name,
-                    attempt=self.attempts,
-                    status=status,
-                    seconds=time.perf_counter() - started,
-                    error="" if isinstance(outcome, Grant) else type(outcome).__name__,
-                )
-            )
-        if isinstance(outcome, Grant):
-            # A literal secret stands in the credentials: it need not be kept twice.
-            return FetchedGrant(outcome, asked_at, asked_at_wall, None if literal else sent)
-        outcome.clinic = self.credentials.display_name
-        outcome.attempts = self.attempts
-        raise outcome
-
-    async def _ask(self, sent: SentSecret) -> tuple[int | None, Grant | TokenError]:
-        credentials = self.credentials
+        sent = SentSecret(credentials.client_id, secret, credentials.basic_encoding)
         headers = {
-            "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
+            "Authorization": basic_authorization(sent.client_id, secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
+        status: int | None = None
+        outcome: Grant | TokenError
         try:
             answer = await self._transport.open(
                 "POST", credentials.token_url, headers, self._timeouts, self._scope, token_form(credentials.scope)
             )
+            status = answer.status
+            retry_after = answer.header("Retry-After")
+            body = await read_some(answer, strict=200 <= status <= 299)
+            outcome = read_grant(status, retry_after, body, sent, wall_clock())
         except TransportError as fault:
-            return None, _no_answer(fault)
-        retry_after = answer.header("Retry-After")
-        try:
-            body = await read_some(answer, strict=200 <= answer.status <= 299)
-        except TransportError as fault:
-            return answer.status, _no_answer(fault)
+            outcome = _no_answer(fault)
         except ResponseError as fault:
-            return answer.status, TokenError(f"the token endpoint's answer: {fault.args[0]}", status=answer.status)
-        return answer.status, read_grant(answer.status, retry_after, body, sent, self.clocks[1]())
+            outcome = TokenError(f"the token endpoint's answer: {fault.args[0]}", status=status)
+        if isinstance(outcome, TokenError):
+            outcome.clinic, outcome.attempts = credentials.display_name, self.attempts
+        if self._notices.observers:
+            self._tell(status, time.perf_counter() - started, outcome)
+        if isinstance(outcome, TokenError):
+            raise outcome
+        # A literal secret stands in the credentials: it need not be kept twice.
+        return FetchedGrant(outcome, asked_at, asked_at_wall, None if literal else sent)
+
+    def _tell(self, status: int | None, seconds: float, outcome: Grant | TokenError) -> None:
+        self._notices.emit(
+            TokenRequestFinished(
+                clinic=self.credentials.display_name,
+                attempt=self.attempts,
+                status=status,
+                seconds=seconds,
+                error="" if isinstance(outcome, Grant) else type(outcome).__name__,
+            )
+        )
 
     def wait_for(self, error: ArzamedError) -> float | None:
         """See Attempts: no answer and token_statuses are worth another try."""

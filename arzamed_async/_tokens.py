@@ -17,14 +17,15 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timezone
 from typing import Any, Protocol, TypeVar
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, field, frozen
 
 from ._protocol import Grant, SentSecret
 from .config import TokenPolicy
+from .credentials import ClinicCredentials
 from .errors import ArzamedError, CredentialsRejectedError, TokenError
 from .models import Token
 
-__all__ = ["FetchedGrant", "HeldToken", "TokenCache"]
+__all__ = ["FetchedGrant", "HeldToken", "TokenCache", "TokenSource"]
 
 R = TypeVar("R")
 
@@ -47,20 +48,29 @@ class FetchedGrant:
 
 @define(eq=False)
 class HeldToken:
-    """A token and the moments that rule its use, by the monotonic clock."""
+    """A token and the moments that rule its use, by the monotonic clock; `expires_at_wall` for its owner to read."""
 
-    token: Token
+    access_token: str = field(repr=False)
+    expires_at_wall: float
     refresh_at: float
     wait_at: float
     expires_at: float
     sent: SentSecret | None
     from_401: bool  # fetched because its forerunner was answered 401
     blocked: bool = False  # was answered 401 itself, though new
+    _token: Token | None = None
 
     @property
     def authorization(self) -> str:
         """The value of the Authorization header (RFC 6750 section 2.1)."""
-        return f"Bearer {self.token.access_token}"
+        return f"Bearer {self.access_token}"
+
+    @property
+    def token(self) -> Token:
+        """The token as a caller may have it, made at the first wish."""
+        if self._token is None:
+            self._token = Token(self.access_token, datetime.fromtimestamp(self.expires_at_wall, timezone.utc))
+        return self._token
 
 
 @define(eq=False)
@@ -68,8 +78,8 @@ class _Flight:
     """One token request on its way. It belongs to the cache: nobody who waits for it can cancel it."""
 
     loop: asyncio.AbstractEventLoop
+    task: asyncio.Task[None] | None = None
     awaited: bool = False  # somebody has waited for it: it is no mere background refresh
-    over: bool = False
     waiters: list[asyncio.Future[HeldToken | ArzamedError]] = Factory(list[asyncio.Future[HeldToken | ArzamedError]])
 
     def outcome(self) -> asyncio.Future[HeldToken | ArzamedError]:
@@ -79,18 +89,17 @@ class _Flight:
         self.waiters.append(waiter)
         return waiter
 
-    def landed(self, task: asyncio.Task[HeldToken | ArzamedError]) -> None:
-        """Hand the outcome to all who wait."""
-        self.over = True  # also where the task was cancelled before its first step
+    def land(self, outcome: HeldToken | Exception | None) -> None:
+        """Hand the outcome to all who wait; None: there is none, since the request was cancelled."""
         for waiter in self.waiters:
             if waiter.done():
                 continue
-            if task.cancelled():
+            if outcome is None:
                 waiter.cancel()
-            elif (bug := task.exception()) is not None:
-                waiter.set_exception(bug)
+            elif isinstance(outcome, (HeldToken, ArzamedError)):
+                waiter.set_result(outcome)
             else:
-                waiter.set_result(task.result())
+                waiter.set_exception(outcome)
 
 
 class Spawn(Protocol):
@@ -101,25 +110,27 @@ class Spawn(Protocol):
         ...
 
 
+@frozen
+class TokenSource:
+    """What the caches of one session have in common. `fetch` is a coroutine function of the credentials."""
+
+    fetch: Callable[[ClinicCredentials], Awaitable[FetchedGrant]]
+    policy: TokenPolicy
+    clock: Callable[[], float]
+    spawn: Spawn = asyncio.create_task
+
+
 class TokenCache:
-    """Holds one clinic's token. Use it from one running event loop at a time. `spawn` starts a task."""
+    """Holds one clinic's token. Use it from one running event loop at a time."""
 
     __slots__ = (
-        "_clock", "_failure", "_failure_until", "_fetch", "_flight", "_held", "_keep_until", "_next_refresh_at",
-        "_policy", "_replacing", "_spawn",
+        "_credentials", "_failure", "_failure_until", "_flight", "_held", "_keep_until", "_next_refresh_at",
+        "_replacing", "_source",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        fetch: Callable[[], Awaitable[FetchedGrant]],
-        policy: TokenPolicy,
-        clock: Callable[[], float],
-        spawn: Spawn = asyncio.create_task,
-    ) -> None:
-        self._spawn = spawn
-        self._fetch = fetch
-        self._policy = policy
-        self._clock = clock
+    def __init__(self, source: TokenSource, credentials: ClinicCredentials) -> None:
+        self._source = source
+        self._credentials = credentials
         self._held: HeldToken | None = None
         self._flight: _Flight | None = None
         self._failure: ArzamedError | None = None
@@ -133,7 +144,7 @@ class TokenCache:
         held = self._held
         if held is None:
             return None
-        now = self._clock()
+        now = self._source.clock()
         if now < held.refresh_at:
             return held
         if now >= held.wait_at:
@@ -148,13 +159,13 @@ class TokenCache:
             held = self.current()
             if held is not None:
                 return held
-            failure = self._remembered(self._clock())
+            failure = self._remembered(self._source.clock())
             if failure is not None:
                 raise copy.copy(failure)
             outcome = await (self._flying() or self._start()).outcome()
             if isinstance(outcome, ArzamedError):
                 raise copy.copy(outcome)  # each waiter gets an instance, and so a traceback, of its own
-            if self._clock() < outcome.expires_at:
+            if self._source.clock() < outcome.expires_at:
                 return outcome
         raise TokenError("two tokens in a row had expired before they could be used")
 
@@ -166,12 +177,12 @@ class TokenCache:
         """
         if held is not self._held:
             return True
-        now = self._clock()
+        now = self._source.clock()
         if now < self._keep_until:
             return False
         if held.from_401 and not held.blocked:
             held.blocked = True
-            self._keep_until = now + self._policy.rejected_seconds
+            self._keep_until = now + self._source.policy.rejected_seconds
             return False
         self._held = None
         self._replacing = True
@@ -185,38 +196,44 @@ class TokenCache:
     def _flying(self) -> _Flight | None:
         # A flight of a loop that no longer runs will never land: it is left behind.
         flight = self._flight
-        here = flight is not None and not flight.over and flight.loop is asyncio.get_running_loop()
-        return flight if here else None
+        if flight is None or flight.loop is not asyncio.get_running_loop():
+            return None
+        # (One that was cancelled before its first step has never told anybody.)
+        return None if flight.task is not None and flight.task.done() else flight
 
     def _start(self) -> _Flight:
         flight = self._flight = _Flight(asyncio.get_running_loop())
-        self._spawn(self._run(flight)).add_done_callback(flight.landed)
+        flight.task = self._source.spawn(self._run(flight))
         return flight
 
-    async def _run(self, flight: _Flight) -> HeldToken | ArzamedError:
-        """Fetch; the outcome is returned, not raised, so that a failure nobody waits for is no loose end."""
-        outcome: HeldToken | ArzamedError
+    async def _run(self, flight: _Flight) -> None:
+        """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
+        outcome: HeldToken | ArzamedError | None = None
         try:
-            outcome = self._accept(await self._fetch(), flight)
-        except ArzamedError as error:
-            outcome = error.with_traceback(None)
+            try:
+                outcome = self._accept(await self._source.fetch(self._credentials), flight)
+            except ArzamedError as error:
+                outcome = error.with_traceback(None)
+                self._note_failure(error, awaited=flight.awaited)
+            except Exception as bug:
+                flight.land(bug)
+                raise
         finally:
             if self._flight is flight:  # not a newer one's, on another loop
                 self._flight = None
-        if isinstance(outcome, ArzamedError):
-            self._note_failure(outcome, awaited=flight.awaited)
-        return outcome
+            flight.land(outcome)
 
     def _accept(self, fetched: FetchedGrant, flight: _Flight) -> HeldToken:
-        policy = self._policy
+        policy = self._source.policy
         life = fetched.grant.lifetime_seconds
         expires_at = fetched.asked_at + life
-        if self._clock() >= expires_at:
+        if self._source.clock() >= expires_at:
             raise TokenError("the token had expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - spreads load, keeps no secret
         wait_at = expires_at - min(policy.margin_seconds, life / 4)
         held = HeldToken(
-            token=Token(fetched.grant.access_token, datetime.fromtimestamp(fetched.asked_at_wall + life, timezone.utc)),
+            access_token=fetched.grant.access_token,
+            expires_at_wall=fetched.asked_at_wall + life,
             refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
             wait_at=wait_at,
             expires_at=expires_at,
@@ -231,9 +248,12 @@ class TokenCache:
         return held
 
     def _note_failure(self, error: ArzamedError, *, awaited: bool) -> None:
-        now = self._clock()
-        self._next_refresh_at = now + self._policy.refresh_retry_seconds
+        now = self._source.clock()
+        self._next_refresh_at = now + self._source.policy.refresh_retry_seconds
         if isinstance(error, CredentialsRejectedError):
-            self._failure, self._failure_until = error, now + max(self._policy.rejected_seconds, FAILURE_SHARED_SECONDS)
+            self._failure, self._failure_until = (
+                error,
+                now + max(self._source.policy.rejected_seconds, FAILURE_SHARED_SECONDS),
+            )
         elif awaited:
             self._failure, self._failure_until = error, now + FAILURE_SHARED_SECONDS

@@ -12,8 +12,6 @@ import math
 import os
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextvars import ContextVar
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -44,18 +42,7 @@ _CERTIFICATE_FAULTS = {
 
 
 class _DisconnectedError(aiohttp.ClientError):
-    """A lost connection under a name that aiohttp does not take as a call to send the request again."""
-
-
-async def _no_resend(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    # aiohttp silently repeats a GET whose connection was lost. Attempts are RetryPolicy's to count.
-    try:
-        return await handler(request)
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        pass
-    raise _DisconnectedError
+    """The connection was lost, under a name that aiohttp does not take as a call to send the request again."""
 
 
 # In order: a subclass stands before its bases.
@@ -94,24 +81,22 @@ def _fault(error: BaseException, host: str) -> TransportError:
     return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
 
 
-#: The scope of the request that a task is sending.
-_SENDING: ContextVar[Scope | None] = ContextVar("arzamed_async_sending", default=None)
-
-
 class _Pool(aiohttp.TCPConnector):
-    """Connections kept alive, never more of them open than `connections`, and a fair queue before them.
+    """Connections kept alive, never more of them open than `connections`; who sends holds one of its `slots`.
 
     aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is
-    closed where a new one would be one too many. It also tells a scope when its request has got its connection:
-    the wait for one is not the server's silence.
+    closed where a new one would be one too many. Each request announced in `senders` (by its task) gets one
+    connection: aiohttp asks for another where it means to send a GET again, silently, after a lost connection,
+    and attempts are RetryPolicy's to count. The wait for a connection is not the server's silence: `listen` comes
+    after it.
     """
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
         self.slots = Bulkhead(connections)
+        self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
         self._connections = connections
-        self._transports: dict[asyncio.Transport, Any] = {}  # open, and the key of their host; least used first
-        self._in_use: set[asyncio.Transport] = set()
+        self._last_use: dict[asyncio.Transport, tuple[Any, aiohttp.connector.Connection]] = {}  # least used first
         self._opening = 0
 
     async def connect(
@@ -120,47 +105,35 @@ class _Pool(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> aiohttp.connector.Connection:
-        """Wait for a slot, then do as aiohttp does."""
-        if not self.slots.take():
-            await self.slots.wait()
+        """Do as aiohttp does, once there is room."""
+        scope = self.senders.pop(asyncio.current_task(), None)
+        if scope is None:
+            raise _DisconnectedError
+        if len(self._last_use) + self._opening >= self._connections:
+            await self._make_room(req.connection_key)
+        self._opening += 1
         try:
-            if len(self._transports) + self._opening >= self._connections:
-                await self._make_room(req.connection_key)
-            self._opening += 1
-            try:
-                connection = await super().connect(req, traces, timeout)
-            finally:
-                self._opening -= 1
-        except BaseException:
-            self.slots.give()
-            raise
-        transport = connection.transport
-        if transport is not None:
-            self._transports.pop(transport, None)
-            self._transports[transport] = req.connection_key
-            self._in_use.add(transport)
-        connection.add_callback(partial(self._released, transport))
-        if (scope := _SENDING.get()) is not None:
-            scope.listen()
+            connection = await super().connect(req, traces, timeout)
+        finally:
+            self._opening -= 1
+        if (transport := connection.transport) is not None:
+            self._last_use.pop(transport, None)
+            self._last_use[transport] = req.connection_key, connection
+        scope.listen()
         return connection
-
-    def _released(self, transport: asyncio.Transport | None) -> None:
-        if transport is not None:
-            self._in_use.discard(transport)
-        self.slots.give()
 
     def open(self) -> int:
         """Return how many connections are open."""
-        for transport in [each for each in self._transports if each.is_closing()]:
-            del self._transports[transport]
-        return len(self._transports)
+        for transport in [each for each in self._last_use if each.is_closing()]:
+            del self._last_use[transport]
+        return len(self._last_use)
 
     async def _make_room(self, key: Any) -> None:
         while self.open() + self._opening >= self._connections:
-            idle = [each for each in self._transports if each not in self._in_use]
-            if not idle or any(self._transports[each] == key for each in idle):
+            idle = {each: host for each, (host, connection) in self._last_use.items() if connection.closed}
+            if not idle or key in idle.values():
                 return  # one of its own host is there to be used again
-            idle[0].abort()
+            next(iter(idle)).abort()
             await asyncio.sleep(0)  # its socket is closed in the loop's next turn
 
 
@@ -201,7 +174,6 @@ class Transport:
             headers=self._headers,
             proxy=self._proxy,
             trust_env=self._trust_env,
-            middlewares=(_no_resend,),
         )
 
     def _bound_client(self) -> aiohttp.ClientSession:
@@ -241,14 +213,18 @@ class Transport:
         """Send one request and return its answer, whatever its status. Raises TransportError."""
         client = self._bound_client()
         target = URL(url, encoded=True)
-        ours = self.pool is not None
-        sending = _SENDING.set(scope)
+        pool, task = self.pool, scope.task
+        if pool is not None:
+            if not pool.slots.take():
+                await pool.slots.wait()
+            pool.senders[task] = scope
+        answer: Answer | None = None
         try:
             response = await client.request(
                 method,
                 target,
                 data=body,
-                headers=headers if ours else {**self._headers, **headers},
+                headers=headers if pool else {**self._headers, **headers},
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=False,
@@ -261,12 +237,18 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, target.authority)
         else:
-            return Answer(
-                response.status, response.headers, response.content, response.close, target.authority, scope, _fault
+            slot = None if pool is None else pool.slots
+            close = response.close
+            answer = Answer(
+                response.status, response.headers, response.content, close, target.authority, scope, _fault, slot
             )
+            return answer
         finally:
             scope.heard()
-            _SENDING.reset(sending)
+            if pool is not None:
+                pool.senders.pop(task, None)
+                if answer is None:
+                    pool.slots.give()
         raise fault
 
     def use(self) -> tuple[int, int, int] | tuple[None, None, None]:

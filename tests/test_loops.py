@@ -7,17 +7,17 @@ import threading
 
 import pytest
 from support import RawServer, settle
-from test_tokens import POLICY, Clock, Endpoint
+from test_tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
 from arzamed_async import ArzamedSession, ConfigurationError, SessionClosedError
-from arzamed_async._tokens import TokenCache
+from arzamed_async._tokens import TokenCache, TokenSource
 
 
 def test_a_flight_of_a_loop_that_has_stopped_is_left_behind() -> None:
     """A token request whose event loop has stopped is not awaited on the next; a token in hand survives loops."""
     clock = Clock()
     endpoint = Endpoint(clock)
-    cache = TokenCache(endpoint, POLICY, clock)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
     loop = asyncio.new_event_loop()
 
     async def start_and_go() -> None:

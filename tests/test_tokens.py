@@ -11,15 +11,19 @@ from support import settle
 
 from arzamed_async import (
     ArzamedError,
+    ClinicCredentials,
     CredentialsRejectedError,
     TokenError,
     TokenPolicy,
     TokenUnavailableError,
 )
 from arzamed_async._protocol import Grant
-from arzamed_async._tokens import FetchedGrant, TokenCache
+from arzamed_async._tokens import FetchedGrant, TokenCache, TokenSource
 
 pytestmark = pytest.mark.asyncio
+
+
+CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token")
 
 
 class Clock:
@@ -46,7 +50,8 @@ class Endpoint:
         self.error: Callable[[], ArzamedError] | None = None
         self.concurrent = self.most_concurrent = 0
 
-    async def __call__(self) -> FetchedGrant:
+    async def __call__(self, credentials: ClinicCredentials) -> FetchedGrant:
+        assert credentials is CREDENTIALS
         self.calls += 1
         number = self.calls
         asked_at = self.clock()
@@ -79,7 +84,7 @@ def endpoint(clock: Clock) -> Endpoint:
 
 @pytest.fixture
 def cache(clock: Clock, endpoint: Endpoint) -> TokenCache:
-    return TokenCache(endpoint, POLICY, clock)
+    return TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
 
 
 async def value(cache: TokenCache) -> str:
@@ -216,7 +221,7 @@ async def test_within_the_margin_callers_wait(cache: TokenCache, endpoint: Endpo
 async def test_short_lives_shrink_both_windows(clock: Clock) -> None:
     """For a life of 40 s callers wait only in its last quarter, and the refresh begins at its half."""
     endpoint = Endpoint(clock, life=40.0)
-    cache = TokenCache(endpoint, POLICY, clock)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
     held = await cache.get()
     assert (held.refresh_at, held.wait_at, held.expires_at) == (1020.0, 1030.0, 1040.0)
 
@@ -235,7 +240,7 @@ async def test_token_expired_on_arrival_is_an_error(clock: Clock) -> None:
     """A token whose life ended on the way is never handed out."""
     endpoint = Endpoint(clock, life=5.0)
     endpoint.gate = asyncio.Event()
-    cache = TokenCache(endpoint, POLICY, clock)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
     task = asyncio.create_task(cache.get())
     await settle()
     clock.advance(6)
@@ -247,7 +252,6 @@ async def test_token_expired_on_arrival_is_an_error(clock: Clock) -> None:
 async def test_token_expired_before_its_waiter_wakes_is_not_handed_out(clock: Clock) -> None:
     """A waiter that wakes too late for its token gets the next one, and gives up behind the second."""
     endpoint = Endpoint(clock, life=5.0)
-    cache = TokenCache(endpoint, POLICY, clock)
 
     class Late(Clock):
         calls = itertools.count()
@@ -255,7 +259,8 @@ async def test_token_expired_before_its_waiter_wakes_is_not_handed_out(clock: Cl
         def __call__(self) -> float:
             return 1000.0 + 4 * next(self.calls)
 
-    endpoint.clock = cache._clock = Late()
+    endpoint.clock = late = Late()
+    cache = TokenCache(TokenSource(endpoint, POLICY, late), CREDENTIALS)
     with pytest.raises(TokenError):
         await cache.get()
     assert endpoint.calls <= 2
@@ -264,7 +269,7 @@ async def test_token_expired_before_its_waiter_wakes_is_not_handed_out(clock: Cl
 async def test_a_day_of_calls_costs_a_token_an_hour(clock: Clock) -> None:
     """In 24 hours with a call every second there are at most 32 requests, and once warm no call waits."""
     endpoint = Endpoint(clock)
-    cache = TokenCache(endpoint, TokenPolicy(), clock)
+    cache = TokenCache(TokenSource(endpoint, TokenPolicy(), clock), CREDENTIALS)
     await cache.get()
     for _ in range(24 * 3600):
         clock.advance(1)
@@ -321,31 +326,34 @@ async def test_repr_hides_the_token(cache: TokenCache) -> None:
 
 
 async def test_a_request_that_is_cancelled_cancels_who_waits(clock: Clock, endpoint: Endpoint) -> None:
-    """When the session cancels the request on its way, before its first step even, nobody waits forever."""
-    for settled in (False, True):
-        tasks: list[asyncio.Task] = []
+    """When the session cancels the request on its way nobody waits forever, and the next caller starts anew."""
+    tasks: list[asyncio.Task] = []
 
-        def spawn(work: Coroutine, tasks: list[asyncio.Task] = tasks) -> asyncio.Task:
-            tasks.append(asyncio.create_task(work))
-            return tasks[-1]
+    def spawn(work: Coroutine) -> asyncio.Task:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
 
-        cache = TokenCache(endpoint, POLICY, clock, spawn)
-        endpoint.gate = asyncio.Event()
-        task = asyncio.create_task(cache.get())
-        if settled:
-            await settle()
-        else:
-            await asyncio.sleep(0)
-        tasks[0].cancel()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        endpoint.gate = None
-        assert (await cache.get()).token.access_token
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, spawn), CREDENTIALS)
+    endpoint.gate = asyncio.Event()
+    task = asyncio.create_task(cache.get())
+    await settle()
+    tasks[0].cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    impatient = asyncio.create_task(cache.get())
+    await asyncio.sleep(0)
+    tasks[1].cancel()  # before its first step
+    impatient.cancel()
+    await asyncio.wait([impatient, tasks[1]])
+    endpoint.gate = None
+    assert (await cache.get()).token.access_token
 
 
 async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint) -> None:
     """With a margin wider than refresh_ahead callers wait all the same: the margin has the last word."""
-    cache = TokenCache(endpoint, TokenPolicy(refresh_ahead_seconds=0, jitter_seconds=0), clock)
+    cache = TokenCache(
+        TokenSource(endpoint, TokenPolicy(refresh_ahead_seconds=0, jitter_seconds=0), clock), CREDENTIALS
+    )
     await cache.get()
     clock.advance(3571)
     assert await value(cache) == "token-2"
