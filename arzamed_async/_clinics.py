@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import MappingProxyType
 
 from ._breaker import Breaker
 from ._bulkhead import Bulkhead
@@ -102,7 +101,7 @@ class Clinics:
         """Drop all."""
         self._states.clear()
 
-    def stats(self) -> MappingProxyType[str, ClinicStats]:
+    def stats(self) -> dict[str, ClinicStats]:
         """Return the figures by the clinics' names; where two share one, the client id tells them apart."""
         figures: dict[str, ClinicStats] = {}
         for state in self:
@@ -114,4 +113,4 @@ class Clinics:
             while unique in figures:
                 unique, again = f"{name} #{again}", again + 1
             figures[unique] = state.stats()
-        return MappingProxyType(figures)
+        return figures

@@ -142,7 +142,7 @@ class Windows(Generic[T]):
         raise self._interrupted(failure)
 
     def _interrupted(self, failure: ArzamedError) -> StreamInterruptedError:
-        interrupted = StreamInterruptedError(str(failure.args[0]), delivered=self.delivered)
+        interrupted = StreamInterruptedError(str(failure.args[0]), delivered=self.delivered, hint=failure.hint)
         self._call.describe(interrupted)
         return interrupted
 

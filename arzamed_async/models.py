@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
 import orjson
@@ -248,10 +249,21 @@ class PoolStats:
     queued: int | None
 
 
+def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
+    return MappingProxyType(dict(clinics))
+
+
 @frozen(kw_only=True)
 class Stats:
     """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, retries in hand."""
 
-    clinics: Mapping[str, ClinicStats]
+    clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
     pool: PoolStats
     retries_in_hand: float
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _stats, (dict(self.clinics), self.pool, self.retries_in_hand)
+
+
+def _stats(clinics: Mapping[str, ClinicStats], pool: PoolStats, retries_in_hand: float) -> Stats:
+    return Stats(clinics=clinics, pool=pool, retries_in_hand=retries_in_hand)

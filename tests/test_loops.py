@@ -10,6 +10,7 @@ from support import RawServer, settle
 from test_tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
 from arzamed_async import ArzamedSession, ConfigurationError, SessionClosedError
+from arzamed_async._bulkhead import Bulkhead
 from arzamed_async._tokens import TokenCache, TokenSource
 
 
@@ -96,3 +97,43 @@ def test_two_running_loops_are_a_configuration_error() -> None:
     asyncio.run(main())
     assert len(errors) == 2
     assert "event loop" in errors[0]
+
+
+def test_slots_of_a_loop_that_is_gone_disturb_nobody() -> None:
+    """Giving a slot back after its event loop has been closed, with somebody in the queue, is no error."""
+    bulkhead = Bulkhead(1)
+    loop = asyncio.new_event_loop()
+
+    async def queue() -> None:
+        bulkhead.take()
+        waiting.append(asyncio.ensure_future(bulkhead.wait()))
+        await asyncio.sleep(0)
+
+    waiting: list[asyncio.Future] = []
+    loop.run_until_complete(queue())
+    waiting[0].get_coro().close()  # type: ignore[attr-defined]
+    loop.close()
+    bulkhead.give()
+    assert bulkhead.taken == 0
+
+
+def test_a_session_that_coalesces_works_in_two_loops() -> None:
+    """Identical reads are shared in each event loop; one left behind by a loop that stopped is nobody's in the next."""
+    session = ArzamedSession(coalesce=True)
+
+    async def read(count: int, *, stop: bool) -> list[int]:
+        async with RawServer() as server:
+            session._engine.base_url = server.base_url
+            clinic = session.clinic(CREDENTIALS if stop else server.credentials())
+            tasks = [asyncio.create_task(clinic.doctors.list()) for _ in range(count)]
+            if stop:
+                await settle()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+                return []
+            return [len(doctors) for doctors in await asyncio.gather(*tasks)]
+
+    assert asyncio.run(read(2, stop=True)) == []
+    assert asyncio.run(read(3, stop=False)) == [3, 3, 3]
+    asyncio.run(session.aclose())

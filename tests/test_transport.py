@@ -21,6 +21,7 @@ from arzamed_async import (
     ConfigurationError,
     Doctor,
     ForbiddenError,
+    PoolLimits,
     RetryPolicy,
     Timeouts,
     TokenUnavailableError,
@@ -232,3 +233,93 @@ async def test_a_closed_pool_of_the_caller() -> None:
             await http.close()
             with pytest.raises(ConfigurationError, match="GET equipe/doctors: the aiohttp session .* is closed"):
                 await session.clinic(server.credentials()).doctors.list()
+
+
+@pytest.mark.asyncio
+async def test_the_wait_for_a_connection_is_not_the_servers_silence() -> None:
+    """A call that waits for the pool longer than read_seconds is answered; one whose server is silent so long is not."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        body = b"[" + b" " * 40 + b"]"
+        writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(body))
+        if request.target.endswith("silent"):
+            await asyncio.Event().wait()
+        for start in range(0, len(body), 2):
+            writer.write(body[start : start + 2])
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(
+            base_url=server.base_url,
+            retry=RetryPolicy.none(),
+            timeouts=Timeouts(read_seconds=0.25),
+            pool=PoolLimits(connections=1),
+        ) as session,
+    ):
+        clinic = session.clinic(server.credentials())
+        await clinic.token()
+        assert await asyncio.gather(*(clinic.doctors.list() for _ in range(3))) == [[], [], []]
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with pytest.raises(TransportError, match="no byte within read_seconds") as caught:
+            await clinic.get("silent")
+        assert loop.time() - started >= 0.25
+        assert caught.value.__context__ is None
+        assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+        assert session.stats().pool.in_use == 0
+
+
+@pytest.mark.asyncio
+async def test_a_cancellation_in_the_moment_of_silence_is_obeyed() -> None:
+    """When a caller cancels in the very tick in which the read times out, the caller's word counts."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        await asyncio.Event().wait()
+
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(base_url=server.base_url, timeouts=Timeouts(read_seconds=0.1)) as session,
+    ):
+        clinic = session.clinic(server.credentials())
+        await clinic.token()
+        task = asyncio.create_task(clinic.doctors.list())
+        while not server.api_requests:
+            await asyncio.sleep(0.001)
+        (scope,) = session._engine._scopes
+        scope._listening_since = -1000.0
+        scope._ring()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert server.api_requests == 1
+
+
+@pytest.mark.asyncio
+async def test_a_lost_connection_costs_one_request_an_attempt() -> None:
+    """Aiohttp would send a GET again by itself when its connection is lost, fresh or kept; here it may not."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        if server.api_requests == 2:
+            return await server.good(request, writer)
+        writer.close()
+
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session,
+    ):
+        clinic = session.clinic(server.credentials())
+        with pytest.raises(TransportError, match="the connection was lost before the answer"):
+            await clinic.doctors.list()
+        assert server.api_requests == 1
+        assert len(await clinic.doctors.list()) == 3
+        with pytest.raises(TransportError, match="the connection was lost before the answer"):
+            await clinic.doctors.list()
+        assert server.api_requests == 3

@@ -10,18 +10,22 @@ from attrs import frozen
 from arzamed_async import (
     ArzamedError,
     ArzamedSession,
+    BreakerPolicy,
     Clinic,
     ClinicCredentials,
     Doctor,
     Endpoint,
     Event,
     Failure,
+    Finished,
     Outcome,
     Patient,
+    Record,
     RequestFinished,
     Response,
     RetryPolicy,
     Slot,
+    Stats,
     Success,
     Timeouts,
     Token,
@@ -96,10 +100,28 @@ async def over_all(session: ArzamedSession, clinics: list[ClinicCredentials]) ->
             assert_type(each.value, list[Doctor])
     async for token in session.fan_out(slowly(), lambda clinic: clinic.token()):
         assert_type(token.unwrap(), Token)
+    async with session.merge(clinics, lambda clinic: clinic.doctors.stream(), buffer=100) as merged:
+        async for one in merged:
+            match one:
+                case Record(name, doctor):
+                    assert_type(name, str)
+                    assert_type(doctor, Doctor)
+                case Finished(name, count):
+                    assert_type(count, int)
+                case Failure(name, error):
+                    assert_type(error, ArzamedError)
+    async for batches in session.merge(slowly(), lambda clinic: clinic.slots.batches(size=100)):
+        if isinstance(batches, Record):
+            assert_type(batches.value, list[Slot])
+    session.forget(clinics[0])
+    assert_type(session.stats(), Stats)
+    assert_type(session.stats().clinics["Milano"].in_flight, int)
 
 
 async def main() -> None:
     """Start."""
-    async with ArzamedSession(timeouts=Timeouts(total_seconds=10), observers=[watch]) as session:
+    async with ArzamedSession(
+        timeouts=Timeouts(total_seconds=10), breaker=BreakerPolicy(), coalesce=True, observers=[watch]
+    ) as session:
         await over_all(session, load_clinics("clinics.toml"))
         await read(session, ClinicCredentials.from_env())
