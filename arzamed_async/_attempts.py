@@ -26,6 +26,8 @@ async def read_some(answer: Answer, *, strict: bool = False) -> bytes:
     try:
         while len(body) < ERROR_BODY_BYTES and (piece := await answer.read()):
             body += piece
+            if answer.ended():
+                break
     except ArzamedError:
         if strict:
             raise

@@ -54,7 +54,7 @@ class Reads:
             flight = self._reads[key] = _Read()
             flight.task = self._spawn(self._run(key, flight, read))
             flight.task.add_done_callback(flight.landed)
-        waiter: asyncio.Future[T | ArzamedError] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[T | ArzamedError] = flight.task.get_loop().create_future()
         flight.waiting[waiter] = None
         try:
             outcome = await waiter

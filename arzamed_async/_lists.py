@@ -48,14 +48,15 @@ class Source(Generic[T]):
         target = self._target
         key = (target.clinic, target.url, target.hint, self._decoder)
         seconds = self._options.timeouts.total_seconds
-        mine = self.call()
-        mine.scope = engine.scope(seconds, target.name)
-        with mine.scope:
+        scope = engine.scope(seconds, target.name)
+        with scope:
             try:
                 return list(await engine.reads.join(key, self._read_for_all))
             except ArzamedError as error:
                 error.clinic = target.name
                 raise
+        mine = self.call()
+        mine.scope = scope
         raise mine.cut_short(seconds)
 
     async def _read_for_all(self) -> list[T]:

@@ -61,7 +61,6 @@ STATUS_ERRORS: Mapping[int, type[StatusError]] = {
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
 _REQUEST_ID = re.compile(r"[\w.:/=+-]{1,128}", re.ASCII)
 _PATH_CHARACTERS = "/-._~!$&'()*+,;=:@%"  # RFC 3986 section 3.3; what is encoded already stays so
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 Scalar = str | int | float | bool | dt.date
 Params = Mapping[str, Scalar | Iterable[Scalar]] | Iterable[tuple[str, Scalar]]
@@ -168,7 +167,7 @@ def read_grant(
     lifetime = _lifetime_seconds(answer.get("expires_in", DEFAULT_LIFETIME_SECONDS))
     if not isinstance(token, str) or not token:
         problem = "no access_token"
-    elif not _TOKEN.fullmatch(token):
+    elif not (token.isascii() and token.isprintable() and " " not in token):
         problem = "an access_token with characters that no token may hold"
     elif not isinstance(token_type, str) or token_type.lower() != "bearer":
         problem = "a token_type other than Bearer"

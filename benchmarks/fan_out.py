@@ -1,0 +1,397 @@
+"""Many clinics at once, each a token and its doctors: arzamed_async against aiohttp by hand, and httpx with Authlib.
+
+All ways talk to the same server, which runs in a process of its own, with 64 callers and 100 connections. Rounds
+are interleaved. Then the same where some clinics hang, refuse or fail; a clinic that hangs with a thousand calls
+queued; coalescing; memory. Prints tables; writes JSON and SVG to the folder given with --out.
+
+    python benchmarks/fan_out.py --out docs/benchmarks
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import heapq
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from _clinics_server import DOCTORS, TOKEN_BYTES, Server, clinics_server
+from _measure import facts, spread
+
+from arzamed_async import (
+    ArzamedSession,
+    Clinic,
+    ClinicCredentials,
+    CredentialsRejectedError,
+    DeadlineExceededError,
+    Doctor,
+    Success,
+    Timeouts,
+)
+
+CALLERS = 64
+PLAN = {10: 40, 100: 15, 1_000: 9, 10_000: 5}
+#: httpx is measured on so many clinics at the most: its cost per clinic does not depend on their number.
+MOST_WITH_HTTPX = 1_000
+LATENCY_SECONDS = 0.05
+SEED = 20_261_123
+
+
+def credentials(server: Server, count: int, kind: str = "good", start: int = 0) -> list[ClinicCredentials]:
+    """Return invented credentials of so many clinics."""
+    return [
+        ClinicCredentials(f"{kind}-{n}", "invented", server.token_url(kind, n), name=f"{kind}-{n}")
+        for n in range(start, start + count)
+    ]
+
+
+def doctors(clinic: Clinic) -> Awaitable[list[Doctor]]:
+    """Read a clinic's doctors: what every way is measured at."""
+    return clinic.doctors.list()
+
+
+async def with_arzamed(server: Server, clinics: list[ClinicCredentials]) -> list[list[Doctor]]:
+    """Fan out, as the README has it."""
+    found = []
+    async with (
+        ArzamedSession(base_url=server.base_url) as session,
+        session.fan_out(clinics, doctors, concurrency=CALLERS) as outcomes,
+    ):
+        async for outcome in outcomes:
+            found.append(outcome.unwrap())
+    return found
+
+
+def ways(server: Server) -> dict[str, Callable[[list[ClinicCredentials]], Awaitable[list[list[Doctor]]]]]:
+    """Return the ways by name."""
+    from _rivals_fan_out import by_hand, with_httpx
+
+    return {
+        "arzamed_async": lambda clinics: with_arzamed(server, clinics),
+        "aiohttp by hand": lambda clinics: by_hand(server.base_url, clinics, CALLERS),
+        "httpx and Authlib": lambda clinics: with_httpx(server.base_url, clinics, CALLERS),
+    }
+
+
+def timed(way: Callable[[list[ClinicCredentials]], Awaitable[list[Any]]], clinics: list[ClinicCredentials]) -> float:
+    """Return the seconds that a cold fan-out takes, its session and event loop included."""
+    gc.collect()
+    started = time.perf_counter()
+    found = asyncio.run(way(clinics))  # type: ignore[arg-type]
+    seconds = time.perf_counter() - started
+    assert len(found) == len(clinics)
+    assert all(len(each) == DOCTORS for each in found)
+    return seconds
+
+
+def times(server: Server, plan: dict[int, int]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Measure every way at every number of clinics, the rounds interleaved and in changing order."""
+    rows: list[dict[str, Any]] = []
+    ratios: dict[str, Any] = {}
+    for count, rounds in plan.items():
+        clinics = credentials(server, count)
+        seconds: dict[str, list[float]] = {name: [] for name in ways(server)}
+        for way in ways(server).values():
+            timed(way, clinics[:100])
+        for turn in range(rounds):
+            order = list(ways(server).items())
+            for name, way in order if turn % 2 else reversed(order):
+                if name.startswith("httpx") and (count > MOST_WITH_HTTPX or turn >= 3):
+                    continue
+                seconds[name].append(timed(way, clinics))
+        for name, measured in seconds.items():
+            if not measured:
+                continue
+            row = {"clinics": count, "way": name, "us_per_clinic": spread([each / count * 1e6 for each in measured])}
+            rows.append(row)
+            figures = row["us_per_clinic"]
+            print(
+                f"{count:>6,} clinics  {name:18} {figures['median']:>9,.0f} us a clinic"
+                f" ({figures['min']:,.0f} to {figures['max']:,.0f})",
+                flush=True,
+            )
+        ours = seconds["arzamed_async"]
+        for name in ("aiohttp by hand", "httpx and Authlib"):
+            if seconds[name]:
+                pairs = [theirs / mine for mine, theirs in zip(ours, seconds[name], strict=False)]
+                ratios[f"throughput against {name}, {count:,} clinics"] = spread(pairs)
+    return rows, ratios
+
+
+def flatness(server: Server, rounds: int, many: int) -> dict[str, float]:
+    """Measure a clinic's cost among `many` against its cost among 100, in one open session each, in turns."""
+    clinics = credentials(server, many)
+
+    async def together() -> float:
+        async with ArzamedSession(base_url=server.base_url) as session:
+            await session.gather(credentials(server, 100, start=10**6), doctors, concurrency=CALLERS)
+            gc.collect()
+            started = time.perf_counter()
+            async with session.fan_out(clinics, doctors, concurrency=CALLERS) as outcomes:
+                async for outcome in outcomes:
+                    outcome.unwrap()
+            return time.perf_counter() - started
+
+    async def in_hundreds() -> float:
+        async with ArzamedSession(base_url=server.base_url) as session:
+            await session.gather(credentials(server, 100, start=10**6), doctors, concurrency=CALLERS)
+            gc.collect()
+            started = time.perf_counter()
+            for start in range(0, many, 100):
+                async with session.fan_out(clinics[start : start + 100], doctors, concurrency=CALLERS) as outcomes:
+                    async for outcome in outcomes:
+                        outcome.unwrap()
+                for each in clinics[start : start + 100]:
+                    session.forget(each)
+            return time.perf_counter() - started
+
+    return spread([asyncio.run(together()) / asyncio.run(in_hundreds()) for _ in range(rounds)])
+
+
+def token_requests(server: Server, count: int) -> dict[str, Any]:
+    """Count the token requests and the sockets of one cold fan-out, and what is open after it."""
+    server.reset()
+    asyncio.run(with_arzamed(server, credentials(server, count)))
+    time.sleep(0.1)
+    counts = server.counts()
+    return {"tokens a clinic": counts["tokens"]["good"], "most sockets": counts["high_water"], "left": counts["open"]}
+
+
+# Some clinics hang, refuse, or fail once.
+
+
+def floor_seconds(kinds: list[str], deadline: float, mean_wait: float) -> float:
+    """Return when the last healthy clinic would be done if nothing took time but slots, latency and deadline.
+
+    64 slots take the clinics in their order. A healthy one takes two answers; one that hangs, its deadline; one
+    refused, one answer; one that fails once, three answers and the mean wait before a retry.
+    """
+    takes = {
+        "good": 2 * LATENCY_SECONDS,
+        "hang": deadline,
+        "refuse": LATENCY_SECONDS,
+        "once": 3 * LATENCY_SECONDS + mean_wait,
+    }
+    slots = [0.0] * CALLERS
+    last = 0.0
+    for kind in kinds:
+        end = heapq.heappop(slots) + takes[kind]
+        heapq.heappush(slots, end)
+        if kind == "good":
+            last = max(last, end)
+    return last
+
+
+def faulty(server: Server, count: int, rounds: int) -> dict[str, Any]:
+    """Fan out over clinics of which 5 % hang, 1 % refuse their credentials and 5 % answer 503 once."""
+    rng = random.Random(SEED)
+    results = []
+    for _ in range(rounds):
+        kinds = ["hang"] * (count * 5 // 100) + ["refuse"] * (count // 100) + ["once"] * (count * 5 // 100)
+        kinds += ["good"] * (count - len(kinds))
+        rng.shuffle(kinds)
+        clinics = [credentials(server, 1, kind, start=n)[0] for n, kind in enumerate(kinds)]
+        server.reset(LATENCY_SECONDS)
+        outcomes: dict[str, list[Any]] = {}
+        last = 0.0
+
+        async def run(clinics: list[ClinicCredentials] = clinics, outcomes: dict[str, list[Any]] = outcomes) -> float:
+            last = 0.0
+            async with ArzamedSession(base_url=server.base_url, timeouts=Timeouts(total_seconds=1)) as session:
+                started = time.perf_counter()
+                async with session.fan_out(clinics, doctors, concurrency=CALLERS) as found:
+                    async for outcome in found:
+                        kind = outcome.clinic.split("-")[0]
+                        outcomes.setdefault(kind, []).append(outcome)
+                        if kind == "good":
+                            last = time.perf_counter() - started
+            return last
+
+        last = asyncio.run(run())
+        assert all(isinstance(each, Success) for each in outcomes["good"] + outcomes["once"]), "a healthy one failed"
+        assert all(isinstance(each.error, DeadlineExceededError) for each in outcomes["hang"])
+        assert all(isinstance(each.error, CredentialsRejectedError) for each in outcomes["refuse"])
+        tokens: Any = server.counts()["tokens"]
+        assert all(most == 1 for _, most, _ in tokens.values()), tokens
+        floor = floor_seconds(kinds, deadline=1.0, mean_wait=0.125)
+        results.append({"last_healthy_seconds": last, "floor_seconds": floor, "ratio": last / floor})
+    server.reset()
+    return {
+        "clinics": count,
+        "ratio": spread([each["ratio"] for each in results]),
+        "rounds": results,
+        "every 503-once clinic succeeded": True,
+        "token requests": "one for each clinic",
+    }
+
+
+def noisy(server: Server, rounds: int, calls: int) -> dict[str, Any]:
+    """Measure the latencies of 99 clinics' calls, alone and beside one that hangs with 1,000 calls queued."""
+
+    async def run(*, hanging: bool) -> float:
+        latencies: list[float] = []
+        async with ArzamedSession(base_url=server.base_url, timeouts=Timeouts(total_seconds=600)) as session:
+            clinics = [session.clinic(each) for each in credentials(server, 99)]
+            await asyncio.gather(*(clinic.token() for clinic in clinics))
+            stuck: list[asyncio.Task[Any]] = []
+            if hanging:
+                noisy_one = session.clinic(credentials(server, 1, "hang")[0])
+                stuck = [asyncio.create_task(noisy_one.doctors.list()) for _ in range(1000)]
+                while session.stats().clinics["hang-0"].in_flight < 16:  # noqa: ASYNC110 - there is no event for it
+                    await asyncio.sleep(0.01)
+
+            async def caller(number: int) -> None:
+                for turn in range(calls):
+                    started = time.perf_counter()
+                    await clinics[(number * calls + turn) % 99].doctors.list()
+                    latencies.append(time.perf_counter() - started)
+
+            gc.collect()
+            await asyncio.gather(*(caller(number) for number in range(32)))
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+        return statistics.quantiles(latencies, n=100)[98]
+
+    server.reset(0.01)
+    asyncio.run(run(hanging=True))
+    pairs = [(asyncio.run(run(hanging=False)), asyncio.run(run(hanging=True))) for _ in range(rounds)]
+    server.reset()
+    return {
+        "p99_ms_alone": spread([alone * 1e3 for alone, _ in pairs]),
+        "p99_ms_beside": spread([beside * 1e3 for _, beside in pairs]),
+        "ratio": statistics.median(beside for _, beside in pairs) / statistics.median(alone for alone, _ in pairs),
+    }
+
+
+def coalesced(server: Server, rounds: int) -> dict[str, Any]:
+    """Measure 1,000 identical concurrent list() calls, with coalesce and without."""
+
+    async def run(*, coalesce: bool) -> tuple[float, int]:
+        async with ArzamedSession(base_url=server.base_url, coalesce=coalesce) as session:
+            clinic = session.clinic(credentials(server, 1)[0])
+            await clinic.doctors.list()
+            server.ask("reset")
+            gc.collect()
+            started = time.perf_counter()
+            lists = await asyncio.gather(*(clinic.doctors.list() for _ in range(1000)))
+            seconds = time.perf_counter() - started
+            assert all(len(each) == DOCTORS for each in lists)
+            return seconds, int(str(server.counts()["reads"]))
+
+    pairs = [(asyncio.run(run(coalesce=False)), asyncio.run(run(coalesce=True))) for _ in range(rounds)]
+    return {
+        "wire requests": max(shared for _, (_, shared) in pairs),
+        "calls a second": {
+            "without": spread([1000 / seconds for (seconds, _), _ in pairs]),
+            "with": spread([1000 / seconds for _, (seconds, _) in pairs]),
+        },
+        "ratio": spread([alone / shared for (alone, _), (shared, _) in pairs]),
+    }
+
+
+def memory(server: Server, count: int) -> dict[str, Any]:
+    """Measure what an idle clinic holds: its handle, its cache, its limits and a token of 1,000 bytes."""
+
+    async def run() -> float:
+        import tracemalloc
+
+        async with ArzamedSession(base_url=server.base_url) as session:
+            await session.gather(credentials(server, 200, start=10**6), lambda clinic: clinic.token())
+            clinics = credentials(server, count)
+            handles: list[Clinic] = []
+            gc.collect()
+            tracemalloc.start()
+            before = tracemalloc.get_traced_memory()[0]
+            handles.extend(session.clinic(each) for each in clinics)
+            async with session.fan_out(handles, lambda clinic: clinic.doctors.list()) as outcomes:
+                async for outcome in outcomes:
+                    outcome.unwrap()
+            del outcome
+            gc.collect()
+            held = tracemalloc.get_traced_memory()[0] - before
+            tracemalloc.stop()
+            return held / count
+
+    held = asyncio.run(run())
+    return {"clinics": count, "bytes_per_clinic": held, "of them the token": TOKEN_BYTES + sys.getsizeof("")}
+
+
+def in_a_process_of_its_own(server: Server, what: str, count: int) -> dict[str, Any]:
+    """Run one measurement in a fresh process, so that nothing of another is in it."""
+    command = [sys.executable, __file__, "--one", f"{server.origin.rpartition(':')[2]},{what},{count}"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return found
+
+
+def plot(rows: list[dict[str, Any]], out: Path) -> None:
+    """Draw the cost of a clinic over their number."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "arzamed"
+    from matplotlib import pyplot as plt
+
+    _, axis = plt.subplots(figsize=(6, 4))
+    for name in dict.fromkeys(row["way"] for row in rows):
+        points = [(row["clinics"], row["us_per_clinic"]["median"] / 1e3) for row in rows if row["way"] == name]
+        axis.loglog(*zip(*points, strict=True), marker="o", label=name, linewidth=2.5 if "arzamed" in name else 1)
+    axis.set(title="token and doctors of cold clinics, 64 callers", xlabel="clinics", ylabel="ms per clinic")
+    axis.grid(visible=True, alpha=0.3)
+    axis.legend(fontsize=8)
+    plt.tight_layout()
+    plt.savefig(out, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure everything and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for JSON and SVG")
+    parser.add_argument("--quick", action="store_true", help="few clinics and rounds, to see that it works")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", message=".*httpx")  # Authlib's word on its next dependency
+    if arguments.one:
+        port, what, count = arguments.one.split(",")
+        measure = {"memory": memory, "tokens": token_requests}[what]
+        print(json.dumps(measure(Server(int(port)), int(count))))
+        return
+    quick = arguments.quick
+    report: dict[str, Any] = {"facts": facts("aiohttp", "attrs", "cattrs", "orjson", "httpx", "Authlib")}
+    print(report["facts"])
+    with clinics_server() as server:
+        report["times"], report["ratios"] = times(server, {10: 3, 100: 2} if quick else PLAN)
+        many = 300 if quick else 10_000
+        for name, measure in {
+            "flat": lambda: flatness(server, 1 if quick else 5, many),
+            "tokens": lambda: in_a_process_of_its_own(server, "tokens", many),
+            "faulty": lambda: faulty(server, 200 if quick else 1000, 1 if quick else 5),
+            "noisy": lambda: noisy(server, 1 if quick else 5, 10 if quick else 100),
+            "coalesced": lambda: coalesced(server, 2 if quick else 7),
+            "memory": lambda: in_a_process_of_its_own(server, "memory", many),
+        }.items():
+            report[name] = measure()
+            print(
+                f"{name}: {json.dumps({key: each for key, each in report[name].items() if key != 'rounds'})}",
+                flush=True,
+            )
+    for name, ratio in report["ratios"].items():
+        print(f"{name}: {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})")
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "fan_out.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        plot(report["times"], arguments.out / "fan_out.svg")
+
+
+if __name__ == "__main__":
+    main()
