@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from ._bulkhead import Bulkhead
 from ._engine import Engine
-from ._scope import Scope
+from ._scope import Scope, Scopes
 from .clinic import Clinic
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, DeadlineExceededError
@@ -115,7 +115,7 @@ class Crew(Generic[Item]):
         self._loop = plan.engine.enter()
         seconds = plan.deadline_seconds
         self._deadline = None if seconds is None else self._loop.time() + seconds
-        self._scopes: set[Scope] = set()
+        self._scopes = Scopes(self._loop)
         self._ready: deque[tuple[int, Item, Callable[[], Any] | None]] = deque()
         self._readers: list[asyncio.Future[None]] = []  # who waits for news
         self._done = self._failed = 0
@@ -135,6 +135,8 @@ class Crew(Generic[Item]):
         if bug is not None and self._bug is None and not self._stopping:
             self._bug = bug
             self.cancel()
+        if not self._tasks:
+            self._scopes.end()  # the timer goes with them
         self._tell()
 
     def _tell(self) -> None:
@@ -176,7 +178,7 @@ class Crew(Generic[Item]):
         """Return a guard that ends at the deadline, if there is one."""
         if self._deadline is None:
             return _UNBOUND
-        return Scope(self._loop, self._scopes, self._deadline)
+        return Scope(self._scopes, self._deadline)
 
     def hand_out(self, item: Item, *, slot: bool = True) -> None:
         """Hand out one more item. The caller has taken a slot of the buffer for it, unless `slot` says no."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -17,7 +16,7 @@ from ._coalescing import Reads
 from ._notices import Notices
 from ._quota import Quota
 from ._retry import Retrier
-from ._scope import Scope
+from ._scope import Scope, Scopes
 from ._token_request import TokenRequest
 from ._tokens import FetchedGrant, TokenSource
 from ._transport import Transport
@@ -73,14 +72,14 @@ class Engine:
         self.wall_clock = wall_clock
         self.closed = False
         self.quota = Quota(options.retry.quota)
-        source = TokenSource(self._fetch_token, tokens, clock, self.spawn)
+        source = TokenSource(self._fetch_token, tokens, clock)
         self.clinics = Clinics(source, breaker, pool.connections_per_clinic)
         self.reads = Reads(self.spawn) if coalesce else None
         self._pool = pool
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._scopes: set[Scope] = set()
+        self._scopes: Scopes | None = None
         self._open_answers: set[Answer] = set()
-        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()  # that belong to no caller
+        self._tasks: set[asyncio.Task[Any]] = set()  # shared reads
 
     def live(self, state: ClinicState) -> ClinicState:
         """Return the state for the next call: this one, or a new one if the clinic was forgotten meanwhile."""
@@ -104,7 +103,7 @@ class Engine:
                 "this ArzamedSession is in use by another event loop that is running: make one session for each loop"
             )
         self._loop = loop
-        self._scopes.clear()
+        self._scopes = Scopes(loop)
         self._open_answers.clear()
         self._tasks.clear()
         self.clinics.leave_loop()
@@ -112,15 +111,19 @@ class Engine:
             self.reads = Reads(self.spawn)
         self.transport.leave_loop()
 
-    def scope(self, seconds: float, clinic: str = "", read_seconds: float = math.inf) -> Scope:
+    def scope(
+        self, seconds: float, clinic: str = "", read_seconds: float = math.inf, *, spawned: bool = False
+    ) -> Scope:
         """Return a guard for work of the current task: it ends in so many seconds, or with the session."""
         loop = self.enter(clinic)
-        return Scope(loop, self._scopes, loop.time() + seconds, read_seconds)
+        assert self._scopes is not None
+        return Scope(self._scopes, loop.time() + seconds, read_seconds, spawned=spawned)
 
     def spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """Start a task that belongs to the session: its aclose cancels it, and waits for its end."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
     async def token(self, state: ClinicState, name: str, timeouts: Timeouts) -> Token:
@@ -145,7 +148,7 @@ class Engine:
         options = self.options
         timeouts = options.timeouts
         name = credentials.display_name
-        scope = self.scope(timeouts.total_seconds, name, timeouts.read_seconds)
+        scope = self.scope(timeouts.total_seconds, name, timeouts.read_seconds, spawned=True)
         request = TokenRequest(credentials, self.transport, options.retry, timeouts, scope, self.notices)
         request.clocks = self.clock, self.wall_clock
         request.counted = self.clinics.get(credentials)
@@ -182,11 +185,12 @@ class Engine:
                 raise ConfigurationError("close this ArzamedSession on the event loop that is using it")
             self._bind(loop)  # what the old loop has left belongs to nobody
         self.closed = True
-        for scope in tuple(self._scopes):
-            scope.end("closed")
-        tasks = [task for task in self._tasks if not task.done()]
+        tasks = set(self._tasks)
         for task in tasks:
             task.cancel()
+        if self._scopes is not None:
+            tasks |= {scope.task for scope in self._scopes if scope.spawned}  # token requests
+            self._scopes.end()
         self.clinics.clear()
         for answer in tuple(self._open_answers):
             self.drop(answer)

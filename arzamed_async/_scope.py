@@ -1,70 +1,117 @@
 """One guard for a piece of work: it ends at a deadline, or when the session is closed; and it sees a server fall silent.
 
-asyncio.timeout would do for the deadline, but then closing the session needs a second mechanism and
-each call two of them. This is the same technique (cancel the task once, take the cancellation back on
-the way out) for all of it, with one timer. A read that goes well only notes the time: the timer, when
-it fires, sees whether there is anything to end, and else sets itself anew.
+asyncio.timeout would do for the deadline, but then closing the session needs a second mechanism and each call two
+of them, each with a timer. This is the same technique (cancel the task once, take the cancellation back on the way
+out) for all of it. A read that goes well only notes the time, and all scopes of an event loop share one timer: it
+rings when the first of them may have to end, looks at all, and is set anew. Where calls are short that is hardly ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Literal, Self
 
-__all__ = ["Scope"]
+__all__ = ["Scope", "Scopes"]
 
 Reason = Literal["deadline", "closed"]
+
+#: The timer rings no more often than this: what ends may end so much later, however many end one after the other.
+PAUSE_SECONDS = 0.005
+
+
+class Scopes:
+    """The scopes open on one event loop, and their timer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._open: set[Scope] = set()
+        self._rings_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __iter__(self) -> Iterator[Scope]:
+        return iter(tuple(self._open))
+
+    def add(self, scope: Scope) -> None:
+        """Watch a scope."""
+        self._open.add(scope)
+        if scope.rings_at < self._rings_at:
+            self._wind(scope.rings_at)
+
+    def discard(self, scope: Scope) -> None:
+        """Watch it no more."""
+        self._open.discard(scope)
+
+    def end(self) -> None:
+        """End all, for the session is closed."""
+        for scope in self:
+            scope.end("closed")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._rings_at = math.inf
+
+    def _wind(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = at
+        self._timer = self.loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        now = self.loop.time()
+        self._rings_at, self._timer = math.inf, None
+        soonest = math.inf
+        for scope in self:
+            if scope.rings_at <= now:
+                scope.ring(now)
+            soonest = min(soonest, scope.rings_at)
+        if soonest != math.inf:
+            self._wind(max(soonest, now + PAUSE_SECONDS))
 
 
 class Scope:
     """`with scope: ...` around awaits of one task; where `scope.ended` is set behind it, the work was cut short.
 
-    `task` is the one inside; `deadline` is in loop time, None for none. `scopes` is the set of all that a session has open: its
-    aclose ends each. The cancellation that ends the work never leaves the block, unless the task was
-    cancelled from elsewhere as well. `read_seconds` bounds each wait between `listen` and `heard`.
+    `task` is the one inside; `deadline` is in loop time, None for none. The cancellation that ends the work never
+    leaves the block, unless the task was cancelled from elsewhere as well. `read_seconds` bounds each wait between
+    `listen` and `heard`. `spawned` says that the task is the session's own, and no caller's.
     """
 
     __slots__ = (
-        "_cancelling", "_listening_since", "_loop", "_read_seconds", "_scopes", "_silent", "_timer", "deadline",
-        "ended", "task",
+        "_cancelling", "_listening_since", "_read_seconds", "_scopes", "_silent", "deadline", "ended", "rings_at",
+        "spawned", "task",
     )  # fmt: skip
 
     def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        scopes: set[Scope],
-        deadline: float | None,
-        read_seconds: float = math.inf,
+        self, scopes: Scopes, deadline: float | None, read_seconds: float = math.inf, *, spawned: bool = False
     ) -> None:
-        self._loop = loop
         self._scopes = scopes
         self._read_seconds = read_seconds
         self._listening_since: float | None = None
         self._silent = False
         self.deadline = deadline
+        self.spawned = spawned
         self.ended: Reason | None = None
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task(self._loop)
+        loop = self._scopes.loop
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("arzamed_async must be awaited inside a task")
         self.task = task
         self._cancelling = task.cancelling()
-        self._timer: asyncio.TimerHandle | None = None
+        self._set_alarm(loop.time() + self._read_seconds)
         self._scopes.add(self)
-        self._wind(self._loop.time() + self._read_seconds)
         return self
 
-    def _wind(self, silent_at: float) -> None:
-        at = silent_at if self.deadline is None else min(self.deadline, silent_at)
-        if at != math.inf:
-            self._timer = self._loop.call_at(at, self._ring)
+    def _set_alarm(self, silent_at: float) -> None:
+        self.rings_at = silent_at if self.deadline is None else min(self.deadline, silent_at)
 
-    def _ring(self) -> None:
-        now = self._loop.time()
+    def ring(self, now: float) -> None:
+        """See whether the work has to end now, and when to look again."""
         if self.deadline is not None and now >= self.deadline:
+            self.rings_at = math.inf
             self.end("deadline")
             return
         since = self._listening_since
@@ -73,11 +120,11 @@ class Scope:
             self._silent = True
             self.task.cancel()
             since = None
-        self._wind((now if since is None else since) + self._read_seconds)
+        self._set_alarm((now if since is None else since) + self._read_seconds)
 
     def listen(self) -> None:
         """Take note that from now on the server's next byte is waited for."""
-        self._listening_since = self._loop.time()
+        self._listening_since = self._scopes.loop.time()
 
     def heard(self) -> None:
         """Take note that it has come, or is waited for no more."""
@@ -94,11 +141,11 @@ class Scope:
     def extend_by(self, seconds: float) -> None:
         """Set the deadline anew, so many seconds from now: what goes on inside has got further."""
         if self.deadline is not None:
-            self.deadline = self._loop.time() + seconds  # a timer that comes too soon sets itself anew
+            self.deadline = self._scopes.loop.time() + seconds  # an alarm that comes too soon is set anew
 
     def end(self, reason: Reason) -> None:
         """Cut the work short."""
-        if self.ended is None and asyncio.current_task(self._loop) is not self.task:
+        if self.ended is None and asyncio.current_task(self._scopes.loop) is not self.task:
             self.ended = reason
             self.task.cancel()
 
@@ -106,8 +153,6 @@ class Scope:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         self._scopes.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
         if self._silent:  # nobody has caught it: the work had just ended
             self._silent = False
             self.task.uncancel()
