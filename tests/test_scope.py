@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 
 import pytest
@@ -99,10 +100,8 @@ async def test_a_silence_that_nobody_has_seen_is_taken_back() -> None:
     async def work() -> int:
         with scope:
             scope.listen()
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(1)
-            except asyncio.CancelledError:
-                pass
         task = asyncio.current_task()
         assert task is not None
         return task.cancelling()
