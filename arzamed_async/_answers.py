@@ -123,7 +123,8 @@ class Answer:
 
     def close(self) -> None:
         """Let the connection go, back to the pool if the body was read to its end, else closed; and the slots."""
-        self._close()
+        if not self._content.at_eof():  # else it has gone back already
+            self._close()
         for slot in (self.pool_slot, self.clinic_slot):
             if slot is not None:
                 slot.give()

@@ -122,6 +122,7 @@ class Crew(Generic[Item]):
         self._bug: BaseException | None = None
         self._stopping = False
         self.buffer = Bulkhead(plan.buffer)
+        self._give = self.buffer.give
         total = plan.draw.total
         count = plan.concurrency if total is None else min(plan.concurrency, total)
         self.fair_share = max(1, plan.buffer // max(1, count))
@@ -182,8 +183,9 @@ class Crew(Generic[Item]):
 
     def hand_out(self, item: Item, *, slot: bool = True) -> None:
         """Hand out one more item. The caller has taken a slot of the buffer for it, unless `slot` says no."""
-        self._ready.append((-1, item, self.buffer.give if slot else None))
-        self._tell()
+        self._ready.append((-1, item, self._give if slot else None))
+        if self._readers:
+            self._tell()
 
     # For the one who reads.
 

@@ -81,7 +81,8 @@ def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
     letters, digits and `-._~` becomes %XX of its UTF-8 bytes, a space %20, which every form decoder reads.
     "raw" leaves both as they are, in UTF-8.
     """
-    if encoding == "form":
+    both = client_id + secret
+    if encoding == "form" and not (both.isascii() and both.isalnum()):  # hosted services issue nothing else
         client_id, secret = quote(client_id, safe=""), quote(secret, safe="")
     return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii")
 

@@ -155,10 +155,10 @@ class TokenCache:
 
     async def get(self) -> HeldToken:
         """Return a token that has not expired; wait for one if need be. Raises the fetch's ArzamedError."""
+        held = self.current()
+        if held is not None:
+            return held
         for _ in range(2):
-            held = self.current()
-            if held is not None:
-                return held
             failure = self._remembered(self._source.clock())
             if failure is not None:
                 raise copy.copy(failure)
@@ -167,6 +167,9 @@ class TokenCache:
                 raise copy.copy(outcome)  # each waiter gets an instance, and so a traceback, of its own
             if self._source.clock() < outcome.expires_at:
                 return outcome
+            held = self.current()  # another's may have come meanwhile
+            if held is not None:
+                return held
         raise TokenError("two tokens in a row had expired before they could be used")
 
     def reject(self, held: HeldToken) -> bool:

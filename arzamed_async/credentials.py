@@ -85,7 +85,7 @@ def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: obj
         raise ConfigurationError("a client_id with a colon cannot be sent with basic_encoding='raw'")
 
 
-@frozen
+@frozen(cache_hash=True)
 class ClinicCredentials:
     """What a clinic's administrator hands over: `client_id`, `client_secret` and `token_url`.
 
