@@ -34,7 +34,9 @@ from .errors import (
 )
 from .events import CircuitChanged, RequestFinished, RetryScheduled
 
-__all__ = ["Call", "Target"]
+__all__ = ["LEFT", "Call", "Target"]
+
+LEFT = "this stream was closed, or a step of it cancelled, before the end of the list"
 
 R = TypeVar("R")
 
@@ -286,6 +288,8 @@ class Call(Generic[R]):
         error: ArzamedError
         if self.scope.ended == "closed":
             error = SessionClosedError("the session was closed during this call")
+        elif self.scope.ended == "left":
+            error = ConfigurationError(LEFT)
         else:
             error = DeadlineExceededError(seconds=seconds, last=self.last)
         self.describe(error)

@@ -240,7 +240,7 @@ class Outcomes(Generic[Item]):
     _crew: Crew[Item] | None = None
 
     def __init__(self, plan: Plan[Item]) -> None:
-        self._left = False
+        self._left = self._whole = False
         self._start: Callable[[], Crew[Item]] = lambda: Crew(plan)
 
     def __aiter__(self) -> Self:
@@ -259,13 +259,17 @@ class Outcomes(Generic[Item]):
 
     async def numbered(self) -> tuple[int, Item] | None:
         """Return what comes next with its clinic's number in the order of drawing; None at the end."""
-        if self._left:
+        if self._whole:
             return None
-        if self._crew is None:
-            self._crew = self._start()
-        step = await self._crew.next()
+        step = None
+        if not self._left:
+            if self._crew is None:
+                self._crew = self._start()
+            step = await self._crew.next()
         if step is None:
-            self._left = True
+            if self._left:  # what was left never looks as if it were whole
+                raise ConfigurationError(f"{self.what} was closed before its end")
+            self._left = self._whole = True
         return step
 
     async def __aenter__(self) -> Self:

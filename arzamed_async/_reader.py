@@ -46,6 +46,7 @@ class WindowReader(Generic[T]):
         self._count = 0
         self._turns = 0
         self._begun = self._ended = False
+        self._bad: DecodeError | None = None
 
     @property
     def windows(self) -> ArrayWindows:
@@ -65,13 +66,23 @@ class WindowReader(Generic[T]):
             records = self._decoder.decode_each(values, first, self._errors)
             values = [value for value in values if value.__class__ is dict]
         else:
-            records = self._decoder.decode(values, first)
+            try:
+                records = self._decoder.decode(values, first)
+            except DecodeError as error:
+                if not error.record_index or error.record_index <= first:
+                    raise
+                self._bad = error  # told behind the good records that stand before it
+            if self._bad is not None:
+                values = values[: (self._bad.record_index or 0) - first]
+                records = self._decoder.decode(values, first)
         if self._watch is not None and (unknown := self._decoder.unknown_fields(values, all_good=self._errors is None)):
             self._watch(unknown)
         return records
 
     async def next(self) -> list[T] | None:
         """Return the next records (none, where all of a window are bad), or None at the end of the list. Raises TransportError and ResponseErrors."""
+        if self._bad is not None:
+            raise self._bad
         if not self._begun:
             self._begun = True
             if (records := await self._at_once()) is not None:

@@ -16,7 +16,7 @@ from typing import Literal, Self
 
 __all__ = ["Scope", "Scopes"]
 
-Reason = Literal["deadline", "closed"]
+Reason = Literal["deadline", "closed", "left"]
 
 #: The timer rings no more often than this: what ends may end so much later, however many end one after the other.
 PAUSE_SECONDS = 0.005

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from ._answers import Answer
-from ._calls import Call, Target
+from ._calls import LEFT, Call, Target
 from ._codec import Decoder
 from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
 from ._resume import DIGEST, Resume, replay
+from ._scope import Scope
 from .errors import (
     ArzamedError,
     ConfigurationError,
     DecodeError,
+    ResponseError,
     StatusError,
     StreamInterruptedError,
     TokenError,
@@ -49,29 +53,52 @@ class Windows(Generic[T]):
         self._reader: WindowReader[T] | None = None
         self._digest = DIGEST()
         self._tries_left = options.retry.max_attempts - 1
+        self._scope: Scope | None = None  # of the step that is being taken
+        self._failure: ArzamedError | None = None
+        self.reader: asyncio.Task[Any] | None = None  # who has taken the last step
+        self.step: asyncio.Future[None] | None = None  # done when the step that is being taken is over
         self.delivered = 0
         self.done = False
         self.left = False
-        self.reading = False
+        self.whole = False
 
     async def next(self) -> list[T] | None:
         """Return the next records, None at the end."""
+        if self.left:
+            raise self.why_over()
         known = len(self._errors or ())
-        self.reading = True
+        self.reader = asyncio.current_task()
+        step = self.step = asyncio.get_running_loop().create_future()
         try:
             window = await (self._start() if self._reader is None else self._go_on(self._reader))
         except BaseException as failure:
             self.leave()
-            if self._reader is not None and isinstance(failure, ArzamedError):
-                self._target.clinic.failures += 1  # that of the start is counted already
+            if isinstance(failure, ArzamedError):
+                self._failure = failure
+                self._target.clinic.failures += self._reader is not None  # that of the start is counted already
             raise
         finally:
-            self.reading = False
+            self.step = None
+            step.set_result(None)
         for error in (self._errors or ())[known:]:
             self._call.describe(error)
         if window is None:
+            self.whole = True
             self.leave()
         return window
+
+    def why_over(self) -> ArzamedError:
+        """Return the error for a step behind the end of what was not read to the end of the list."""
+        if self._failure is not None:
+            return copy.copy(self._failure)
+        over = ConfigurationError(LEFT)
+        self._call.describe(over)
+        return over
+
+    def cut(self) -> None:
+        """End the step that another task is taking."""
+        self.left = True
+        (self._scope or self._call.scope).end("left")
 
     async def _first(self, answer: Answer) -> tuple[WindowReader[T], list[T] | None]:
         if self._errors is not None:
@@ -99,7 +126,7 @@ class Windows(Generic[T]):
         while True:
             broken: TransportError | None = None
             scope = self._engine.scope(seconds, self._target.name, timeouts.read_seconds)
-            self._call.scope = reader.answer.scope = scope
+            self._scope = self._call.scope = reader.answer.scope = scope
             with scope:
                 try:
                     return await reader.next()
@@ -126,13 +153,13 @@ class Windows(Generic[T]):
             self._engine.keep(answer)
 
         resume = Resume(self._engine, self._target, self._options, use, broken, self._tries_left)
-        resume.scope = scope
+        self._scope = resume.scope = scope
         failure: ArzamedError | None = None
         with scope:
             try:
                 await self._options.retrier.again(resume, broken)
                 self._engine.quota.succeeded(self._target.clinic, retried=True)
-            except (TransportError, StatusError, TokenError, StreamInterruptedError) as error:
+            except (TransportError, StatusError, TokenError, ResponseError) as error:
                 failure = error
             self._tries_left, self._call.attempts = resume.tries_left, resume.attempts
             if failure is None:
@@ -183,7 +210,7 @@ class Windows(Generic[T]):
             self._end()
 
     def _end(self) -> None:
-        dropped = not self.done and not self.left
+        dropped = not self.done and not self.left and self.reader is not _this_task()
         self.leave()
         if dropped:
             warnings.warn(
@@ -192,6 +219,13 @@ class Windows(Generic[T]):
                 stacklevel=2,
                 source=self,
             )
+
+
+def _this_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # a finalizer runs where it likes
+        return None
 
 
 class RecordStream(Generic[Item]):
@@ -219,12 +253,23 @@ class RecordStream(Generic[Item]):
         return [] if self._errors is None else self._errors
 
     def __aiter__(self) -> AsyncIterator[Item]:
-        if self._windows.done or self._windows.left:
+        windows = self._windows
+        if windows.done or windows.left:
             raise ConfigurationError("a record stream can be read only once: ask the resource for a new one")
-        return self._generator  # the generator itself: a step costs no second coroutine
+        if windows.reader is None:
+            return self._generator  # the generator itself: a step costs no second coroutine
+        return self
 
     async def __anext__(self) -> Item:
-        return await self._generator.__anext__()
+        windows = self._windows
+        if windows.step is not None:
+            raise ConfigurationError("another task is reading this stream")
+        try:
+            return await self._generator.__anext__()
+        except StopAsyncIteration:
+            if windows.whole:
+                raise
+        raise windows.why_over()  # a list that was not read to its end never looks as if it had been
 
     async def __aenter__(self) -> Self:
         return self
@@ -235,8 +280,17 @@ class RecordStream(Generic[Item]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leave the stream: its connection is closed. More than once is fine."""
-        if self._windows.reading:
-            raise ConfigurationError("another task is reading this stream: cancel that task instead")
-        self._windows.left = True
-        await self._generator.aclose()
+        """Leave the stream: its connection is closed. More than once is fine.
+
+        Another task that reads it gets a ConfigurationError, in the step that it is taking or at its next window.
+        """
+        windows = self._windows
+        if (step := windows.step) is not None:
+            windows.cut()
+            await asyncio.wait([step])
+        windows.left = True
+        windows.leave()
+        reader = windows.reader
+        if reader is None or reader.done() or reader is asyncio.current_task() or step is not None:
+            await self._generator.aclose()
+        # Else its reader stands between two steps: closed now, the generator would end as a whole list does.

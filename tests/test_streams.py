@@ -376,19 +376,6 @@ async def test_other_tasks_run_while_a_list_is_read() -> None:
     assert turns > 30
 
 
-async def test_closing_a_stream_that_another_task_reads() -> None:
-    """Aclose while another task waits for a record is refused with a word; that task goes on."""
-    async with Slowly(b"[") as server, ArzamedSession(base_url=server.base_url) as session:
-        stream = session.clinic(server.credentials()).doctors.stream()
-        reader = asyncio.ensure_future(anext(stream))
-        await until(lambda: server.api_requests == 1)
-        with pytest.raises(ConfigurationError, match="another task is reading"):
-            await stream.aclose()
-        server.rest.set()
-        assert (await reader).name == "Dr. Due"
-        await stream.aclose()
-
-
 async def test_collected_errors_name_the_clinic() -> None:
     """Each collected error tells clinic and path, as one that is raised does."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
