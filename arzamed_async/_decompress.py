@@ -12,6 +12,9 @@ __all__ = ["ACCEPT_ENCODING", "Inflater", "inflater"]
 #: What we ask for: only codings that we can undo with a bound on memory.
 ACCEPT_ENCODING = "gzip, deflate"
 PIECE_BYTES = 65_536
+SLICE_BYTES = 4096
+#: So many gzip members in a row that hold nothing, and the body is no honest one.
+MOST_EMPTY_MEMBERS = 64
 
 _GZIP_OR_ZLIB = 47  # window bits: 32 + 15, the header tells which
 _RAW_DEFLATE = -15
@@ -22,10 +25,15 @@ class Inflater:
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+        self._empty_members = 0
         self._head: bytes | None = b""  # what came before the first byte went out: a raw stream shows only there
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the decompressed pieces of `data`, each at most 64 KiB; TransportError if it is corrupt."""
+        for start in range(0, len(data), SLICE_BYTES):  # what is left is copied for each member of a slice
+            yield from self._feed(data[start : start + SLICE_BYTES])
+
+    def _feed(self, data: bytes) -> Iterator[bytes]:
         full = False  # a full piece may have more behind it, though all input is consumed
         while data or full:
             if self._stream.eof:  # a further gzip member (RFC 1952 section 2.2), or zeros to fill up a block
@@ -33,10 +41,14 @@ class Inflater:
                 if not data:
                     return
                 self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
+                self._empty_members += 1
+                if self._empty_members > MOST_EMPTY_MEMBERS:
+                    raise TransportError("the compressed body is corrupt")
             piece = self._inflate(data)
             data = self._stream.unconsumed_tail or self._stream.unused_data
             full = len(piece) == PIECE_BYTES and not self._stream.eof
             if piece:
+                self._empty_members = 0
                 yield piece
 
     def _inflate(self, data: bytes) -> bytes:

@@ -270,18 +270,24 @@ class ArrayWindows:
         return values
 
     def _first_bad(self, window: bytes) -> int:
-        """Return the index of the first element that is no JSON. Slow, and called once."""
-        probe = ArrayWindows(record_bytes=len(window) + 2, window_bytes=1)
-        probe._misses, probe._locates = MOST_MISSES, False
-        probe.feed(b"[")
-        good = 0
-        try:
-            for position in range(len(window)):
-                probe.feed(window[position : position + 1])
-                good += len(probe.next_window() or ())
-        except (DecodeError, LimitExceededError):
-            pass
+        """Return the index of the first element that is no JSON: looked for in steps, each finer where the last found it."""
+        start = good = 0
+        for step in (4096, 256, 16, 1):
+            probe = ArrayWindows(record_bytes=len(window) + 2)
+            probe._misses, probe._locates = MOST_MISSES, False
+            probe.feed(b"[" + window[:start])
+            good, probe._window_bytes = probe._drained(), step
+            try:
+                while start < len(window):
+                    probe.feed(window[start : start + step])
+                    good, start = good + probe._drained(), start + step
+            except (DecodeError, LimitExceededError):
+                continue  # what began at `start` is looked at more closely
+            break
         return self._count + good
+
+    def _drained(self) -> int:
+        return sum(map(len, iter(self.next_window, None)))
 
 
 def _decode(window: bytes) -> list[Any] | None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzamed_async import DecodeError, TransportError
-from arzamed_async._decompress import PIECE_BYTES, inflater
+from arzamed_async._decompress import PIECE_BYTES, Inflater, inflater
 
 TEXT = b"[" + b'{"name": "Dr. Inventata"},' * 20_000 + b"0]"
 
@@ -93,3 +93,20 @@ def test_codings_nobody_asked_for() -> None:
     empty = inflater("gzip")
     assert empty is not None
     empty.finish()
+
+
+def inflating() -> Inflater:
+    made = inflater("gzip")
+    assert made is not None
+    return made
+
+
+def test_empty_members_end_in_an_error() -> None:
+    """A body of gzip members that hold nothing is refused; a few between others are not."""
+    empty = gzip.compress(b"", mtime=0)
+    good = gzip.compress(b"[1]", mtime=0)
+    few = inflating()
+    assert b"".join(few.feed((empty * 60 + good) * 5)) == b"[1]" * 5
+    few.finish()
+    with pytest.raises(TransportError, match="corrupt"):
+        list(inflating().feed(empty * 10_000))

@@ -250,3 +250,38 @@ def test_work_is_linear(kind: str, size: int, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(module, name, counted(getattr(module, name)))
     assert len(read(document, size)) == len(orjson.loads(document))
     assert work <= 5 * len(document)
+
+
+@pytest.mark.parametrize("before", [0, 1, 200, 3000])
+@pytest.mark.parametrize("length", [1, 50, 5000, 300_000])
+def test_the_bad_record_is_named_however_long_it_is(before: int, length: int) -> None:
+    """The index in the error is that of the record that is no JSON, whatever stands before it and however long it is."""
+    good = b'{"name":"Dr. Inventata","tags":["]","},"]},'
+    body = b"[" + good * before + b'{"name":"' + b"x" * length + b'",bad}]'
+    windows = ArrayWindows(record_bytes=1 << 20)
+    windows.feed(body)
+    seen = 0
+    with pytest.raises(DecodeError) as caught:
+        while (values := windows.next_window()) is not None:
+            seen += len(values)
+    assert caught.value.record_index == before
+    assert seen <= before
+
+
+def test_finding_the_bad_record_looks_at_each_byte_a_few_times() -> None:
+    """A window of a megabyte is not handed to Python byte by byte to find the record that is none."""
+    windows = ArrayWindows(record_bytes=1 << 22)
+    windows.feed(b'[{"name":"' + b"x" * 1_000_000 + b'",bad}]')
+    feeds = 0
+    feed = ArrayWindows.feed
+
+    def counted(self: ArrayWindows, chunk: bytes) -> None:
+        nonlocal feeds
+        feeds += 1
+        feed(self, chunk)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ArrayWindows, "feed", counted)
+        with pytest.raises(DecodeError):
+            windows.next_window()
+    assert feeds < 400
