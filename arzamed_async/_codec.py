@@ -22,7 +22,17 @@ import cattrs
 
 from ._record_writer import RecordWriter, json_key
 from ._scalars import SCALARS, Mismatch
-from ._structures import PLAIN, Hook, array_hook, enum_hook, literal_hook, mapping_hook, plain_hook, union_hook
+from ._structures import (
+    PLAIN,
+    Hook,
+    array_hook,
+    enum_hook,
+    forget_refused,
+    literal_hook,
+    mapping_hook,
+    plain_hook,
+    union_hook,
+)
 from .errors import ConfigurationError, DecodeError
 from .models import OpenRecord
 
@@ -33,8 +43,11 @@ T = TypeVar("T")
 _ARRAYS = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable}
 _MAPPINGS = {dict, abc.Mapping, abc.MutableMapping}
 
+#: The most errors that are collected; the next is raised: a list of nothing else is no list, and memory has an end.
+MOST_ERRORS = 10_000
+
 _converter = cattrs.Converter(detailed_validation=False)
-_being_written: set[Any] = set()
+_being_written: dict[Any, list[Hook]] = {}
 
 #: Classes that one version of cattrs or another answers for itself, subclasses (a StrEnum!) included, before it asks a factory.
 _NOT_ASKED = (str, bytes, int, float, Path, Enum)
@@ -62,12 +75,20 @@ def _object_hook(model: Any) -> Hook:
     if issubclass(get_origin(model) or model, OpenRecord):
         return _open_record(model)
     if model in _being_written:  # a class that holds itself: its hook is there by the first value
-        return lambda value, kind: _hook_of(model)(value, kind)  # noqa: PLW0108 - not now: it would never end
-    _being_written.add(model)
+        return _later(_being_written[model])
+    written = _being_written[model] = []
     try:
-        return RecordWriter(model, _hook_of).write_one()
+        written.append(RecordWriter(model, _hook_of).write_one())
     finally:
-        _being_written.discard(model)
+        del _being_written[model]
+    return written[0]
+
+
+def _later(written: list[Hook]) -> Hook:
+    def structure(value: Any, kind: Any) -> Any:
+        return written[0](value, kind)
+
+    return structure
 
 
 def _open_record(model: type[Any]) -> Hook:
@@ -138,11 +159,16 @@ class Decoder(Generic[T]):
             del error  # or the error would hold this frame, and the frame the error: a window kept for the collector
 
     def decode_each(self, values: list[Any], first_index: int, errors: list[DecodeError]) -> list[T]:
-        """Return an object for each good value, and add a DecodeError to `errors` for each bad one."""
+        """Return an object for each good value, and add a DecodeError to `errors` for each bad one, up to MOST_ERRORS."""
         made: list[T] = []
         pending = iter(values)
         bad = 0
         while error := self._fill(made, pending, first_index + bad):
+            if len(errors) >= MOST_ERRORS:
+                try:
+                    raise error
+                finally:
+                    del error  # see `decode`
             errors.append(error)
             bad += 1
         return made
@@ -157,6 +183,8 @@ class Decoder(Generic[T]):
             pass  # a class that holds itself, and a value that is deeper than the interpreter goes
         else:
             return None
+        finally:
+            forget_refused()
         return DecodeError("expected less nesting, found an object", record_index=offset + len(made))
 
     def unknown_fields(self, values: list[Any], *, all_good: bool = True) -> Iterable[str]:
@@ -180,7 +208,7 @@ def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None
 
 
 @functools.lru_cache(maxsize=256)
-def _made_once(model: Any) -> Decoder[Any]:
+def _made_once(model: Any, _text: str) -> Decoder[Any]:  # Box[int | str] equals Box[str | int]; the order matters
     return Decoder(model)
 
 
@@ -189,4 +217,4 @@ def decoder_for(model: type[T]) -> Decoder[T]:
     kind: Any = model
     if not isinstance(get_origin(kind) or kind, type):
         raise ConfigurationError("the model is no attrs class")
-    return _made_once(kind)
+    return _made_once(kind, str(kind))

@@ -66,6 +66,7 @@ class WindowReader(Generic[T]):
             records = self._decoder.decode_each(values, first, self._errors)
             values = [value for value in values if value.__class__ is dict]
         else:
+            records = []
             try:
                 records = self._decoder.decode(values, first)
             except DecodeError as error:

@@ -122,7 +122,10 @@ class RecordWriter:
         default: Any = attribute.default
         made = isinstance(default, cast("type[Any]", attrs.Factory))
         self._names[f"d{i}"] = default.factory if made else default
-        return ["else:", f" v{i} = d{i}{'()' if made else ''}"]
+        if not made:
+            return ["else:", f" v{i} = d{i}"]
+        lines = ["else:", " try:", f"  v{i} = d{i}()", " except Exception:"]  # the class's own code
+        return [*lines, f"  raise Mismatch('what the class accepts', UNSET, {attribute.name!r}) from None"]
 
     def _left_to_class(self, attribute: attrs.Attribute[Any]) -> bool:
         default: Any = attribute.default
@@ -220,7 +223,13 @@ def _field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
     problem = ""
     hints: dict[str, Any] = {}
     try:
-        hints = get_type_hints(model, localns={model.__name__: model})
+        nested = {
+            name: each
+            for base in reversed(model.__mro__)
+            for name, each in vars(base).items()
+            if isinstance(each, type)
+        }
+        hints = get_type_hints(model, localns={**nested, model.__name__: model})
     except Exception as error:  # noqa: BLE001 - an annotation is code, and can fail in any way
         problem = type(error).__name__
     if problem:
@@ -228,13 +237,29 @@ def _field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
             f"{model.__name__}: its annotations cannot be resolved ({problem}):"
             " define the class and its types at the module's top level"
         )
-    known = dict(zip(getattr(model, "__parameters__", ()), get_args(alias), strict=False))
+    own: dict[Any, Any] = dict(zip(getattr(model, "__parameters__", ()), get_args(alias), strict=False))
+    of_bases = {**own, **_given_to_bases(model, own)}
 
-    def fill(kind: Any) -> Any:
+    def fill(kind: Any, known: dict[Any, Any]) -> Any:
         if kind in known:
             return known[kind]
         open_ones: tuple[Any, ...] = () if isinstance(kind, cast("Any", type)) else getattr(kind, "__parameters__", ())
         return kind[tuple(known.get(each, each) for each in open_ones)] if open_ones else kind
 
-    kinds = {each.name: hints.get(each.name, each.type) for each in attrs.fields(model)}
-    return {name: fill(kind) if known else kind for name, kind in kinds.items()}
+    fields: tuple[Any, ...] = attrs.fields(model)
+    return {each.name: fill(hints.get(each.name, each.type), of_bases if each.inherited else own) for each in fields}
+
+
+def _given_to_bases(model: type[Any], known: dict[Any, Any]) -> dict[Any, Any]:
+    """Return what the type variables of generic bases stand for: in `class IntBox(Box[int])`, T for int."""
+    given: dict[Any, Any] = {}
+    bases: tuple[Any, ...] = getattr(model, "__orig_bases__", ())
+    for base in bases:
+        origin: Any = get_origin(base)
+        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+        if not parameters or base is origin:
+            continue
+        arguments = [known.get(each, each) for each in get_args(base)]
+        mine: dict[Any, Any] = dict(zip(parameters, arguments, strict=False))
+        given |= mine | _given_to_bases(origin, mine)
+    return given

@@ -47,6 +47,12 @@ class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a Decode
         )
 
 
+#: So many digits a float gives back as they were written.
+FLOAT_DIGITS = 15
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ]")  # fromisoformat takes any character between the two
+_UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
 def _float(value: Any, _: object) -> float:
     """JSON has one kind of number: `1` is a float too. One that is too large for a float is none."""
     if value.__class__ is float:
@@ -58,7 +64,7 @@ def _float(value: Any, _: object) -> float:
 
 def _datetime(value: Any, _: object) -> datetime:
     """ISO 8601 with an offset: without one it would be anybody's guess which moment is meant."""
-    if value.__class__ is str:
+    if value.__class__ is str and _DATE_AND_TIME.match(value):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -82,9 +88,14 @@ def _from_text(make: Callable[[str], Any], expected: str) -> Callable[[Any, Any]
 
 
 def _decimal(value: Any, _: object) -> Decimal:
-    """From text, so that nothing is lost, or from a number as it is written."""
-    if value.__class__ is int or value.__class__ is float:
-        return Decimal(repr(value))
+    """From text, or from a number as long as it is certain to be the one that was written."""
+    if value.__class__ is int:
+        return Decimal(value)
+    if value.__class__ is float:
+        number = Decimal(repr(value))
+        if len(number.as_tuple().digits) <= FLOAT_DIGITS and abs(value) < 1 << 53:
+            return number
+        raise Mismatch(f"a decimal number, as text where it has more than {FLOAT_DIGITS} digits", value)
     if value.__class__ is str and _DECIMAL.fullmatch(value):
         try:
             number = Decimal(value)
@@ -96,11 +107,17 @@ def _decimal(value: Any, _: object) -> Decimal:
     raise Mismatch("a decimal number", value)
 
 
+def _uuid(text: str) -> UUID:
+    if _UUID.fullmatch(text) is None:  # UUID() takes signs, digits of any script, hyphens anywhere
+        raise ValueError
+    return UUID(text)
+
+
 SCALARS: dict[Any, Callable[[Any, Any], Any]] = {
     float: _float,
     datetime: _datetime,
     date: _from_text(date.fromisoformat, "a date (ISO 8601)"),
     time: _from_text(time.fromisoformat, "a time (ISO 8601)"),
     Decimal: _decimal,
-    UUID: _from_text(UUID, "a UUID"),
+    UUID: _from_text(_uuid, "a UUID"),
 }

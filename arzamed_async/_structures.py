@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any, get_args, get_origin
 
 from ._scalars import Mismatch
@@ -16,6 +17,7 @@ __all__ = [
     "HookOf",
     "array_hook",
     "enum_hook",
+    "forget_refused",
     "literal_hook",
     "mapping_hook",
     "plain_hook",
@@ -28,6 +30,16 @@ HookOf = Callable[[Any], Hook]
 #: Types whose values need no more than a look at their class.
 PLAIN: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
 _SINGLE = (str, int, float, bool, types.NoneType)
+
+
+#: What a value was refused as while a window is decoded: classes that hold unions of themselves would otherwise be
+#: tried again on each level below each level, twice as often with each. The decoder empties it behind each window.
+_REFUSED: dict[tuple[int, Any], str] = {}
+
+
+def forget_refused() -> None:
+    """Forget what was refused: the values are about to go, and their places will be taken by others."""
+    _REFUSED.clear()
 
 
 def plain_hook(kind: Any) -> Hook:
@@ -54,11 +66,17 @@ def union_hook(kind: Any, hook_of: HookOf) -> Hook:
         if value is None and nullable:
             return None
         expected: dict[str, None] = {}  # not the faults themselves: their tracebacks would hold this frame, and it them
+        deep = value.__class__ is dict or value.__class__ is list
         for member, hook in members:
+            if deep and (known := _REFUSED.get((id(value), member))) is not None:
+                expected[known] = None
+                continue
             try:
                 return hook(value, member)
             except Mismatch as fault:
                 expected[fault.expected] = None
+                if deep:
+                    _REFUSED[id(value), member] = fault.expected
         raise Mismatch(" or ".join([*expected, *["null"] * nullable]), value)
 
     return structure_optional if nullable and len(members) == 1 else structure
@@ -84,8 +102,9 @@ def enum_hook(kind: type[Enum]) -> Hook:
     for each in kind:
         if each.value.__class__ in _SINGLE:
             members.setdefault(each.value.__class__, {})[each.value] = each
-    answers_for_unknown = "_missing_" in {name for base in kind.__mro__[:-1] if base is not Enum for name in vars(base)}
-
+    answers_for_unknown = any("_missing_" in vars(base) for base in kind.__mro__ if base.__module__ != "enum")
+    if issubclass(kind, Flag):
+        return _flag_hook(kind)
     if not members and not answers_for_unknown:
         raise ConfigurationError(f"no value of {kind.__name__} is a single JSON value")
 
@@ -94,11 +113,25 @@ def enum_hook(kind: type[Enum]) -> Hook:
         if known is not None and value in known:
             return known[value]
         if answers_for_unknown and value.__class__ in _SINGLE:
-            try:
-                return kind(value)
-            except Exception:  # noqa: BLE001, S110 - the class's own code, and its words may quote the value
-                pass
+            made: object = None
+            with contextlib.suppress(Exception):  # the class's own code, and its words may quote the value
+                made = kind._missing_(value)  # kind(value) would take True for 1
+            if isinstance(made, kind):
+                return made
         raise Mismatch(f"a value of {kind.__name__}", value)
+
+    return structure
+
+
+def _flag_hook(kind: type[Flag]) -> Hook:
+    known = 0
+    for each in kind.__members__.values():
+        known |= each.value
+
+    def structure(value: Any, _: Any) -> Any:
+        if value.__class__ is int and value & ~known == 0:
+            return kind(value)
+        raise Mismatch(f"flags of {kind.__name__}", value)
 
     return structure
 

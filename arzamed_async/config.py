@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
 from attrs import field, frozen
@@ -152,7 +152,8 @@ def _path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
-    if not (isinstance(value, type) and attrs.has(value)):
+    kind = get_origin(value) or value
+    if not (isinstance(kind, type) and attrs.has(kind)):
         raise ConfigurationError(f"Endpoint.model must be an attrs class, not {value!r}")
 
 
@@ -166,7 +167,8 @@ class Endpoint(Generic[T]):
 
     A field's JSON key is its name in camelCase (`room_name`: `roomName`), or what
     `attrs.field(metadata={"json": "key"})` says. Fields may be str, int, float, bool, None, Any, datetime (ISO
-    8601 with offset), date, time, Decimal (from text or a number), UUID, an Enum (by value), attrs classes,
+    8601 with offset; what is finer than a microsecond is cut), date, time, Decimal (from text, or a number of up to
+    15 digits), UUID, an Enum (by value), attrs classes,
     Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and unions of these. Nothing is coerced, but for
     a whole number where a float is asked for. A field with a default may be absent. A value unknown to an Enum is
     a DecodeError, unless the Enum defines `_missing_`.

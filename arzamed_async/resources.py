@@ -86,7 +86,7 @@ class Resource(Generic[T]):
         """Return the records one by one as they arrive, in memory that does not grow with the list.
 
         With `collect_errors` a record that is not what the class promises does not end the stream: its
-        DecodeError goes to `.errors`. Raises at each step what `list` raises.
+        DecodeError goes to `.errors`, up to 10,000 of them; the next is raised. Raises at each step what `list` raises.
         """
         errors: builtins.list[DecodeError] | None = [] if collect_errors else None
         windows = self._source(params).open(errors)

@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arzamed_async import ConfigurationError, DecodeError, Doctor, OpenRecord, Patient, Slot
+from arzamed_async import ConfigurationError, DecodeError, Doctor, Endpoint, OpenRecord, Patient, Slot
 from arzamed_async._codec import decoder_for
 
 CANARY = "canary-value-5150"
@@ -642,3 +642,174 @@ def test_no_field_is_named_on_a_guess() -> None:
     """Where it cannot be told which field a class has refused, none is named."""
     assert decode(Derived, {"name": "a"}) == [Derived("a")]
     assert refused(Derived, {"name": "a", "age": 0}).field is None
+
+
+@frozen
+class And:
+    left: And | Or | None
+    a: int
+
+
+@frozen
+class Or:
+    left: And | Or | None
+    a: str
+
+
+@frozen
+class Top:
+    f: And | Or
+
+
+def test_a_union_of_classes_that_hold_it_is_tried_once_a_value() -> None:
+    """A deep value of such classes with a fault at its bottom is refused at once; a good one is still read."""
+    bad: object = None
+    good: object = None
+    for depth in range(200):
+        bad = {"left": bad, "a": None}
+        good = {"left": good, "a": depth if depth % 2 else "x"}
+    decoder = decoder_for(Top)
+    with pytest.raises(DecodeError, match="field f: expected"):
+        decoder.decode([{"f": bad}], 0)
+    assert isinstance(decoder.decode([{"f": good}], 0)[0].f, And)
+
+
+class Level(enum.IntEnum):
+    UNKNOWN = 0
+    ONE = 1
+
+    @classmethod
+    def _missing_(cls, value: object) -> Level:
+        return cls.UNKNOWN
+
+
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class IntRights(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
+@frozen
+class Leveled:
+    level: Level
+
+
+@frozen
+class Righted:
+    rights: Rights
+    more: IntRights
+
+
+def test_an_enum_that_answers_for_the_unknown_is_asked_for_what_is_unknown() -> None:
+    """`true` and `1.0` are not the member of value 1, whatever Python's equality says."""
+    levels = decoder_for(Leveled).decode([{"level": value} for value in (1, True, 1.0, 7)], 0)
+    assert [each.level for each in levels] == [Level.ONE, Level.UNKNOWN, Level.UNKNOWN, Level.UNKNOWN]
+
+
+@pytest.mark.parametrize("value", [True, 1.0, 4, 4096, -1, "1", None])
+def test_flags_are_whole_numbers_of_known_bits(value: object) -> None:
+    """A Flag takes any of its bits together, and nothing else."""
+    assert decoder_for(Righted).decode([{"rights": 3, "more": 0}], 0) == [
+        Righted(Rights.READ | Rights.WRITE, IntRights(0))
+    ]
+    for record in ({"rights": value, "more": 1}, {"rights": 1, "more": value}):
+        with pytest.raises(DecodeError, match="expected flags of"):
+            decoder_for(Righted).decode([record], 0)
+
+
+@frozen
+class Exact:
+    amount: decimal.Decimal | None = None
+    key: UUID | None = None
+    at: dt.datetime | None = None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"amount": 12345678901234567.89}', '{"amount": 18446744073709551617}', '{"amount": 0.12345678901234567}',
+        '{"key": "+2345678123456781234567812345678"}', '{"key": "1-2-3-45678123456781234567812345678"}',
+        '{"key": "{12345678-1234-5678-1234-567812345678}"}', '{"at": "2024-01-01x10:00:00Z"}',
+    ],
+)  # fmt: skip
+def test_what_would_be_changed_is_refused(text: str) -> None:
+    """Numbers longer than a float keeps, and texts that only Python's constructors take, are errors."""
+    with pytest.raises(DecodeError):
+        decoder_for(Exact).decode([orjson.loads(text)], 0)
+
+
+def test_what_is_exact_is_kept() -> None:
+    """Decimals of fifteen digits come as they were written, whole ones and texts of any length; a UUID in both its forms."""
+    texts = [
+        '{"amount": 123456789012.345}', '{"amount": 9223372036854775807}', '{"amount": "0.12345678901234567890"}',
+        '{"key": "12345678-1234-5678-1234-567812345678"}', '{"key": "12345678123456781234567812345678"}',
+        '{"at": "2024-01-01t10:00:00.123456Z"}', '{"at": "20240101T100000Z"}',
+    ]  # fmt: skip
+    records = decoder_for(Exact).decode([orjson.loads(text) for text in texts], 0)
+    assert [str(each.amount) for each in records[:3]] == [
+        "123456789012.345", "9223372036854775807", "0.12345678901234567890",
+    ]  # fmt: skip
+    assert records[3].key == records[4].key is not None
+    assert all(each.at is not None for each in records[5:])
+
+
+V = TypeVar("V")
+
+
+@frozen
+class Housed:
+    class Kind(enum.Enum):  # noqa: D106
+        A = "a"
+
+    kind: Kind
+
+
+@frozen
+class Boxed(Generic[V]):
+    value: V
+
+
+@frozen
+class IntBoxed(Boxed[int]):
+    n: int
+
+
+@frozen
+class Twig(Generic[V]):
+    v: V
+    twigs: list[Twig[V]]
+
+
+def test_classes_in_classes_and_classes_of_generic_ones() -> None:
+    """A class nested in the model is found; a base's type variable is what the subclass says; trees may be generic."""
+    assert decoder_for(Housed).decode([{"kind": "a"}], 0)[0].kind is Housed.Kind.A
+    assert decoder_for(IntBoxed).decode([{"value": 1, "n": 2}], 0) == [IntBoxed(1, 2)]
+    with pytest.raises(DecodeError, match="field value"):
+        decoder_for(IntBoxed).decode([{"value": "1", "n": 2}], 0)
+    assert decoder_for(Endpoint("x/y", Boxed[int]).model).decode([{"value": 3}], 0) == [Boxed(3)]
+    tree = decoder_for(Twig[int]).decode([{"v": 1, "twigs": [{"v": 2, "twigs": []}]}], 0)
+    assert tree == [Twig(1, [Twig(2, [])])]
+
+
+def test_a_default_that_cannot_be_made_is_an_error_of_the_record() -> None:
+    """A factory that raises is told as a DecodeError of its field, with nothing chained."""
+
+    @frozen
+    class Failing:
+        x: int = field(factory=lambda: 1 // 0)
+
+    with pytest.raises(DecodeError, match="field x: expected what the class accepts") as caught:
+        decoder_for(Failing).decode([{}], 0)
+    assert caught.value.__context__ is None
+
+
+def test_collected_errors_have_an_end() -> None:
+    """So many errors are collected; the next is raised."""
+    errors: list[DecodeError] = []
+    with pytest.raises(DecodeError, match="record 10000"):
+        decoder_for(Leveled).decode_each([0] * 10_001, 0, errors)
+    assert len(errors) == 10_000
