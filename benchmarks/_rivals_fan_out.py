@@ -47,15 +47,17 @@ async def by_hand(base_url: str, clinics: Iterable[ClinicCredentials], callers: 
         return await asyncio.gather(*(one(http, clinic) for clinic in clinics))
 
 
-async def with_httpx(base_url: str, clinics: Iterable[ClinicCredentials], callers: int) -> list[list[Doctor]]:
-    """Authlib's OAuth2 client for httpx, one a clinic as it has to be; all share one TLS context.
+async def with_httpx(
+    base_url: str, clinics: Iterable[ClinicCredentials], callers: int, *, tuned: bool = True
+) -> list[list[Doctor]]:
+    """Authlib's OAuth2 client for httpx, one a clinic as it has to be.
 
-    That context is what costs most otherwise (some 20 ms a client). To share one transport as well is slower by
-    far: httpx looks through all its connections for each request.
+    `tuned` lets all share one TLS context, which is what costs most otherwise. To share one transport as well is
+    slower by far: httpx looks through all its connections for each request.
     """
     gate = asyncio.Semaphore(callers)
     url = f"{base_url}/equipe/doctors"
-    context = ssl.create_default_context()
+    context: ssl.SSLContext | bool = ssl.create_default_context() if tuned else True
 
     async def one(clinic: ClinicCredentials) -> list[Doctor]:
         async with (
