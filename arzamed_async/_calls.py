@@ -129,7 +129,6 @@ class Call(Generic[R]):
             raise
         if not self.keep:
             answer.close()
-            self.engine.clinics.rest(self.target.clinic)
         if breaker is not None and permit is not None:
             self._judge(breaker, permit, None)
         return result
@@ -150,7 +149,7 @@ class Call(Generic[R]):
     async def _send(self, held: HeldToken) -> Answer:
         engine = self.engine
         clinic = self.target.clinic
-        bulkhead = clinic.bulkhead or engine.clinics.bulkhead(clinic)
+        bulkhead = clinic.bulkhead
         if not bulkhead.take():
             await bulkhead.wait()
         self.attempts += 1

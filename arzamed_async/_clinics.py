@@ -22,11 +22,13 @@ class ClinicState:
         "token_requests", "tokens",
     )  # fmt: skip
 
-    def __init__(self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None) -> None:
+    def __init__(
+        self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None, bulkhead: Bulkhead
+    ) -> None:
         self.credentials = credentials
         self.tokens = tokens
         self.breaker = breaker
-        self.bulkhead: Bulkhead | None = None  # None while nothing is in flight
+        self.bulkhead = bulkhead
         self.forgotten = False
         self.owed = 0.0  # retries, to the quota
         self.requests = self.retries = self.token_requests = self.failures = 0
@@ -38,8 +40,8 @@ class ClinicState:
             retries=self.retries,
             token_requests=self.token_requests,
             failures=self.failures,
-            in_flight=self.bulkhead.taken if self.bulkhead else 0,
-            queued=self.bulkhead.waiting if self.bulkhead else 0,
+            in_flight=self.bulkhead.taken,
+            queued=self.bulkhead.waiting,
             breaker=self.breaker.state if self.breaker else None,
         )
 
@@ -70,19 +72,9 @@ class Clinics:
         state = self._states.get(credentials)
         if state is None:
             breaker = Breaker(self._breaker) if self._breaker else None
-            state = self._states[credentials] = ClinicState(credentials, TokenCache(self._tokens, credentials), breaker)
+            tokens, bulkhead = TokenCache(self._tokens, credentials), Bulkhead(self._connections_per_clinic)
+            state = self._states[credentials] = ClinicState(credentials, tokens, breaker, bulkhead)
         return state
-
-    def bulkhead(self, state: ClinicState) -> Bulkhead:
-        """Return the clinic's bulkhead, made where there is none: most clinics of many are idle."""
-        if state.bulkhead is None:
-            state.bulkhead = Bulkhead(self._connections_per_clinic)
-        return state.bulkhead
-
-    def rest(self, state: ClinicState) -> None:
-        """Drop what is needed only while something is in flight, if nothing is."""
-        if state.bulkhead is not None and not state.bulkhead.taken:
-            state.bulkhead = None
 
     def forget(self, credentials: ClinicCredentials) -> None:
         """Drop the state; what runs on it goes on, handles take a new one at their next call."""
@@ -93,7 +85,7 @@ class Clinics:
     def leave_loop(self) -> None:
         """Drop what belongs to an event loop that no longer runs. Tokens stay."""
         for state in self:
-            state.bulkhead = None
+            state.bulkhead = Bulkhead(self._connections_per_clinic)
             if state.breaker is not None:
                 state.breaker.new_loop()
 
