@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
-from .errors import ArzamedError
+from .errors import ArzamedError, DeadlineExceededError, SessionClosedError
 
 __all__ = ["Reads"]
 
@@ -19,25 +20,50 @@ T = TypeVar("T")
 
 
 class _Read:
-    """One read on its way, and those who wait for it."""
+    """One read on its way, those who wait for it, and when each of them gives up (loop time); they share one timer."""
 
-    __slots__ = ("task", "waiting")
+    __slots__ = ("_loop", "_rings_at", "_timer", "task", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.task: asyncio.Task[Any]
-        self.waiting: dict[asyncio.Future[Any], None] = {}
+        self.waiting: dict[asyncio.Future[Any], float] = {}
+        self._loop = loop
+        self._rings_at = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def outcome(self, seconds: float) -> asyncio.Future[Any]:
+        """Return a future of the caller's own; it ends in so many seconds at the latest."""
+        waiter: asyncio.Future[Any] = self._loop.create_future()
+        deadline = self.waiting[waiter] = self._loop.time() + seconds
+        if deadline < self._rings_at:
+            self._wind(deadline)
+        return waiter
+
+    def _wind(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._rings_at = at
+        self._timer = None if at == math.inf else self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        now = self._loop.time()
+        for waiter, deadline in self.waiting.items():
+            if deadline <= now and not waiter.done():
+                waiter.set_result(DeadlineExceededError())
+        self._wind(min((deadline for deadline in self.waiting.values() if deadline > now), default=math.inf))
 
     def landed(self, task: asyncio.Task[Any]) -> None:
-        """Hand the outcome to all who wait."""
+        """Hand the outcome to all who wait; a read that was cancelled under them tells of a closed session."""
+        self._wind(math.inf)
+        error = None if task.cancelled() else task.exception()
+        outcome = SessionClosedError("the session was closed during this call") if task.cancelled() else None
         for waiter in self.waiting:
             if waiter.done():
                 continue
-            if task.cancelled():
-                waiter.cancel()
-            elif (error := task.exception()) is not None:
+            if error is not None:
                 waiter.set_exception(error)
             else:
-                waiter.set_result(task.result())
+                waiter.set_result(outcome or task.result())
 
 
 class Reads:
@@ -47,17 +73,19 @@ class Reads:
         self._spawn = spawn
         self._reads: dict[Hashable, _Read] = {}
 
-    async def join(self, key: Hashable, read: Callable[[], Awaitable[T]]) -> T:
-        """Return what the read under this key returns, started if there is none. Errors are the caller's own copies."""
+    async def join(self, key: Hashable, read: Callable[[], Awaitable[T]], seconds: float) -> T:
+        """Return what the read under this key returns, started if there is none.
+
+        Raises its ArzamedError, DeadlineExceededError after so many seconds, SessionClosedError: the caller's own copy.
+        """
         flight = self._reads.get(key)
         if flight is None:
-            flight = self._reads[key] = _Read()
+            flight = self._reads[key] = _Read(asyncio.get_running_loop())
             flight.task = self._spawn(self._run(key, flight, read))
             flight.task.add_done_callback(flight.landed)
-        waiter: asyncio.Future[T | ArzamedError] = flight.task.get_loop().create_future()
-        flight.waiting[waiter] = None
+        waiter = flight.outcome(seconds)
         try:
-            outcome = await waiter
+            outcome: T | ArzamedError = await waiter
         finally:
             flight.waiting.pop(waiter, None)
             if not flight.waiting and not flight.task.done():

@@ -10,7 +10,7 @@ from ._codec import Decoder
 from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
 from ._streams import Windows
-from .errors import ArzamedError, DecodeError
+from .errors import ArzamedError, DeadlineExceededError, DecodeError
 
 __all__ = ["Source"]
 
@@ -43,21 +43,20 @@ class Source(Generic[T]):
 
         It runs under the session's options; the deadline is the caller's own.
         """
-        engine = self._engine
+        engine, target = self._engine, self._target
+        engine.enter(target.name)
         assert engine.reads is not None
-        target = self._target
         key = (target.clinic, target.url, target.hint, self._decoder)
         seconds = self._options.timeouts.total_seconds
-        scope = engine.scope(seconds, target.name)
-        with scope:
-            try:
-                return list(await engine.reads.join(key, self._read_for_all))
-            except ArzamedError as error:
-                error.clinic = target.name
-                raise
-        mine = self.call()
-        mine.scope = scope
-        raise mine.cut_short(seconds)
+        try:
+            return list(await engine.reads.join(key, self._read_for_all, seconds))
+        except ArzamedError as error:
+            if isinstance(error, DeadlineExceededError):
+                error.seconds = error.seconds or seconds  # the read's own deadline is the session's
+            mine = self.call()
+            mine.attempts = error.attempts
+            mine.describe(error)
+            raise
 
     async def _read_for_all(self) -> list[T]:
         return await Source(self._engine, self._target, self._engine.options, self._decoder).call().run()

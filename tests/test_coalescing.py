@@ -197,3 +197,20 @@ async def test_closing_the_session_ends_all_who_wait() -> None:
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {SessionClosedError}
         assert {task for task in asyncio.all_tasks() - before if "_serve" not in repr(task)} == set()
+
+
+async def test_the_shared_deadline_tells_the_attempts_of_the_read() -> None:
+    """A read that runs into the session's own deadline tells all who wait how long and how often it was tried."""
+    async with Held() as server, session_of(server) as session:
+        clinic = session.clinic(server.credentials())
+        task = asyncio.create_task(clinic.doctors.list())
+        await reads_at(server, 1)
+        read = next(iter(session._engine.reads._reads.values()))
+        late = DeadlineExceededError(seconds=30, attempts=3, last="answered 503")
+        next(iter(read.waiting)).set_result(late)
+        with pytest.raises(DeadlineExceededError) as caught:
+            await task
+    assert str(caught.value) == (
+        "Milano: GET equipe/doctors: no answer within the deadline of 30 s (last failure: answered 503)"
+        " after 3 attempts"
+    )
