@@ -215,6 +215,8 @@ def _made_once(model: Any, _text: str) -> Decoder[Any]:  # Box[int | str] equals
 def decoder_for(model: type[T]) -> Decoder[T]:
     """Return the decoder of an attrs class, made once. Raises ConfigurationError, which names class and field."""
     kind: Any = model
-    if not isinstance(get_origin(kind) or kind, type):
+    if isinstance(kind, type):
+        return _made_once(kind, "")
+    if not isinstance(get_origin(kind), type):
         raise ConfigurationError("the model is no attrs class")
     return _made_once(kind, str(kind))

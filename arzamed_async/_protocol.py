@@ -59,6 +59,7 @@ STATUS_ERRORS: Mapping[int, type[StatusError]] = {
     503: ServiceUnavailableError,
 }
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3: what form-encoding leaves as it is
 _REQUEST_ID = re.compile(r"[\w.:/=+-]{1,128}", re.ASCII)
 _PATH_CHARACTERS = "/-._~!$&'()*+,;=:@%"  # RFC 3986 section 3.3; what is encoded already stays so
 
@@ -81,8 +82,7 @@ def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
     letters, digits and `-._~` becomes %XX of its UTF-8 bytes, a space %20, which every form decoder reads.
     "raw" leaves both as they are, in UTF-8.
     """
-    both = client_id + secret
-    if encoding == "form" and not (both.isascii() and both.isalnum()):  # hosted services issue nothing else
+    if encoding == "form" and not _UNRESERVED.fullmatch(client_id + secret):  # quoting is dear, and seldom needed
         client_id, secret = quote(client_id, safe=""), quote(secret, safe="")
     return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii")
 

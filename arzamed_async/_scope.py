@@ -93,15 +93,14 @@ class Scope:
         self.deadline = deadline
         self.spawned = spawned
         self.ended: Reason | None = None
+        self._set_alarm(math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds)
 
     def __enter__(self) -> Self:
-        loop = self._scopes.loop
-        task = asyncio.current_task(loop)
+        task = asyncio.current_task(self._scopes.loop)
         if task is None:
             raise RuntimeError("arzamed_async must be awaited inside a task")
         self.task = task
         self._cancelling = task.cancelling()
-        self._set_alarm(loop.time() + self._read_seconds)
         self._scopes.add(self)
         return self
 

@@ -50,7 +50,7 @@ class Clinic:
     @property
     def doctors(self) -> Resource[Doctor]:
         """All active practitioners, in the clinic's own display order."""
-        return self.resource(_DOCTORS)
+        return Resource(self._engine, self._live(), self.name, _DOCTORS, self._options)
 
     @property
     def slots(self) -> Resource[Slot]:
