@@ -121,9 +121,9 @@ def times(server: Server, plan: dict[int, int]) -> tuple[list[dict[str, Any]], d
                 flush=True,
             )
         ours = seconds["arzamed_async"]
-        for name in seconds:
-            if seconds[name] and name != "arzamed_async":
-                pairs = [theirs / mine for mine, theirs in zip(ours, seconds[name], strict=False)]
+        for name, measured in seconds.items():
+            if measured and name != "arzamed_async":
+                pairs = [theirs / mine for mine, theirs in zip(ours, measured, strict=False)]
                 ratios[f"throughput against {name}, {count:,} clinics"] = spread(pairs)
     return rows, ratios
 
