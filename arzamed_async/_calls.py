@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ._answers import Answer
 from ._attempts import read_some, too_long
@@ -48,7 +48,7 @@ class Target:
     clinic: ClinicState
     name: str
     path: str
-    url: str
+    url: str = field(repr=False)
     hint: str = ""
 
 
@@ -98,8 +98,10 @@ class Call(Generic[R]):
                 self.engine.quota.succeeded(clinic, retried=True)
                 return result
             raise self.cut_short(timeouts.total_seconds)
-        except ArzamedError:
-            clinic.failures += 1
+        except (ArzamedError, asyncio.CancelledError) as error:
+            clinic.failures += isinstance(error, ArzamedError)
+            # What a traceback shows ends here: the locals of the frames below are bodies and records, and some print them.
+            error.__traceback__ = None
             raise
 
     async def attempt(self) -> R:

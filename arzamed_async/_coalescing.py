@@ -22,9 +22,10 @@ T = TypeVar("T")
 class _Read:
     """One read on its way, those who wait for it, and when each of them gives up (loop time); they share one timer."""
 
-    __slots__ = ("_loop", "_rings_at", "_timer", "task", "waiting")
+    __slots__ = ("_loop", "_rings_at", "_timer", "key", "task", "waiting")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> None:
+        self.key = key
         self.task: asyncio.Task[Any]
         self.waiting: dict[asyncio.Future[Any], float] = {}
         self._loop = loop
@@ -80,30 +81,31 @@ class Reads:
         """
         flight = self._reads.get(key)
         if flight is None:
-            flight = self._reads[key] = _Read(asyncio.get_running_loop())
-            flight.task = self._spawn(self._run(key, flight, read))
+            flight = self._reads[key] = _Read(key, asyncio.get_running_loop())
+            flight.task = self._spawn(self._run(flight, read))
             flight.task.add_done_callback(flight.landed)
+        del key  # it holds what no traceback should show, locals and all
         waiter = flight.outcome(seconds)
         try:
             outcome: T | ArzamedError = await waiter
         finally:
             flight.waiting.pop(waiter, None)
             if not flight.waiting and not flight.task.done():
-                self._forget(key, flight)
+                self._forget(flight)
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
         if isinstance(outcome, ArzamedError):
             raise copy.copy(outcome)
         return outcome
 
-    async def _run(self, key: Hashable, flight: _Read, read: Callable[[], Awaitable[T]]) -> T | ArzamedError:
+    async def _run(self, flight: _Read, read: Callable[[], Awaitable[T]]) -> T | ArzamedError:
         try:
             return await read()
         except ArzamedError as error:
             return error.with_traceback(None)
         finally:
-            self._forget(key, flight)
+            self._forget(flight)
 
-    def _forget(self, key: Hashable, flight: _Read) -> None:
-        if self._reads.get(key) is flight:
-            del self._reads[key]
+    def _forget(self, flight: _Read) -> None:
+        if self._reads.get(flight.key) is flight:
+            del self._reads[flight.key]

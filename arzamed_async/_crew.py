@@ -156,6 +156,7 @@ class Crew(Generic[Item]):
                 plan.on_progress(self._done, self._failed, plan.draw.total)
             taken: asyncio.Future[None] = self._loop.create_future()
             self._ready.append((index, last, partial(_settle, taken)))
+            del last  # it is the consumer's now; and a traceback of the next clinic's bug shows this frame
             self._tell()
             await taken  # a slow consumer slows the producers: nothing more is drawn until this one is taken
 

@@ -46,10 +46,13 @@ class Source(Generic[T]):
         engine, target = self._engine, self._target
         engine.enter(target.name)
         assert engine.reads is not None
-        key = (target.clinic, target.url, target.hint, self._decoder)
         seconds = self._options.timeouts.total_seconds
         try:
-            return list(await engine.reads.join(key, self._read_for_all, seconds))
+            return list(
+                await engine.reads.join(
+                    (target.clinic, target.url, target.hint, self._decoder), self._read_for_all, seconds
+                )
+            )
         except ArzamedError as error:
             if isinstance(error, DeadlineExceededError):
                 error.seconds = error.seconds or seconds  # the read's own deadline is the session's

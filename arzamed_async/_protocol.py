@@ -17,6 +17,7 @@ import orjson
 from attrs import field, frozen
 
 from ._checks import plain_text, relative_path
+from ._masked import Masked
 from .errors import (
     ConfigurationError,
     CredentialsRejectedError,
@@ -71,7 +72,7 @@ Params = Mapping[str, Scalar | Iterable[Scalar]] | Iterable[tuple[str, Scalar]]
 class Grant:
     """What the token endpoint gave: the token, and how long it lives from the moment it was asked for."""
 
-    access_token: str
+    access_token: str = field(converter=Masked)
     lifetime_seconds: float
 
 
@@ -84,7 +85,7 @@ def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
     """
     if encoding == "form" and not _UNRESERVED.fullmatch(client_id + secret):  # quoting is dear, and seldom needed
         client_id, secret = quote(client_id, safe=""), quote(secret, safe="")
-    return "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii")
+    return Masked("Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii"))
 
 
 @functools.lru_cache(maxsize=64)
@@ -98,7 +99,7 @@ class SentSecret:
     """A clinic's secret as it was last sent, to be masked in whatever a server says."""
 
     client_id: str
-    secret: str = field(repr=False)
+    secret: str = field(converter=Masked)
     encoding: str
 
     def forms(self) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ import asyncio
 import math
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-__all__ = ["Scope", "Scopes"]
+__all__ = ["Scope", "Scopes", "this_task"]
 
 Reason = Literal["deadline", "closed", "left"]
 
@@ -159,3 +159,11 @@ class Scope:
             return False
         ours_alone = self.task.uncancel() <= self._cancelling
         return ours_alone and kind is not None and issubclass(kind, asyncio.CancelledError)
+
+
+def this_task() -> asyncio.Task[Any] | None:
+    """Return the task that runs, None outside of one: a finalizer runs where it likes."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -15,7 +15,7 @@ from ._codec import Decoder
 from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
 from ._resume import DIGEST, Resume, replay
-from ._scope import Scope
+from ._scope import Scope, this_task
 from .errors import (
     ArzamedError,
     ConfigurationError,
@@ -73,6 +73,7 @@ class Windows(Generic[T]):
             window = await (self._start() if self._reader is None else self._go_on(self._reader))
         except BaseException as failure:
             self.leave()
+            failure.__traceback__ = None  # see Call.run
             if isinstance(failure, ArzamedError):
                 self._failure = failure
                 self._target.clinic.failures += self._reader is not None  # that of the start is counted already
@@ -181,12 +182,14 @@ class Windows(Generic[T]):
 
     async def records(self) -> AsyncGenerator[T, None]:
         """Yield one record after another."""
+        record: T | None
         try:
             while (window := await self.next()) is not None:
                 for record in window:
                     yield record
                 self.delivered += len(window)
         finally:
+            window = record = None  # see Call.run: this frame stands in the traceback
             self._end()
 
     async def batches(self, size: int | None) -> AsyncGenerator[list[T], None]:
@@ -207,10 +210,11 @@ class Windows(Generic[T]):
             if held:
                 yield held
         finally:
+            held = batch = window = []
             self._end()
 
     def _end(self) -> None:
-        dropped = not self.done and not self.left and self.reader is not _this_task()
+        dropped = not (self.done or self.left) and self.reader is not this_task()
         self.leave()
         if dropped:
             warnings.warn(
@@ -219,13 +223,6 @@ class Windows(Generic[T]):
                 stacklevel=2,
                 source=self,
             )
-
-
-def _this_task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # a finalizer runs where it likes
-        return None
 
 
 class RecordStream(Generic[Item]):

@@ -73,7 +73,7 @@ class TokenRequest:
         started, asked_at, asked_at_wall = time.perf_counter(), clock(), wall_clock()
         sent = SentSecret(credentials.client_id, secret, credentials.basic_encoding)
         headers = {
-            "Authorization": basic_authorization(sent.client_id, secret, sent.encoding),
+            "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
         status: int | None = None

@@ -17,8 +17,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timezone
 from typing import Any, Protocol, TypeVar
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, frozen
 
+from ._masked import Masked
 from ._protocol import Grant, SentSecret
 from .config import TokenPolicy
 from .credentials import ClinicCredentials
@@ -50,7 +51,7 @@ class FetchedGrant:
 class HeldToken:
     """A token and the moments that rule its use, by the monotonic clock; `expires_at_wall` for its owner to read."""
 
-    access_token: str = field(repr=False)
+    access_token: str  # masked, as it comes from a Grant
     expires_at_wall: float
     refresh_at: float
     wait_at: float
@@ -63,7 +64,7 @@ class HeldToken:
     @property
     def authorization(self) -> str:
         """The value of the Authorization header (RFC 6750 section 2.1)."""
-        return f"Bearer {self.access_token}"
+        return Masked(f"Bearer {self.access_token}")
 
     @property
     def token(self) -> Token:

@@ -29,6 +29,10 @@ __all__ = ["Http", "Transport"]
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 
+#: The most of an answer's head that is read: bytes of one line, and lines.
+HEADER_BYTES = 8190
+MOST_HEADERS = 128
+
 # OpenSSL's verify codes (X509_V_ERR_*), in words that help.
 _CERTIFICATE_FAULTS = {
     9: "is not valid yet",
@@ -174,6 +178,9 @@ class Transport:
             headers=self._headers,
             proxy=self._proxy,
             trust_env=self._trust_env,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            max_headers=MOST_HEADERS,
         )
 
     def _bound_client(self) -> aiohttp.ClientSession:

@@ -90,8 +90,8 @@ class Clinic:
         `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
         Raises as resources do: StatusError for any status over 299.
         """
-        url = request_url(self._engine.base_url, path, params)
-        target = Target(self._live(), self.name, route or "<raw>", url)
+        target = Target(self._live(), self.name, route or "<raw>", request_url(self._engine.base_url, path, params))
+        del path, params  # they may hold what no traceback should show, locals and all
         limit = self._options.limits.body_bytes
 
         async def use(answer: Answer) -> Response:

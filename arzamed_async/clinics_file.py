@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, cast
 
+from ._masked import masked
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from .errors import ConfigurationError
 
@@ -43,7 +44,8 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        # Whoever prints a traceback with its locals prints this document: any value in it may be a secret, misspelt keys' too.
+        return cast("dict[str, Any]", masked(tomllib.loads(file.read_text(encoding="utf-8"))))
     except UnicodeDecodeError:
         problem = "is not UTF-8 text"
     except tomllib.TOMLDecodeError as error:
@@ -70,14 +72,15 @@ def _clinic(file: Path, name: str, table: Any) -> ClinicCredentials:
     if len(given) != 1:
         found = " and ".join(given) or "none"
         raise ConfigurationError(f"{where}: needs one of {', '.join(_SECRETS)}, and has {found}")
+    optional: dict[str, Any] = {key: str(table[key]) for key in _OPTIONAL if key in table}
     problem = ""
     try:
         return ClinicCredentials(
-            table["client_id"],
+            str(table["client_id"]),
             _secret(file, given[0], table[given[0]]),
-            table["token_url"],
+            str(table["token_url"]),
             name=name,
-            **{key: table[key] for key in _OPTIONAL if key in table},
+            **optional,
         )
     except ConfigurationError as error:
         problem = str(error)
@@ -86,7 +89,7 @@ def _clinic(file: Path, name: str, table: Any) -> ClinicCredentials:
 
 def _secret(file: Path, key: str, value: str) -> str | SecretFromEnv | SecretFromFile:
     if key == "client_secret_env":
-        return SecretFromEnv(value)
+        return SecretFromEnv(str(value))
     if key == "client_secret_file":
         return SecretFromFile(file.parent / value)
     return value

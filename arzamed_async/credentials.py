@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Attribute, field, frozen
 
 from ._checks import plain_text, web_url
+from ._masked import Masked, masked
 from .errors import ConfigurationError
 
 __all__ = ["READ_SCOPE", "ClinicCredentials", "SecretFromEnv", "SecretFromFile"]
@@ -33,7 +34,7 @@ class SecretFromEnv:
 
     def resolve(self) -> str:
         """Return the secret; ConfigurationError if the variable is unset, empty or holds a control character."""
-        value = os.environ.get(self.variable)
+        value = masked(os.environ.get(self.variable))
         if value is None:
             raise ConfigurationError(f"the environment variable {self.variable} is not set")
         return plain_text(f"the environment variable {self.variable}", value)
@@ -50,9 +51,10 @@ class SecretFromFile:
 
     def resolve(self) -> str:
         """Return the secret; ConfigurationError if the file cannot be read, is empty or holds a control character."""
-        problem = value = ""
+        value = Masked()
+        problem = ""
         try:
-            value = self.path.read_text(encoding="utf-8").rstrip("\r\n")
+            value = Masked(self.path.read_text(encoding="utf-8").rstrip("\r\n"))
         except UnicodeDecodeError:
             problem = "is not UTF-8 text"
         except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
@@ -63,6 +65,11 @@ class SecretFromFile:
 
 
 Secret = str | SecretFromEnv | SecretFromFile
+
+
+def _masked(secret: Secret) -> Secret:
+    kept: Secret = masked(secret)
+    return kept
 
 
 def _hidden(secret: Secret) -> str:
@@ -92,7 +99,7 @@ class ClinicCredentials:
     `name` is how errors, events and tables call the clinic; it is no part of the identity: two
     credentials that differ in nothing else are equal and share one token. `basic_encoding` is
     "form" (RFC 6749 section 2.3.1: both parts are form-encoded before Basic) or "raw", for servers
-    that do not follow it. Raises ConfigurationError.
+    that do not follow it. A secret given as text is kept as text whose repr is masked. Raises ConfigurationError.
 
         ClinicCredentials("milano-7", SecretFromEnv("MILANO_SECRET"), "https://auth.example/token", name="Milano")
     """
@@ -103,6 +110,23 @@ class ClinicCredentials:
     name: str = field(default="", eq=False, validator=_text_or_nothing)
     scope: str = field(default=READ_SCOPE, validator=_text)
     basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: Secret,
+        token_url: str,
+        name: str = "",
+        scope: str = READ_SCOPE,
+        basic_encoding: Literal["form", "raw"] = "form",
+    ) -> None:
+        client_secret = _masked(client_secret)  # also in this frame, should what is given be refused
+        self.__attrs_init__(client_id, client_secret, token_url, name, scope, basic_encoding)
+
+    if TYPE_CHECKING:
+
+        def __attrs_init__(self, *values: object) -> None:
+            """Set the fields: what attrs would have made of `__init__`."""
 
     def __hash__(self) -> int:  # asked for at each call, and these two tell clinics apart
         return hash((self.client_id, self.token_url))

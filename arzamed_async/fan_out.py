@@ -68,7 +68,13 @@ class FanOut(Outcomes[Outcome[T]], Generic[T]):
 async def gather(outcomes: FanOut[T]) -> list[Outcome[T]]:
     """Return every outcome, in the order in which the clinics were drawn."""
     numbered: dict[int, Outcome[T]] = {}
-    async with outcomes:
-        while (step := await outcomes.numbered()) is not None:
-            numbered[step[0]] = step[1]
+    step: tuple[int, Outcome[T]] | None = None
+    try:
+        async with outcomes:
+            while (step := await outcomes.numbered()) is not None:
+                numbered[step[0]] = step[1]
+    except BaseException:
+        step = None  # a traceback of this frame would show all clinics' results
+        numbered.clear()
+        raise
     return [numbered[index] for index in sorted(numbered)]

@@ -97,6 +97,7 @@ class _Pump(Generic[T]):
                     await buffer.wait()
                     self._held = None
                 crew.hand_out(record)
+                del value, record  # they are the consumer's now; see Call.run
                 self.count += 1
                 if self.count % share == 0:
                     await asyncio.sleep(0)  # one that has much at hand does not fill the buffer alone

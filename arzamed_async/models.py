@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
 import orjson
 from attrs import field, frozen
 
+from ._masked import Masked
 from .errors import ArzamedError, DecodeError
 from .events import BreakerState
 
@@ -109,9 +110,9 @@ class Patient(OpenRecord):
 
 @frozen
 class Token:
-    """An access token, valid until `expires_at` (aware, UTC)."""
+    """An access token, valid until `expires_at` (aware, UTC). `access_token` is text whose own repr is masked, too."""
 
-    access_token: str = field(repr=lambda _: "'***'")
+    access_token: str = field(converter=Masked)
     expires_at: datetime
 
 

@@ -78,6 +78,7 @@ class Resource(Generic[T]):
         ResponseError, SessionClosedError, ConfigurationError.
         """
         source = self._source(params)
+        del params  # they may hold what no traceback should show, locals and all
         if self._engine.reads is not None and not self._endpoint.personal:
             return await source.read_together()
         return await source.call().run()
