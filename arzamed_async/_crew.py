@@ -133,6 +133,8 @@ class Crew(Generic[Item]):
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         bug = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if isinstance(bug, StopAsyncIteration):  # out of a step of ours it would say that all has been told
+            bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
         if bug is not None and self._bug is None and not self._stopping:
             self._bug = bug
             self.cancel()

@@ -314,3 +314,21 @@ async def test_closing_from_another_task_ends_the_reader(fetch: Fetches) -> None
             await reader
         with pytest.raises(ConfigurationError, match="only once"):
             [outcome async for outcome in outcomes]
+
+
+async def test_a_fetch_that_raises_stop_async_iteration_does_not_end_the_fan_out_as_if_whole() -> None:
+    """Where a fetch takes a step of a stream that is empty, the loop over the outcomes raises, and tells where."""
+
+    async def empty() -> AsyncIterator[int]:
+        return
+        yield
+
+    async def first(clinic: Clinic) -> int:
+        return await anext(empty())
+
+    async with ArzamedSession() as session:
+        with pytest.raises(RuntimeError, match="StopAsyncIteration") as caught:
+            [outcome async for outcome in session.fan_out(credentials(3), first)]
+        assert "first" in [entry.name for entry in caught.traceback]
+        with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+            await session.gather(credentials(3), first)

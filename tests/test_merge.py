@@ -192,6 +192,17 @@ async def test_a_foreign_exception_rises_bare() -> None:
     assert sorted(streams.closed) == ["c0", "c1", "c2"]
 
 
+async def test_open_stream_that_raises_stop_async_iteration_does_not_end_the_merge_as_if_whole() -> None:
+    """The loop over the records raises; it does not come to its end without the clinics' last words."""
+
+    def exhausted(clinic: Clinic) -> AsyncIterator[int]:
+        raise StopAsyncIteration
+
+    async with ArzamedSession() as session:
+        with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+            [each async for each in session.merge(credentials(3), exhausted)]
+
+
 async def test_leaving_early_closes_every_stream() -> None:
     """Behind the block, or a cancelled reader, no stream is open and no task runs."""
     streams = Streams(lambda _: 1000)
