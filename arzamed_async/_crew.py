@@ -270,7 +270,7 @@ class Outcomes(Generic[Item]):
                 self._crew = self._start()
             step = await self._crew.next()
         if step is None:
-            if self._left:  # what was left never looks as if it were whole
+            if self._left and not self._whole:  # what was left never looks as if it were whole
                 raise ConfigurationError(f"{self.what} was closed before its end")
             self._left = self._whole = True
         return step

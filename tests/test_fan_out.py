@@ -332,3 +332,15 @@ async def test_a_fetch_that_raises_stop_async_iteration_does_not_end_the_fan_out
         assert "first" in [entry.name for entry in caught.traceback]
         with pytest.raises(RuntimeError, match="StopAsyncIteration"):
             await session.gather(credentials(3), first)
+
+
+async def test_several_readers_share_the_outcomes_and_all_come_to_the_end(fetch: Fetches) -> None:
+    """Two tasks that read one fan-out have each outcome once between them, and neither is told it was cut short."""
+    async with ArzamedSession() as session:
+        outcomes = session.fan_out(credentials(9), fetch)
+
+        async def read() -> list[str]:
+            return [outcome.clinic async for outcome in outcomes]
+
+        first, second = await asyncio.gather(read(), read())
+    assert sorted(first + second) == [f"c{n}" for n in range(9)]
