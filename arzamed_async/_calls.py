@@ -154,11 +154,12 @@ class Call(Generic[R]):
         bulkhead = clinic.bulkhead
         if not bulkhead.take():
             await bulkhead.wait()
-        self.attempts += 1
-        clinic.requests += 1
-        self._asked = True
-        headers = {"Authorization": held.authorization}
         try:
+            await engine.transport.room()
+            self.attempts += 1
+            clinic.requests += 1
+            self._asked = True
+            headers = {"Authorization": held.authorization}
             opening = engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
             answer = await (self._told(opening) if engine.notices.observers else opening)
         except BaseException:

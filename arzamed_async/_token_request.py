@@ -65,22 +65,24 @@ class TokenRequest:
             except ConfigurationError as error:
                 error.clinic = self.credentials.display_name
                 raise
-        self.attempts += 1
-        if self.counted is not None:
-            self.counted.token_requests += 1
         credentials = self.credentials
-        clock, wall_clock = self.clocks
-        started, asked_at, asked_at_wall = time.perf_counter(), clock(), wall_clock()
         sent = SentSecret(credentials.client_id, secret, credentials.basic_encoding)
         headers = {
             "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
+        form = token_form(credentials.scope)
+        await self._transport.room()
+        self.attempts += 1
+        if self.counted is not None:
+            self.counted.token_requests += 1
+        clock, wall_clock = self.clocks
+        started, asked_at, asked_at_wall = time.perf_counter(), clock(), wall_clock()
         status: int | None = None
         outcome: Grant | TokenError
         try:
             answer = await self._transport.open(
-                "POST", credentials.token_url, headers, self._timeouts, self._scope, token_form(credentials.scope)
+                "POST", credentials.token_url, headers, self._timeouts, self._scope, form
             )
             status = answer.status
             retry_after = answer.header("Retry-After")

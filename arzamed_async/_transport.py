@@ -208,6 +208,12 @@ class Transport:
             self._timeouts = (timeouts, aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read))
         return self._timeouts[1]
 
+    async def room(self) -> None:
+        """Wait for a slot of the pool. The `open` that has to follow gives it back, or else its answer does."""
+        self._bound_client()
+        if self.pool is not None and not self.pool.slots.take():
+            await self.pool.slots.wait()
+
     async def open(
         self,
         method: str,
@@ -217,16 +223,16 @@ class Transport:
         scope: Scope,
         body: bytes | None = None,
     ) -> Answer:
-        """Send one request and return its answer, whatever its status. Raises TransportError."""
+        """Send one request, for which there is `room`; return its answer, whatever its status. Raises TransportError."""
         client = self._bound_client()
-        target = URL(url, encoded=True)
         pool, task = self.pool, scope.task
         if pool is not None:
-            if not pool.slots.take():
-                await pool.slots.wait()
             pool.senders[task] = scope
         answer: Answer | None = None
+        host = ""
         try:
+            target = URL(url, encoded=True)
+            host = target.authority
             response = await client.request(
                 method,
                 target,
@@ -240,15 +246,13 @@ class Transport:
         except asyncio.CancelledError:
             if not scope.silent():
                 raise
-            fault = silence(target.authority)
+            fault = silence(host)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            fault = _fault(error, target.authority)
+            fault = _fault(error, host)
         else:
             slot = None if pool is None else pool.slots
             close = response.close
-            answer = Answer(
-                response.status, response.headers, response.content, close, target.authority, scope, _fault, slot
-            )
+            answer = Answer(response.status, response.headers, response.content, close, host, scope, _fault, slot)
             return answer
         finally:
             scope.heard()

@@ -391,6 +391,38 @@ async def test_the_breaker_opens_on_silence_and_not_on_refusals() -> None:
         assert session.stats().clinics["cold"].breaker == "closed"
 
 
+async def test_what_never_left_the_pools_queue_is_no_request_and_says_nothing_of_the_server() -> None:
+    """A deadline that passes while others hold all connections opens no circuit, and counts as no request."""
+    async with (
+        Gated() as server,
+        ArzamedSession(
+            base_url=server.base_url,
+            retry=ONE,
+            breaker=BreakerPolicy(failures=1),
+            pool=PoolLimits(connections=1, connections_per_clinic=1),
+        ) as session,
+    ):
+        hanging, healthy = session.clinic(server.credentials("slow")), session.clinic(server.credentials("quick"))
+        cold = session.clinic(server.credentials("cold")).with_options(timeouts=Timeouts(total_seconds=0.05))
+        await healthy.token()
+        server.gates["slow"] = asyncio.Event()
+        holding = asyncio.create_task(hanging.doctors.list())
+        await until(lambda: server.in_flight["slow"] == 1)
+        hasty = healthy.with_options(timeouts=Timeouts(total_seconds=0.05))
+        for _ in range(3):
+            with pytest.raises(DeadlineExceededError):
+                await hasty.doctors.list()
+        with pytest.raises(DeadlineExceededError):
+            await cold.doctors.list()
+        stats = session.stats()
+        assert (stats.clinics["quick"].breaker, stats.clinics["quick"].requests) == ("closed", 0)
+        assert stats.clinics["cold"].token_requests == 0
+        assert (stats.pool.in_use, stats.pool.queued) == (1, 1)  # the one in the queue is the cold clinic's token
+        server.gates["slow"].set()
+        assert len(await holding) == 3
+        assert len(await healthy.doctors.list()) == 3
+
+
 async def test_a_retry_that_meets_an_open_circuit_tells_what_went_before() -> None:
     """The circuit may open within one call's own attempts; then its error tells the last failure and the attempts."""
 
