@@ -127,18 +127,30 @@ class _Pool(aiohttp.TCPConnector):
         return connection
 
     def open(self) -> int:
-        """Return how many connections are open."""
+        """Return how many connections are open. Those that are closing are closed at once.
+
+        Over TLS a close waits for the other side's word, half a minute where that is silent, and the socket stays.
+        """
         for transport in [each for each in self._last_use if each.is_closing()]:
+            transport.abort()
             del self._last_use[transport]
         return len(self._last_use)
 
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Do as aiohttp does, which no longer knows of those that are closing."""
+        self.open()
+        await super().close(abort_ssl=abort_ssl)
+
     async def _make_room(self, key: Any) -> None:
+        known = len(self._last_use)
+        if self.open() < known:
+            await asyncio.sleep(0)  # a socket is closed in the next turn of the loop
         while self.open() + self._opening >= self._connections:
             idle = {each: host for each, (host, connection) in self._last_use.items() if connection.closed}
             if not idle or key in idle.values():
                 return  # one of its own host is there to be used again
             next(iter(idle)).abort()
-            await asyncio.sleep(0)  # its socket is closed in the loop's next turn
+            await asyncio.sleep(0)
 
 
 class Transport:

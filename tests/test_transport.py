@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import aiohttp
 import pytest
@@ -66,6 +67,54 @@ class Tls(RawServer):
         return self
 
 
+class Relay:
+    """Hands bytes to a server and back; what is frozen says nothing any more, and only sees the other side go."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._frozen: set[asyncio.StreamWriter] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.open = 0
+
+    async def __aenter__(self) -> Relay:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def freeze(self) -> None:
+        """Freeze the connections there are; later ones work."""
+        self._frozen |= self._writers
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        back_reader, back = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers |= {writer, back}
+        answers = asyncio.create_task(self._pump(back_reader, writer))
+        await self._pump(reader, back)
+        self.open -= 1
+        for each in (back, writer):
+            each.transport.abort()
+        await answers
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if writer not in self._frozen:
+                    writer.write(data)
+
+
 def server_context(authority: trustme.CA, name: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
@@ -93,6 +142,46 @@ async def test_tls_is_verified(authority: trustme.CA) -> None:
                 assert caught.value.attempts == 1
             else:
                 assert len(await session.clinic(credentials).doctors.list()) == 3
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_falls_silent_leaves_no_tls_sockets_behind(authority: trustme.CA) -> None:
+    """TLS connections given up do not wait for the other side's farewell: never more than `connections`, 0 at the end.
+
+    (asyncio would keep each for half a minute.)
+    """
+
+    async def hang(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with (
+        RawServer() as tokens,
+        Tls(server_context(authority, "127.0.0.1")) as server,
+        Relay(server.port) as relay,
+    ):
+        server.handler = hang
+        session = ArzamedSession(
+            base_url=f"https://127.0.0.1:{relay.port}", ssl_context=trusting, pool=PoolLimits(connections=3)
+        )
+        clinic = session.clinic(tokens.credentials())
+        await clinic.token()
+        for number in range(1, 4):
+            calls = [asyncio.create_task(clinic.doctors.list()) for _ in range(3)]
+            await until(lambda number=number: len(server.requests) == 3 * number)  # type: ignore[misc]
+            await until(lambda: relay.open <= 3)
+            relay.freeze()
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+        await session.aclose()
+        await until(lambda: relay.open == 0)
 
 
 @pytest.mark.asyncio
