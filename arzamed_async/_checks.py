@@ -22,6 +22,7 @@ __all__ = [
     "positive",
     "relative_path",
     "web_url",
+    "whole_number",
     "zero_or_more",
 ]
 
@@ -57,6 +58,13 @@ def at_least_one(_instance: object, attribute: Attribute[Any], value: Any) -> No
     _number(attribute, value, (int,))
     if value < 1:
         raise ConfigurationError(f"{attribute.name} must be one or more, not {value}")
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return `value` if it is a whole number of one or more; ConfigurationError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of one or more")
+    return value
 
 
 def plain_text(name: str, value: object, *, empty: bool = False) -> str:

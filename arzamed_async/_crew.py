@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from ._bulkhead import Bulkhead
+from ._checks import whole_number
 from ._engine import Engine
 from ._scope import Scope, Scopes
 from .clinic import Clinic
@@ -19,7 +20,7 @@ from .credentials import ClinicCredentials
 from .errors import ConfigurationError, DeadlineExceededError
 from .models import Failure
 
-__all__ = ["Clinics", "Crew", "Draw", "Outcomes", "Plan", "Progress", "whole_number"]
+__all__ = ["Clinics", "Crew", "Draw", "Outcomes", "Plan", "Progress"]
 
 Item = TypeVar("Item")
 
@@ -35,13 +36,6 @@ _END = _End()
 _UNBOUND = contextlib.nullcontext()
 
 
-def whole_number(name: str, value: object) -> int:
-    """Return `value` if it is a whole number of one or more; ConfigurationError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of one or more")
-    return value
-
-
 class Draw:
     """Draws clinics one by one, numbered, from an iterable or an async iterable."""
 
@@ -55,7 +49,10 @@ class Draw:
             self._sync = iter(clinics)
         else:
             raise ConfigurationError(f"clinics must be an iterable or async iterable, not {type(clinics).__name__}")
-        self.total = len(clinics) if isinstance(clinics, Sized) else None
+        self.total: int | None = None
+        if isinstance(clinics, Sized):
+            with contextlib.suppress(TypeError):  # a wrapper (tqdm around a generator) has the method, not the number
+                self.total = len(clinics)
         self._lock = asyncio.Lock()
         self._count = 0
         self._ended = False
@@ -124,8 +121,9 @@ class Crew(Generic[Item]):
         self.buffer = Bulkhead(plan.buffer)
         self._give = self.buffer.give
         total = plan.draw.total
-        count = plan.concurrency if total is None else min(plan.concurrency, total)
-        self.fair_share = max(1, plan.buffer // max(1, count))
+        # (One at least looks: a list may have been filled since.)
+        count = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
+        self.fair_share = max(1, plan.buffer // count)
         self._tasks = {self._loop.create_task(self._work()) for _ in range(count)}
         for task in self._tasks:
             task.add_done_callback(self._gone)

@@ -130,6 +130,40 @@ async def test_async_iterables_of_handles(fetch: Fetches) -> None:
     assert totals == {None}
 
 
+class Wrapped:
+    """What a progress bar makes of a generator: it has a `__len__`, and no answer."""
+
+    def __init__(self, clinics: Iterator[ClinicCredentials]) -> None:
+        self.clinics = clinics
+
+    def __len__(self) -> int:
+        raise TypeError("no length")
+
+    def __iter__(self) -> Iterator[ClinicCredentials]:
+        return self.clinics
+
+
+async def test_a_length_that_cannot_be_told_is_unknown(fetch: Fetches) -> None:
+    """Clinics whose `__len__` raises TypeError are taken like those of a generator."""
+    totals = set()
+    async with ArzamedSession() as session:
+        got = await session.gather(
+            Wrapped(iter(credentials(7))), fetch, on_progress=lambda _d, _f, total: totals.add(total)
+        )
+    assert len(got) == 7
+    assert totals == {None}
+
+
+async def test_a_list_filled_before_the_first_step_is_drawn_whole(fetch: Fetches) -> None:
+    """Nothing starts before the first step: clinics that came into the list until then have their outcomes."""
+    clinics: list[ClinicCredentials] = []
+    async with ArzamedSession() as session:
+        outcomes = session.fan_out(clinics, fetch)
+        clinics += credentials(7)
+        assert len([outcome async for outcome in outcomes]) == 7
+        assert await session.gather([], fetch) == []
+
+
 async def test_a_foreign_exception_rises_bare(fetch: Fetches) -> None:
     """An exception that is none of ours is a bug: it cancels the rest and is raised as it is."""
     fetch.gates["c0"] = fetch.gates["c1"] = asyncio.Event()
