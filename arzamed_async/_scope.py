@@ -20,6 +20,9 @@ Reason = Literal["deadline", "closed", "left"]
 
 #: The timer rings no more often than this: what ends may end so much later, however many end one after the other.
 PAUSE_SECONDS = 0.005
+#: Nor more often than this for each scope that is open, for a ring looks at all: so it takes a tenth of the loop's
+#: time at most, be they tens of thousands.
+PAUSE_SECONDS_EACH = 2e-6
 
 
 class Scopes:
@@ -67,7 +70,7 @@ class Scopes:
                 scope.ring(now)
             soonest = min(soonest, scope.rings_at)
         if soonest != math.inf:
-            self._wind(max(soonest, now + PAUSE_SECONDS))
+            self._wind(max(soonest, now + max(PAUSE_SECONDS, PAUSE_SECONDS_EACH * len(self._open))))
 
 
 class Scope:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+from collections.abc import Callable
+from unittest.mock import Mock
 
 import pytest
 
@@ -115,3 +117,49 @@ async def test_infinity_sets_no_timer() -> None:
     scopes = Scopes(loop)
     with Scope(scopes, math.inf, math.inf):
         assert scopes._timer is None
+
+
+class Ticking:
+    """A loop whose time is handed in, with one timer."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.rings: list[float] = []
+        self.next: tuple[float, Callable[[], None]] | None = None
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, at: float, ring: Callable[[], None]) -> asyncio.TimerHandle:
+        self.next = at, ring
+        return Mock()
+
+    def run(self) -> None:
+        while self.next is not None:
+            (self.now, ring), self.next = self.next, None
+            self.rings.append(self.now)
+            ring()
+
+
+class Due:
+    """A scope that has to be looked at once."""
+
+    def __init__(self, at: float) -> None:
+        self.rings_at = at
+
+    def ring(self, now: float) -> None:
+        assert now >= self.rings_at
+        self.rings_at = math.inf
+
+
+@pytest.mark.parametrize(("count", "most_rings"), [(10, 10), (1000, 201), (10_000, 51), (50_000, 11)])
+async def test_the_timer_looks_at_half_a_million_scopes_a_second_at_most(count: int, most_rings: int) -> None:
+    """However many scopes are open and however their alarms are spread, the timer takes little of the loop's time."""
+    loop = Ticking()
+    scopes = Scopes(loop)  # type: ignore[arg-type]
+    due = [Due(1 + number / count) for number in range(count)]
+    for each in due:
+        scopes.add(each)  # type: ignore[arg-type]
+    loop.run()
+    assert {each.rings_at for each in due} == {math.inf}
+    assert 1 <= len(loop.rings) <= most_rings
