@@ -82,16 +82,20 @@ class _Flight:
     task: asyncio.Task[None] | None = None
     awaited: bool = False  # somebody has waited for it: it is no mere background refresh
     waiters: list[asyncio.Future[HeldToken | ArzamedError]] = Factory(list[asyncio.Future[HeldToken | ArzamedError]])
+    landed: tuple[HeldToken | Exception | None] | None = None
 
     def outcome(self) -> asyncio.Future[HeldToken | ArzamedError]:
         """Return a future of the caller's own: cancelling it disturbs nobody."""
         self.awaited = True
         waiter: asyncio.Future[HeldToken | ArzamedError] = self.loop.create_future()
         self.waiters.append(waiter)
+        if self.landed is not None:  # an eager task (asyncio.eager_task_factory) may fail before anybody can wait
+            self.land(*self.landed)
         return waiter
 
     def land(self, outcome: HeldToken | Exception | None) -> None:
         """Hand the outcome to all who wait; None: there is none, since the request was cancelled."""
+        self.landed = self.landed or (outcome,)
         for waiter in self.waiters:
             if waiter.done():
                 continue

@@ -12,6 +12,7 @@ from support import settle
 from arzamed_async import (
     ArzamedError,
     ClinicCredentials,
+    ConfigurationError,
     CredentialsRejectedError,
     TokenError,
     TokenPolicy,
@@ -357,3 +358,23 @@ async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint)
     await cache.get()
     clock.advance(3571)
     assert await value(cache) == "token-2"
+
+
+async def test_a_fetch_that_fails_in_an_eager_task_is_told(clock: Clock) -> None:
+    """Where tasks take their first step at once (asyncio.eager_task_factory) a fetch may fail before it is awaited."""
+
+    async def fetch(_: ClinicCredentials) -> FetchedGrant:
+        raise ConfigurationError("invented")
+
+    def eager(work: Coroutine) -> asyncio.Task:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        with pytest.raises(StopIteration):
+            work.send(None)
+        over.set_result(None)
+        return over  # type: ignore[return-value]
+
+    cache = TokenCache(TokenSource(fetch, POLICY, clock, eager), CREDENTIALS)
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match="invented"):
+                await cache.get()
