@@ -80,7 +80,7 @@ class Reads:
         Raises its ArzamedError, DeadlineExceededError after so many seconds, SessionClosedError: the caller's own copy.
         """
         flight = self._reads.get(key)
-        if flight is None:
+        if flight is None or flight.task.done():  # (cancelled before its first step, it could not take itself off)
             flight = self._reads[key] = _Read(key, asyncio.get_running_loop())
             flight.task = self._spawn(self._run(flight, read))
             flight.task.add_done_callback(flight.landed)

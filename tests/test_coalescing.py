@@ -167,6 +167,23 @@ async def test_when_nobody_is_left_the_request_ends() -> None:
         assert (await clinic.doctors.list())[0].name == "Milano 2"
 
 
+async def test_a_read_cancelled_from_elsewhere_before_its_first_step_is_nobodys() -> None:
+    """Whoever cancels the tasks of the loop in that very tick ends those who wait; who comes after is served."""
+    async with Held() as server, session_of(server) as session:
+        server.gate.set()
+        clinic = session.clinic(server.credentials())
+        await clinic.token()
+        before = asyncio.all_tasks()
+        waiting = asyncio.create_task(clinic.doctors.list())
+        await asyncio.sleep(0)
+        (read,) = asyncio.all_tasks() - before - {waiting}
+        read.cancel()
+        with pytest.raises(SessionClosedError):
+            await waiting
+        async with asyncio.timeout(10):
+            assert len(await clinic.doctors.list()) == 1
+
+
 async def test_a_failure_is_shared_and_each_has_its_own() -> None:
     """All who wait get the failure, each an instance of its own that names the clinic as its handle does."""
     async with Held() as server, session_of(server) as session:
