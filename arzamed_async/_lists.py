@@ -55,7 +55,8 @@ class Source(Generic[T]):
             )
         except ArzamedError as error:
             if isinstance(error, DeadlineExceededError):
-                error.seconds = error.seconds or seconds  # the read's own deadline is the session's
+                target.clinic.failures += not error.seconds  # the read's own deadline is the session's, and is counted
+                error.seconds = error.seconds or seconds
             mine = self.call()
             mine.attempts = error.attempts
             mine.describe(error)

@@ -23,5 +23,6 @@ def masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: masked(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [masked(each) for each in cast("list[Any]", value)]
+        items: list[Any] = value
+        return [masked(each) for each in items]
     return value

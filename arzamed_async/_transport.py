@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from yarl import URL
 from ._answers import Answer, silence
 from ._bulkhead import Bulkhead
 from ._decompress import ACCEPT_ENCODING
+from ._faults import certificate_fault, system_fault
 from ._scope import Scope
 from ._version import __version__
 from .config import PoolLimits, Timeouts
@@ -32,17 +32,6 @@ Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 #: The most of an answer's head that is read: bytes of one line, and lines.
 HEADER_BYTES = 8190
 MOST_HEADERS = 128
-
-# OpenSSL's verify codes (X509_V_ERR_*), in words that help.
-_CERTIFICATE_FAULTS = {
-    9: "is not valid yet",
-    10: "has expired",
-    18: "is self-signed",
-    19: "is signed by an unknown authority",
-    20: "is signed by an unknown authority",
-    62: "is for another host name",
-    64: "is for another address",
-}
 
 
 class _DisconnectedError(aiohttp.ClientError):
@@ -70,8 +59,7 @@ def _reason(error: BaseException) -> str:
         if isinstance(error, kind):
             return reason
     if isinstance(error, OSError):
-        number = error.errno
-        return os.strerror(number).lower() if isinstance(number, int) and number > 0 else "the connection failed"
+        return system_fault(error)
     return f"the connection failed ({type(error).__name__})"
 
 
@@ -79,8 +67,7 @@ def _fault(error: BaseException, host: str) -> TransportError:
     """Return the TransportError for a foreign exception: which fault, and at which host."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", 0)
-        fault = _CERTIFICATE_FAULTS.get(code, "does not verify")
-        return TransportError(f"the TLS certificate {fault} ({host})", transient=False)
+        return TransportError(f"{certificate_fault(code)} ({host})", transient=False)
     # What is neither a connection's nor a server's doing (a ValueError of aiohttp's own) comes again.
     return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
 

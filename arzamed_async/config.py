@@ -110,7 +110,8 @@ class PoolLimits:
 
     Who finds no slot waits in a fair queue, first for one of the clinic's, then for a connection; neither is held
     while a token is waited for or between two attempts. An open stream holds both until it ends or is left. Token
-    requests need a connection only.
+    requests need a connection only. Keep `connections_per_clinic` well below `connections`: the difference is what a
+    clinic that hangs leaves to the others.
     """
 
     connections: int = field(default=100, validator=at_least_one)

@@ -224,8 +224,8 @@ class ClinicStats:
     """What one clinic has cost so far, and what is going on there now.
 
     `requests` sent to the API (`retries` of them were further attempts), `token_requests` sent to its token
-    endpoint, `failures`: calls that ended in an error; `in_flight` requests hold a slot now, `queued` wait for one.
-    `breaker` is None where the session has none.
+    endpoint, `failures`: calls that ended in an error (one that many share counts once); `in_flight` requests hold a
+    slot now, `queued` wait for one. `breaker` is None where the session has none.
     """
 
     requests: int = 0

@@ -16,7 +16,7 @@ PACKAGE = Path(arzamed_async.__file__).parent
 FLOORS = {
     1: ["_checks", "_masked", "_version", "config", "credentials", "errors", "events", "models", "protocols"],
     2: [
-        "_breaker", "_codec", "_decompress", "_json_array", "_json_cuts", "_protocol", "_quota", "_record_writer",
+        "_breaker", "_codec", "_decompress", "_faults", "_json_array", "_json_cuts", "_protocol", "_quota", "_record_writer",
         "_scalars", "_structures",
     ],
     3: ["_answers", "_bulkhead", "_coalescing", "_retry", "_scope", "_tokens", "_transport"],
