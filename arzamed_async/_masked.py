@@ -23,6 +23,5 @@ def masked(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: masked(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        items: list[Any] = value
-        return [masked(each) for each in items]
+        return list(map(masked, value))  # pyright: ignore[reportUnknownArgumentType] - mypy takes a cast for redundant
     return value
