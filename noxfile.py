@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import nox
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
-nox.options.sessions = ["tests", "lint", "types", "demo"]
+nox.options.sessions = ["tests", "lint", "types", "audit", "demo"]
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
 if shutil.which("pyenv"):
@@ -57,6 +58,28 @@ def types(session: nox.Session) -> None:
     session.install("-q", "-e", ".[cli,test]", "mypy", "pyright")
     session.run("mypy")
     session.run("pyright")
+
+
+@nox.session(python=OLDEST)
+def audit(session: nox.Session) -> None:
+    """Look for weaknesses: bandit over the package, pip-audit over what it depends on."""
+    session.install("-q", ".", "bandit", "pip-audit")
+    session.run("bandit", "-q", "-c", "pyproject.toml", "-r", "arzamed_async")
+    report = Path(session.create_tmp()) / "audit.json"
+    requirements = report.with_name("requirements.txt")
+    requirements.write_text("\n".join(nox.project.load_toml("pyproject.toml")["project"]["dependencies"]))
+    report.unlink(missing_ok=True)
+    session.run(
+        "pip-audit", "-r", str(requirements), "-f", "json", "-o", str(report), "--progress-spinner", "off",
+        success_codes=[0, 1], silent=True,
+    )  # fmt: skip
+    dependencies = json.loads(report.read_text())["dependencies"] if report.exists() else []
+    vulnerable = [f"{each['name']} {each['version']}" for each in dependencies if each.get("vulns")]
+    if vulnerable:
+        session.error(f"known to be vulnerable: {', '.join(vulnerable)}")
+    audited = [each for each in dependencies if "vulns" in each]
+    if len(audited) < len(dependencies) or not audited:
+        session.warn(f"only {len(audited)} of {len(dependencies)} packages could be looked up: no advisories from here")
 
 
 @nox.session(python=OLDEST)

@@ -99,7 +99,7 @@ def _open_record(model: type[Any]) -> Hook:
             return model(value)
         except RecursionError:
             raise  # told by the decoder
-        except Exception:  # noqa: BLE001, S110 - a subclass's own code, and its words may quote the value
+        except Exception:  # noqa: BLE001, S110 - it may quote the value  # nosec B110
             pass
         raise Mismatch("what the class accepts", value)
 

@@ -62,7 +62,7 @@ class RecordWriter:
 
     def _compile(self, lines: list[str]) -> Any:
         # The text is made of names in the class's source alone; nothing that was received is in it.
-        exec(compile("\n".join(lines), f"<decoder of {self._model.__name__}>", "exec"), self._names)  # noqa: S102
+        exec(compile("\n".join(lines), f"<decoder of {self._model.__name__}>", "exec"), self._names)  # noqa: S102  # nosec B102
         return self._names[lines[0].removeprefix("def ").partition("(")[0]]
 
     def _body(self) -> list[str]:

@@ -237,7 +237,7 @@ class TokenCache:
         expires_at = fetched.asked_at + life
         if self._source.clock() >= expires_at:
             raise TokenError("the token had expired before it arrived")
-        jitter = random.random() * policy.jitter_seconds  # noqa: S311 - spreads load, keeps no secret
+        jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311
         wait_at = expires_at - min(policy.margin_seconds, life / 4)
         held = HeldToken(
             access_token=fetched.grant.access_token,
