@@ -1,4 +1,4 @@
-"""The project's checks. `nox` runs all but the benchmarks; `nox -s tests` the tests on every Python found."""
+"""The project's checks. `nox` runs all but the benchmarks and `interop`; `nox -s tests` the tests on every Python found."""
 
 from __future__ import annotations
 
@@ -87,6 +87,13 @@ def demo(session: nox.Session) -> None:
     """Run the demo as a user would have it."""
     session.install("-q", ".[cli]")
     session.run("arzamed", "demo")
+
+
+@nox.session(python=OLDEST)
+def interop(session: nox.Session) -> None:
+    """Run the client against third-party authorization servers; one of them needs node and npm."""
+    session.install("-q", "-e", ".[test,interop]")
+    session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
 
 
 @nox.session(python=OLDEST)
