@@ -82,7 +82,7 @@ class _Flight:
     task: asyncio.Task[None] | None = None
     awaited: bool = False  # somebody has waited for it: it is no mere background refresh
     waiters: list[asyncio.Future[HeldToken | ArzamedError]] = Factory(list[asyncio.Future[HeldToken | ArzamedError]])
-    landed: tuple[HeldToken | Exception | None] | None = None
+    landed: HeldToken | Exception | None = None
 
     def outcome(self) -> asyncio.Future[HeldToken | ArzamedError]:
         """Return a future of the caller's own: cancelling it disturbs nobody."""
@@ -90,21 +90,24 @@ class _Flight:
         waiter: asyncio.Future[HeldToken | ArzamedError] = self.loop.create_future()
         self.waiters.append(waiter)
         if self.landed is not None:  # an eager task (asyncio.eager_task_factory) may fail before anybody can wait
-            self.land(*self.landed)
+            self.land(self.landed)
         return waiter
 
-    def land(self, outcome: HeldToken | Exception | None) -> None:
-        """Hand the outcome to all who wait; None: there is none, since the request was cancelled."""
-        self.landed = self.landed or (outcome,)
+    def land(self, outcome: HeldToken | Exception) -> None:
+        """Hand the outcome to all who wait."""
+        self.landed = outcome
         for waiter in self.waiters:
             if waiter.done():
                 continue
-            if outcome is None:
-                waiter.cancel()
-            elif isinstance(outcome, (HeldToken, ArzamedError)):
+            if isinstance(outcome, (HeldToken, ArzamedError)):
                 waiter.set_result(outcome)
             else:
                 waiter.set_exception(outcome)
+
+    def over(self, _task: asyncio.Task[None]) -> None:
+        """See that nobody waits for a task that has ended: one that was cancelled, before its first step perhaps, never lands."""
+        for waiter in self.waiters:
+            waiter.cancel()
 
 
 class Spawn(Protocol):
@@ -206,30 +209,32 @@ class TokenCache:
         flight = self._flight
         if flight is None or flight.loop is not asyncio.get_running_loop():
             return None
-        # (One that was cancelled before its first step has never told anybody.)
+        # (One that was cancelled before its first step has not taken itself away.)
         return None if flight.task is not None and flight.task.done() else flight
 
     def _start(self) -> _Flight:
         flight = self._flight = _Flight(asyncio.get_running_loop())
         flight.task = self._source.spawn(self._run(flight))
+        flight.task.add_done_callback(flight.over)
         return flight
 
     async def _run(self, flight: _Flight) -> None:
         """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
-        outcome: HeldToken | ArzamedError | None = None
+        outcome: HeldToken | ArzamedError
         try:
             try:
                 outcome = self._accept(await self._source.fetch(self._credentials), flight)
             except ArzamedError as error:
                 outcome = error.with_traceback(None)
-                self._note_failure(error, awaited=flight.awaited)
+                self._note_failure(error, flight)
             except Exception as bug:
+                self._note_failure(bug, flight)
                 flight.land(bug)
                 raise
         finally:
             if self._flight is flight:  # not a newer one's, on another loop
                 self._flight = None
-            flight.land(outcome)
+        flight.land(outcome)
 
     def _accept(self, fetched: FetchedGrant, flight: _Flight) -> HeldToken:
         policy = self._source.policy
@@ -255,7 +260,9 @@ class TokenCache:
             self._next_refresh_at = 0.0
         return held
 
-    def _note_failure(self, error: ArzamedError, *, awaited: bool) -> None:
+    def _note_failure(self, error: Exception, flight: _Flight) -> None:
+        if self._flight is not flight:  # see `_accept`
+            return
         now = self._source.clock()
         self._next_refresh_at = now + self._source.policy.refresh_retry_seconds
         if isinstance(error, CredentialsRejectedError):
@@ -263,5 +270,5 @@ class TokenCache:
                 error,
                 now + max(self._source.policy.rejected_seconds, FAILURE_SHARED_SECONDS),
             )
-        elif awaited:
+        elif isinstance(error, ArzamedError) and flight.awaited:
             self._failure, self._failure_until = error, now + FAILURE_SHARED_SECONDS

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 
 import pytest
 from support import RawServer, settle
 from test_tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
-from arzamed_async import ArzamedSession, ConfigurationError, SessionClosedError
+from arzamed_async import ArzamedSession, ConfigurationError, CredentialsRejectedError, SessionClosedError
 from arzamed_async._bulkhead import Bulkhead
 from arzamed_async._tokens import TokenCache, TokenSource
 
@@ -38,6 +40,60 @@ def test_a_flight_of_a_loop_that_has_stopped_is_left_behind() -> None:
         task.cancel()
     loop.run_until_complete(asyncio.wait(asyncio.all_tasks(loop)))
     loop.close()
+
+
+def test_a_failure_that_comes_late_on_a_loop_left_behind_is_nobodys() -> None:
+    """A token request left behind by its event loop changes nothing when it fails at last: there is a newer one."""
+    clock = Clock()
+    endpoint = Endpoint(clock)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    old, new = asyncio.new_event_loop(), asyncio.new_event_loop()
+    gate = asyncio.Event()
+
+    async def start_and_go() -> asyncio.Task[object]:
+        endpoint.gate = gate
+        return asyncio.create_task(cache.get())
+
+    async def fail() -> None:
+        gate.set()
+        await asyncio.wait([left])
+
+    left = old.run_until_complete(start_and_go())
+    old.run_until_complete(settle())
+    endpoint.gate = None
+    held = new.run_until_complete(cache.get())
+    assert cache.reject(held)
+    endpoint.error = lambda: CredentialsRejectedError(status=401)
+    old.run_until_complete(fail())
+    assert isinstance(left.exception(), CredentialsRejectedError)
+    endpoint.error = None
+    assert new.run_until_complete(cache.get()).access_token == "token-3"
+    old.close()
+    new.close()
+
+
+def test_a_token_request_on_a_closed_loop_goes_without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token request that its event loop was closed over is collected, and raises nothing on the way."""
+    noise: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", noise.append)
+    clock = Clock()
+    endpoint = Endpoint(clock)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # asyncio itself has a word for tasks that are left
+
+    async def start_and_go() -> None:
+        endpoint.gate = asyncio.Event()
+        pending.append(asyncio.create_task(cache.get()))
+        await settle()
+
+    pending: list[asyncio.Task[object]] = []
+    loop.run_until_complete(start_and_go())
+    loop.close()
+    cache = endpoint = None  # type: ignore[assignment]
+    pending.clear()
+    gc.collect()
+    assert [str(each) for each in noise] == []
 
 
 def test_two_loops_one_after_the_other() -> None:

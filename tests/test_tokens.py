@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 from collections.abc import Callable, Coroutine
 
@@ -348,6 +349,49 @@ async def test_a_request_that_is_cancelled_cancels_who_waits(clock: Clock, endpo
     await asyncio.wait([impatient, tasks[1]])
     endpoint.gate = None
     assert (await cache.get()).token.access_token
+
+
+async def test_a_request_cancelled_before_its_first_step_leaves_nobody_waiting(
+    clock: Clock, endpoint: Endpoint
+) -> None:
+    """Who waits for a request that is cancelled before it has even begun is told, and the next caller starts anew."""
+    tasks: list[asyncio.Task] = []
+
+    def spawn(work: Coroutine) -> asyncio.Task:
+        tasks.append(asyncio.create_task(work))
+        tasks[-1].cancel()
+        return tasks[-1]
+
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, spawn), CREDENTIALS)
+    waiting = asyncio.create_task(cache.get())
+    await settle()
+    assert waiting.cancelled()
+    assert endpoint.calls == 0
+    cache._source = TokenSource(endpoint, POLICY, clock)
+    assert await value(cache) == "token-1"
+
+
+async def test_a_bug_in_a_background_refresh_costs_no_request_a_call(
+    cache: TokenCache, endpoint: Endpoint, clock: Clock
+) -> None:
+    """Whatever a background refresh dies of, an exception nobody foresaw included, the next is refresh_retry_seconds away."""
+    told: list[type] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(type(context["exception"])))
+    await cache.get()
+    clock.advance(3301)
+    endpoint.error = lambda: ZeroDivisionError("an invented bug")  # type: ignore[assignment, return-value]
+    for _ in range(29):
+        assert await value(cache) == "token-1"
+        await settle()
+        clock.advance(1)
+    assert endpoint.calls == 2
+    clock.advance(2)
+    endpoint.error = None
+    await cache.get()
+    await settle()
+    assert await value(cache) == "token-3"
+    gc.collect()
+    assert told == [ZeroDivisionError]  # by asyncio, as for any task that nobody awaits
 
 
 async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint) -> None:
