@@ -1,0 +1,295 @@
+"""Retries under any policy: how often, after how long, and when not. The event loop's time is the test's: nothing sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import math
+import random
+import selectors
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import pytest
+from attrs import frozen
+from hypothesis import event, given
+from hypothesis import strategies as st
+
+from arzamed_async import (
+    ArzamedError,
+    ArzamedSession,
+    ClinicCredentials,
+    DeadlineExceededError,
+    Event,
+    RetryPolicy,
+    RetryScheduled,
+    StatusError,
+    Timeouts,
+    TokenError,
+    TokenUnavailableError,
+    TransportError,
+)
+from arzamed_async._answers import Answer
+from arzamed_async._retry import Retrier
+from arzamed_async._scope import PAUSE_SECONDS
+
+R = TypeVar("R")
+CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token", name="Milano")
+GOOD = {"GET": b"[]", "POST": b'{"access_token": "invented", "token_type": "Bearer", "expires_in": 3600}'}
+WALL = 1_700_000_000
+STATUSES = [408, 429, 500, 502, 503, 504]
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    """An event loop that never waits: where others would sleep, its clock jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        selector = selectors.DefaultSelector()
+        self._wait = selector.select
+        selector.select = self._jump  # type: ignore[method-assign]
+        super().__init__(selector)
+
+    def _jump(self, timeout: float | None = None) -> Any:
+        assert timeout is not None, "everything waits, and nothing will wake it"
+        if timeout > 0:
+            timer = next((each for each in sorted(self._scheduled) if not each.cancelled()), None)
+            assert timer is not None
+            self.now = max(self.now, timer.when())
+        return self._wait(0)
+
+    def time(self) -> float:
+        return self.now
+
+
+def in_no_time(main: Callable[[JumpingLoop], Coroutine[Any, Any, R]]) -> R:
+    """Run a coroutine whose sleeps cost nothing."""
+    loop = JumpingLoop()
+    try:
+        return loop.run_until_complete(main(loop))
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+@frozen
+class Try:
+    """What the server does with one request: a status (0: it is lost), and how long it takes."""
+
+    status: int = 0
+    lasting: bool = False
+    asked: float | None = None  # the wait that its Retry-After asks for
+    header: str | None = None
+    seconds: float = 0.0
+
+
+class Body:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def readany(self) -> bytes:
+        data, self._data = self._data, b""
+        return data
+
+    def at_eof(self) -> bool:
+        return not self._data
+
+
+class Script:
+    """Stands where the HTTP pool stands: one method's requests are answered by script, then well."""
+
+    def __init__(self, method: str, tries: list[Try], loop: JumpingLoop) -> None:
+        self.method = method
+        self.left = list(tries)
+        self.loop = loop
+        self.began: list[float] = []
+        self.ended: list[float] = []
+
+    async def open(
+        self, method: str, url: str, headers: Mapping[str, str], timeouts: Timeouts, scope: Any, body: Any = None
+    ) -> Answer:
+        current = Try(200)
+        if method == self.method:
+            self.began.append(self.loop.time())
+            current = self.left.pop(0) if self.left else current
+            await asyncio.sleep(current.seconds)
+            self.ended.append(self.loop.time())
+        if not current.status:
+            raise TransportError("an invented fault", transient=not current.lasting)
+        sent = {} if current.header is None else {"Retry-After": current.header}
+        content = Body(GOOD[method] if current.status == 200 else b"{}")
+        return Answer(current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), None)
+
+
+def retry_after(seconds: float, form: str) -> tuple[float | None, str | None]:
+    """Return what a Retry-After asks for, and its text. (A date counts from the wall clock, which stands still here.)"""
+    if form == "date":
+        whole = int(seconds) - 50
+        return max(0.0, float(whole)), email.utils.formatdate(WALL + whole, usegmt=True)
+    if form == "garbage":
+        return None, "soon"
+    return float(f"{seconds:.3f}"), f"{seconds:.3f}"
+
+
+@st.composite
+def tries(draw: st.DrawFn) -> Try:
+    asked, header = None, None
+    status = draw(st.sampled_from([0, *STATUSES, 503, 503]))
+    if status and draw(st.booleans()):
+        asked, header = retry_after(draw(st.floats(0, 100)), draw(st.sampled_from(["seconds", "date", "garbage"])))
+    seconds = draw(st.sampled_from([0.0, 0.0, 0.01, 1.0]))
+    return Try(status, draw(st.sampled_from([False, False, True])), asked, header, seconds)
+
+
+policies = st.builds(
+    RetryPolicy,
+    max_attempts=st.integers(1, 9),
+    base_seconds=st.floats(1e-6, 5),
+    cap_seconds=st.floats(1e-6, 200),
+    retry_after_cap_seconds=st.floats(0, 120),
+    quota=st.just(math.inf),
+    statuses=st.sampled_from([STATUSES, STATUSES, STATUSES, [503], []]),
+    token_statuses=st.sampled_from([STATUSES, STATUSES, STATUSES, [503], []]),
+)
+
+
+@frozen
+class Told:
+    """What came of a call under a script."""
+
+    waits: list[float]  # as events told them
+    script: Script
+    error: ArzamedError | None
+    seconds: float
+
+
+def call(method: str, policy: RetryPolicy, script: list[Try], total: float) -> Told:
+    async def main(loop: JumpingLoop) -> Told:
+        events: list[Event] = []
+        session = ArzamedSession(
+            retry=policy, timeouts=Timeouts(total_seconds=total), observers=[events.append], wall_clock=lambda: WALL
+        )
+        pool = Script(method, script, loop)
+        session._engine.transport.open = pool.open  # type: ignore[method-assign]
+        clinic = session.clinic(CREDENTIALS)
+        error: ArzamedError | None = None
+        try:
+            await (clinic.doctors.list() if method == "GET" else clinic.token())
+        except ArzamedError as failure:
+            error = failure
+        seconds = loop.time()
+        await session.aclose()
+        return Told([each.delay_seconds for each in events if isinstance(each, RetryScheduled)], pool, error, seconds)
+
+    return in_no_time(main)
+
+
+def last_word(method: str, policy: RetryPolicy, last: Try, attempts: int, left: float) -> str:
+    """Return why the call may end behind this failure: "" where it has to go on."""
+    if not last.status and last.lasting:
+        return "lasting"
+    if last.status and last.status not in (policy.statuses if method == "GET" else policy.token_statuses):
+        return "status"
+    if last.asked is not None and (last.asked > policy.retry_after_cap_seconds or last.asked >= left):
+        return "asked for too long a wait"
+    return "attempts" if attempts >= policy.max_attempts else ""
+
+
+@given(st.sampled_from(["GET", "POST"]), policies, st.lists(tries(), min_size=1, max_size=10), st.floats(0.5, 500))
+def test_any_policy_and_any_failures(method: str, policy: RetryPolicy, script: list[Try], total: float) -> None:
+    """Waits lie within their bounds, a Retry-After is kept to exactly or fails at once, attempts never exceed the policy."""
+    told = call(method, policy, script, total)
+    began, ended = told.script.began, told.script.ended
+    assert 1 <= len(began) <= policy.max_attempts
+    for number, (wait, failed) in enumerate(zip(told.waits, script, strict=False), 1):
+        assert last_word(method, policy, failed, number, total - ended[number - 1]) == ""
+        if failed.asked is None:
+            assert 0 <= wait <= min(policy.cap_seconds, policy.base_seconds * 2 ** (number - 1))
+        else:
+            assert wait == failed.asked
+        if number < len(began):
+            assert began[number] == pytest.approx(ended[number - 1] + wait)
+    assert told.seconds <= total + PAUSE_SECONDS
+    if len(told.waits) == len(began) or len(ended) < len(began):
+        assert isinstance(told.error, (DeadlineExceededError, TokenUnavailableError))
+        assert total <= told.seconds
+        event("the deadline passed")
+        return
+    assert len(told.waits) == len(began) - 1
+    if len(began) > len(script):
+        assert told.error is None
+        event("it worked in the end")
+        return
+    last = script[len(began) - 1]
+    why = last_word(method, policy, last, len(began), total - ended[-1])
+    assert why
+    assert told.error is not None
+    assert told.error.attempts == len(began)
+    assert told.seconds == ended[-1], "it failed at once"
+    if last.status:
+        assert isinstance(told.error, StatusError if method == "GET" else TokenError)
+        assert told.error.status == last.status
+        assert told.error.retry_after_seconds == last.asked
+    else:
+        assert isinstance(told.error, TransportError if method == "GET" else TokenUnavailableError)
+    event(f"the last word: {why}")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(("asked", "total"), [(20.001, 500.0), (10.0, 10.0), (10.0, 3.0)])
+def test_a_retry_after_beyond_cap_or_deadline_fails_at_once(method: str, asked: float, total: float) -> None:
+    """A wait over the policy's cap, or to the deadline or behind it, is not begun: the error comes at once and tells it."""
+    told = call(method, RetryPolicy(), [Try(503, asked=asked, header=str(asked))], total)
+    assert isinstance(told.error, (StatusError, TokenError))
+    assert told.error.retry_after_seconds == asked
+    assert (told.seconds, told.waits, len(told.script.began)) == (0.0, [], 1)
+
+
+def test_a_retry_after_at_the_cap_is_obeyed() -> None:
+    """A wait of exactly the cap is kept to, to the second, and is no attempt less."""
+    told = call("GET", RetryPolicy(), [Try(429, asked=20.0, header="20")] * 3, 500.0)
+    assert told.error is None
+    assert told.waits == [20.0] * 3
+    assert told.script.began == [0.0, 20.0, 40.0, 60.0]
+
+
+class Failing:
+    """Work that fails so often, and keeps what it is told."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.attempts = 1
+        self.waits: list[float] = []
+
+    async def attempt(self) -> str:
+        self.attempts += 1
+        if self.attempts > self.failures:
+            return "done"
+        raise TransportError
+
+    def wait_for(self, error: ArzamedError) -> float | None:
+        return None
+
+    def waiting(self, error: ArzamedError, seconds: float) -> None:
+        self.waits.append(seconds)
+
+
+def test_the_jitter_is_full() -> None:
+    """Waits are drawn from all of 0 to the ceiling, evenly, and the ceiling doubles up to the cap."""
+    random.seed(20_260_611)
+    policy = RetryPolicy(max_attempts=6, base_seconds=0.5, cap_seconds=3.0)
+    ceilings = [0.5, 1.0, 2.0, 3.0, 3.0]
+
+    async def main(loop: JumpingLoop) -> list[list[float]]:
+        retrier = Retrier(policy)
+        works = [Failing(5) for _ in range(1000)]
+        await asyncio.gather(*(retrier.again(work, TransportError()) for work in works))
+        assert {work.attempts for work in works} == {6}
+        return [work.waits for work in works]
+
+    rows = in_no_time(main)
+    for number, ceiling in enumerate(ceilings):
+        shares = sorted(row[number] / ceiling for row in rows)
+        assert 0 <= shares[0] < 0.02
+        assert 0.98 < shares[-1] <= 1
+        assert all(abs(share - rank / 1000) < 0.08 for rank, share in enumerate(shares))
