@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -72,6 +73,16 @@ def _fault(error: BaseException, host: str) -> TransportError:
     return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
 
 
+class _Wire(aiohttp.client_proto.ResponseHandler):
+    """A connection that tells who reads a body where it is no HTTP any more. (aiohttp leaves its reader to wait.)"""
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """Do as aiohttp does, and more."""
+        super().set_exception(exc, *cause)
+        if (payload := self._payload) is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(aiohttp.ClientPayloadError())
+
+
 class _Pool(aiohttp.TCPConnector):
     """Connections kept alive, never more of them open than `connections`; who sends holds one of its `slots`.
 
@@ -84,6 +95,7 @@ class _Pool(aiohttp.TCPConnector):
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
+        self._factory = functools.partial(_Wire, loop=self._loop)  # type: ignore[assignment]
         self.slots = Bulkhead(connections)
         self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
         self._connections = connections

@@ -21,9 +21,12 @@ from arzamed_async import (
     ClinicCredentials,
     ConfigurationError,
     Doctor,
+    Event,
     ForbiddenError,
     PoolLimits,
+    RequestFinished,
     RetryPolicy,
+    ServiceUnavailableError,
     Timeouts,
     TokenUnavailableError,
     TransportError,
@@ -412,3 +415,34 @@ async def test_a_lost_connection_costs_one_request_an_attempt() -> None:
         with pytest.raises(TransportError, match="the connection was lost before the answer"):
             await clinic.doctors.list()
         assert server.api_requests == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "piece", [b"no chunk\r\n", b"5\r\ntoo long for five\r\n", b"\x00", b"fffffffffffffffffffff\r\n"]
+)
+@pytest.mark.parametrize("status", [200, 503])
+async def test_a_body_that_turns_into_something_else_ends_at_once(piece: bytes, status: int) -> None:
+    """Chunks that break off into what is no HTTP are a cut body at once, not a silence to be waited for."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        writer.write(b"HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n" % status)
+        await writer.drain()
+        while not any(isinstance(event, RequestFinished) for event in events):  # the client has the head
+            await asyncio.sleep(0.001)
+        writer.write(piece)
+
+    endless = Timeouts(total_seconds=float("inf"), read_seconds=float("inf"))
+    events: list[Event] = []
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(
+            base_url=server.base_url, retry=RetryPolicy.none(), timeouts=endless, observers=[events.append]
+        ) as session,
+    ):
+        async with asyncio.timeout(20):
+            with pytest.raises(TransportError if status == 200 else ServiceUnavailableError) as caught:
+                await session.clinic(server.credentials()).doctors.list()
+    assert ("the body was cut" in str(caught.value)) == (status == 200)
