@@ -105,6 +105,9 @@ class Script:
         self.began: list[float] = []
         self.ended: list[float] = []
 
+    async def room(self) -> None:
+        pass
+
     async def open(
         self, method: str, url: str, headers: Mapping[str, str], timeouts: Timeouts, scope: Any, body: Any = None
     ) -> Answer:
@@ -170,6 +173,7 @@ def call(method: str, policy: RetryPolicy, script: list[Try], total: float) -> T
             retry=policy, timeouts=Timeouts(total_seconds=total), observers=[events.append], wall_clock=lambda: WALL
         )
         pool = Script(method, script, loop)
+        session._engine.transport.room = pool.room  # type: ignore[method-assign]
         session._engine.transport.open = pool.open  # type: ignore[method-assign]
         clinic = session.clinic(CREDENTIALS)
         error: ArzamedError | None = None
