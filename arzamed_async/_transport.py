@@ -90,7 +90,8 @@ class _Pool(aiohttp.TCPConnector):
     closed where a new one would be one too many. Each request announced in `senders` (by its task) gets one
     connection: aiohttp asks for another where it means to send a GET again, silently, after a lost connection,
     and attempts are RetryPolicy's to count. The wait for a connection is not the server's silence: `listen` comes
-    after it.
+    after it. A connection over which bytes came while it was idle is used no more: aiohttp looks at that when a
+    connection is given back, and would take them for the answer to the next request, which may be another clinic's.
     """
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
@@ -117,6 +118,9 @@ class _Pool(aiohttp.TCPConnector):
         self._opening += 1
         try:
             connection = await super().connect(req, traces, timeout)
+            while self._spoilt(connection):
+                connection.close()
+                connection = await super().connect(req, traces, timeout)
         finally:
             self._opening -= 1
         if (transport := connection.transport) is not None:
@@ -124,6 +128,10 @@ class _Pool(aiohttp.TCPConnector):
             self._last_use[transport] = req.connection_key, connection
         scope.listen()
         return connection
+
+    def _spoilt(self, connection: aiohttp.connector.Connection) -> bool:
+        protocol = connection.protocol
+        return protocol is not None and protocol.should_close and protocol.transport in self._last_use
 
     def open(self) -> int:
         """Return how many connections are open. Those that are closing are closed at once.

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from aioresponses import aioresponses
 from attrs import evolve
-from support import DOCTORS, TOKEN, RawServer, Request
+from support import DOCTORS, TOKEN, RawServer, Request, json_answer
 
 from arzamed_async import (
     ArzamedSession,
@@ -446,3 +446,31 @@ async def test_a_body_that_turns_into_something_else_ends_at_once(piece: bytes, 
             with pytest.raises(TransportError if status == 200 else ServiceUnavailableError) as caught:
                 await session.clinic(server.credentials()).doctors.list()
     assert ("the body was cut" in str(caught.value)) == (status == 200)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_nobody_asked_for_is_no_other_clinics() -> None:
+    """What a server sends over an idle connection is not taken for the answer to the next request."""
+    stale = json_answer(200, [{"name": "Dr. Stale", "profileImage": None}])
+    connections: list[asyncio.StreamWriter] = []
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if not request.is_token:
+            connections.append(writer)
+        await server.good(request, writer)
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url) as session:
+        milano, roma = (session.clinic(server.credentials(name)) for name in ("Milano", "Roma"))
+        await roma.token()
+        assert len(await milano.doctors.list()) == 3
+        pool = session._engine.transport.pool
+        assert pool is not None
+        ((idle, _),) = next(iter(pool._conns.values()))
+        connections[0].write(stale)
+        for _ in range(1000):
+            if idle.should_close:
+                break
+            await asyncio.sleep(0.001)
+        assert [doctor.name for doctor in await roma.doctors.list()] == [str(each["name"]) for each in DOCTORS]
+        assert len(connections) == 2
+        assert connections[1] is not connections[0]
