@@ -117,6 +117,7 @@ class Answer:
             fault = silence(self._host)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             fault = self._fault(error, self._host)
+            self._close()  # a body that has failed may look as if it had ended
         finally:
             scope.heard()
         raise fault

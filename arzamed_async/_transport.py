@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import math
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from ._answers import Answer, silence
@@ -73,14 +73,19 @@ def _fault(error: BaseException, host: str) -> TransportError:
     return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
 
 
-class _Wire(aiohttp.client_proto.ResponseHandler):
-    """A connection that tells who reads a body where it is no HTTP any more. (aiohttp leaves its reader to wait.)"""
+class _Protocol(ResponseHandler):
+    """aiohttp's, but a body still on its way is told in all cases that its connection has failed.
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """Do as aiohttp does, and more."""
-        super().set_exception(exc, *cause)
-        if (payload := self._payload) is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(aiohttp.ClientPayloadError())
+    aiohttp's fast parser forgets the body when it meets what is not HTTP (it would be waited for in vain), and a
+    reset counts as the end of a body that has no length.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Do as aiohttp does, behind that."""
+        body = getattr(self, "_payload", None)
+        if (exc or self.exception()) and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError())
+        super().connection_lost(exc)
 
 
 class _Pool(aiohttp.TCPConnector):
@@ -96,7 +101,7 @@ class _Pool(aiohttp.TCPConnector):
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
-        self._factory = functools.partial(_Wire, loop=self._loop)  # type: ignore[assignment]
+        self._factory = cast("Any", lambda: _Protocol(self._loop))
         self.slots = Bulkhead(connections)
         self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
         self._connections = connections
@@ -269,10 +274,13 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, host)
         else:
+            status, close, host = response.status, response.close, target.authority
             slot = None if pool is None else pool.slots
-            close = response.close
-            answer = Answer(response.status, response.headers, response.content, close, host, scope, _fault, slot)
-            return answer
+            if status >= 200:
+                answer = Answer(status, response.headers, response.content, close, host, scope, _fault, slot)
+                return answer
+            close()  # 101: the connection speaks something else from here on
+            fault = TransportError(f"answered {status}, which is no final answer ({host})")
         finally:
             scope.heard()
             if pool is not None:

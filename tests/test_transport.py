@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import socket
 import ssl
+import struct
 from collections.abc import Callable, Iterator
 
 import aiohttp
@@ -474,3 +476,51 @@ async def test_an_answer_nobody_asked_for_is_no_other_clinics() -> None:
         assert [doctor.name for doctor in await roma.doctors.list()] == [str(each["name"]) for each in DOCTORS]
         assert len(connections) == 2
         assert connections[1] is not connections[0]
+
+
+def whole_answer(body: bytes, head: str) -> bytes:
+    return f"HTTP/1.1 200 X\r\n{head}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize(
+    ("pieces", "reset", "words"),
+    [
+        (
+            [whole_answer(b"2\r\n[{\r\n", "Transfer-Encoding: chunked"), b"zz\r\n"],
+            False,
+            "the body was cut|is not HTTP",
+        ),
+        ([whole_answer(b"[{", "Content-Type: application/json")], True, "the body was cut|reset by peer"),
+        (
+            [b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: invented\r\n\r\n"],
+            False,
+            "answered 101, which is no final",
+        ),
+    ],
+    ids=["no chunk", "reset without a length", "101"],
+)
+@pytest.mark.asyncio
+async def test_what_is_no_answer_is_told_at_once(pieces: list[bytes], reset: bool, words: str) -> None:
+    """A chunk that is none, a reset where the body ends with its connection, and a 101 are no answers, and none is waited for."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        for piece in pieces:
+            writer.write(piece)
+            await asyncio.sleep(0.01)
+        if reset:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+    endless = Timeouts(total_seconds=math.inf, read_seconds=math.inf)
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none(), timeouts=endless) as session,
+    ):
+        async with asyncio.timeout(20):
+            with pytest.raises(TransportError, match=words) as caught:
+                await session.clinic(server.credentials()).get("equipe/doctors")
+        assert caught.value.__context__ is None
+        assert session.stats().pool.in_use == 0
