@@ -71,24 +71,21 @@ class ArrayWindows:
         self._window_bytes = min(window_bytes, record_bytes)
         self._digest = digest
         self._buffer = bytearray()
-        self._state = _START
-        self._count = 0
+        self._state, self._count = _START, 0
         self._separator = b""
-        self._misses = 0
-        self._locates = True
+        self._misses, self._locates = 0, True
         self._looked = 0  # so much of the buffer has been looked at in vain
         self._scanned = 0  # so much of it has been counted: the state behind it is the next two
         self._depth = 0
         self._in_string = False
-        self.delivered_bytes = 0
-        self.received_bytes = 0
+        self.delivered_bytes = self.received_bytes = 0
 
     @property
     def complete(self) -> bool:
         """Whether the list's closing bracket has been read."""
         return self._state == _END
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | bytearray) -> None:
         """Add bytes of the body."""
         self._buffer += chunk
         self.received_bytes += len(chunk)
@@ -127,6 +124,10 @@ class ArrayWindows:
         if self._state == _START:
             raise DecodeError("the body is empty")
         if self._state != _END:
+            rest = ArrayWindows(record_bytes=len(self._buffer) + 2)  # what is left: good, it counts as not delivered;
+            rest._state, rest._count = self._state, self._count  # bad, it is told
+            rest.feed(self._buffer + b" ")
+            rest._drained()
             raise TransportError("the body ends before the list does")
 
     def rewind(self) -> None:
