@@ -125,7 +125,7 @@ def clean(text: object, secrets: Iterable[str]) -> str:
 
 def _json_object(body: bytes) -> Mapping[str, Any]:
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))  # RFC 8259 section 8.1: a parser may ignore it
     except orjson.JSONDecodeError:
         return {}
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

@@ -154,7 +154,7 @@ class Response:
     def json(self) -> Any:
         """Return the body decoded as JSON; DecodeError if it is none."""
         try:
-            return orjson.loads(self.body)
+            return orjson.loads(self.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark, as in a list
         except orjson.JSONDecodeError:
             pass  # its `doc` holds the body: nothing may chain to it
         raise DecodeError("the body is not JSON", clinic=self.clinic, method="GET" if self.path else "", path=self.path)

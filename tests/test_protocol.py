@@ -17,6 +17,8 @@ from arzamed_async import (
     ConfigurationError,
     CredentialsRejectedError,
     ForbiddenError,
+    Headers,
+    Response,
     StatusError,
     TokenError,
     TokenUnavailableError,
@@ -98,6 +100,14 @@ def test_token_answers(change: dict[str, object], lifetime: float | None) -> Non
         assert "holds" in str(outcome)
     else:
         assert outcome == Grant("abc.def", lifetime)
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    """A token answer, an error's body and what `get` returns may begin with a byte order mark, as a list may."""
+    body = b"\xef\xbb\xbf" + orjson.dumps({"access_token": "invented", "expires_in": 60, "error": "revoked"})
+    assert read_grant(200, None, body, SENT, 0.0) == Grant("invented", 60.0)
+    assert status_error(403, {}, body, (), 0.0).message == "revoked"
+    assert Response(200, Headers({}), body).json()["error"] == "revoked"
 
 
 def test_token_answers_without_the_optional_fields() -> None:
