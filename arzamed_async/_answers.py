@@ -82,7 +82,8 @@ class Answer:
         Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding never asked for).
         """
         if not self._checked:
-            self._inflater = inflater(self._headers.get("Content-Encoding"))
+            if "Content-Encoding" in self._headers:
+                self._inflater = inflater(self.headers["Content-Encoding"])  # all of them, if it is sent twice
             self._checked = True
         if self._inflater is None:
             return await self._read_raw()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import gzip
 import math
 from collections import Counter
 
@@ -16,6 +17,7 @@ from arzamed_async import (
     ConfigurationError,
     CredentialsRejectedError,
     DeadlineExceededError,
+    DecodeError,
     Event,
     ForbiddenError,
     LimitExceededError,
@@ -566,6 +568,15 @@ async def test_a_token_answer_with_a_strange_coding() -> None:
             await session.clinic(server.credentials()).doctors.list()
     assert type(caught.value) is TokenError
     assert [type(event) for event in events] == [TokenRequestFinished]
+
+
+async def test_two_codings_are_not_taken_for_one() -> None:
+    """A body that two headers say to be coded twice is refused: undone once, it would be handed out coded."""
+    twice = gzip.compress(gzip.compress(b"[]"))
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        script(server, answer(200, twice, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"))
+        with pytest.raises(DecodeError, match="coding that was not asked for"):
+            await session.clinic(server.credentials()).get("equipe/rooms")
 
 
 async def test_token_statuses_are_taken_at_their_word() -> None:
