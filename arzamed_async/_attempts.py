@@ -11,6 +11,9 @@ from .errors import ArzamedError
 
 __all__ = ["read_body", "read_some", "too_long"]
 
+#: An error's status has said enough: its words are not waited for longer than this, however they drip.
+ERROR_BODY_SECONDS = 2.0
+
 
 def too_long(asked_seconds: float | None, policy: RetryPolicy, deadline: float | None) -> bool:
     """Tell whether the wait a server asked for is beyond the policy's cap, or would outlast the deadline."""
@@ -21,14 +24,15 @@ def too_long(asked_seconds: float | None, policy: RetryPolicy, deadline: float |
 
 
 async def read_some(answer: Answer, *, strict: bool = False) -> bytes:
-    """Return the first 64 KiB of an answer and close it; of one that breaks, what came, unless `strict`."""
+    """Return the first 64 KiB of an answer and close it; of one that breaks, or drips, what came, unless `strict`."""
     body = bytearray()
     try:
-        while len(body) < ERROR_BODY_BYTES and (piece := await answer.read()):
-            body += piece
-            if answer.ended():
-                break
-    except ArzamedError:
+        async with asyncio.timeout(None if strict else ERROR_BODY_SECONDS):
+            while len(body) < ERROR_BODY_BYTES and (piece := await answer.read()):
+                body += piece
+                if answer.ended():
+                    break
+    except (ArzamedError, TimeoutError):
         if strict:
             raise
         # The status has said enough.

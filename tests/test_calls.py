@@ -35,6 +35,7 @@ from arzamed_async import (
     TokenUnavailableError,
     TransportError,
     UnauthorizedError,
+    _attempts,
 )
 
 pytestmark = pytest.mark.asyncio
@@ -461,6 +462,27 @@ async def test_an_error_body_that_breaks_keeps_its_status() -> None:
     async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url) as session:
         with pytest.raises(ForbiddenError):
             await session.clinic(server.credentials()).doctors.list()
+
+
+async def test_an_error_body_that_drips_keeps_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal whose body does not come to its end is that refusal, to a read and to a token request, and no deadline."""
+    monkeypatch.setattr(_attempts, "ERROR_BODY_SECONDS", 0.05)
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token and "Roma" not in request.target:
+            return await server.good(request, writer)
+        writer.write(b"HTTP/1.1 403 X\r\nContent-Length: 1000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.01)
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url) as session:
+        with pytest.raises(ForbiddenError):
+            await session.clinic(server.credentials()).doctors.list()
+        with pytest.raises(TokenError, match="status 403"):
+            await session.clinic(server.credentials("Roma")).token()
+        assert session.stats().pool.in_use == 0
+    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
 
 async def test_a_cut_token_answer_is_asked_again() -> None:
