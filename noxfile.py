@@ -44,6 +44,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def faults(session: nox.Session) -> None:
+    """Run the matrix of faults and calls, and what else is hostile."""
+    session.install("-q", "-e", ".[test]")
+    session.run("python", "-m", "pytest", "tests/faults", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def lint(session: nox.Session) -> None:
     """Check style and spelling."""
     session.install("-q", "ruff", "codespell")
