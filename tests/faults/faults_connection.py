@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from fault_model import Fault, Outcome, broken, failed, reads, themed, works
-from fault_server import Act, Side, Wire
+from fault_model import Fault, Outcome, broken, failed, good, reads, themed, works
+from fault_server import DOCTORS_JSON, RECORD, Act, Side, Wire
 
-from arzamed_async import DeadlineExceededError, StreamInterruptedError
+from arzamed_async import DeadlineExceededError, Doctor, StreamInterruptedError
 
 
 def late(tries: int = 2) -> dict[str, Outcome]:
@@ -139,6 +139,23 @@ async def drip_body(wire: Wire) -> None:
     await wire.drip(rest)
 
 
+def another(body: bytes) -> bytes:
+    return body.replace(b"Inventata 0", b"Another one")
+
+
+async def another_list(wire: Wire) -> None:
+    if wire.side.struck == 1:
+        return await within_body("close")(wire)
+    await wire.answer(another(wire.body))
+
+
+OTHER = [Doctor("Dr. Another one", RECORD), *(Doctor(f"Dr. Inventata {number}", RECORD) for number in (1, 2))]
+#: What begins anew takes the list as it is now; a stream that has handed out a record of the old one cannot go on.
+CHANGED = {
+    **reads(good(OTHER, tries=2), get=good(another(DOCTORS_JSON), tries=2)),
+    "token": good(tries=2),
+    "later": failed(StreamInterruptedError, 2, delivered=1),
+}
 SILENT_BODY = {**late(), "later": failed(StreamInterruptedError, 4, delivered=1)}
 DRIPPED_BODY = {**late(1), "later": failed(DeadlineExceededError, 1)}
 WORKS = works()
@@ -179,6 +196,7 @@ def stopping(place: str, then: str) -> Fault:
 ANSWERING = themed(
     "The answer breaks off",
     *(stopping(place, then) for place in PLACES for then in ("reset", "close", "silence")),
+    Fault(name="closed in the body, then another list", act=another_list, expect=CHANGED, differs=True),
     Fault(name="a head of one byte a second", act=drip_head, expect=late()),
     Fault(name="a body of one byte a second", act=drip_body, expect=DRIPPED_BODY),
 )
