@@ -190,12 +190,6 @@ HEADS = themed(
     Fault(name="a header without a name", act=headed(": x"), expect=GARBLED),
     Fault(name="a space in a header's name", act=headed("X Invented: x"), expect=GARBLED),
     Fault(name="a NUL in a header", act=headed("X-Invented: x\0x"), expect=GARBLED),
-    Fault(name="a header folded over two lines", act=headed("X-Invented: x", " x"), expect=WORKS),
-    Fault(
-        name="lines that end in LF alone",
-        act=sending(lambda wire: b"HTTP/1.1 200 OK\nContent-Length: %d\n\n%b" % (len(wire.body), wire.body)),
-        expect=WORKS,
-    ),
     Fault(name="100 before the answer", act=interim("100 Continue"), expect=WORKS),
     Fault(
         name="102 and 103 before the answer",
