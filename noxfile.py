@@ -1,4 +1,4 @@
-"""The project's checks. `nox` runs all but the benchmarks and `interop`; `nox -s tests` the tests on every Python found."""
+"""The project's checks. `nox` runs all but the benchmarks; `nox -s tests` the tests on every Python found."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import nox
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
-nox.options.sessions = ["tests", "lint", "types", "audit", "demo"]
+nox.options.sessions = ["tests", "faults", "interop", "lint", "types", "audit", "demo"]
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
 if shutil.which("pyenv"):

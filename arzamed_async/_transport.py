@@ -20,7 +20,7 @@ from yarl import URL
 from ._answers import Answer, silence
 from ._bulkhead import Bulkhead
 from ._decompress import ACCEPT_ENCODING
-from ._faults import certificate_fault, system_fault
+from ._faults import certificate_fault, connection_fault
 from ._scope import Scope
 from ._version import __version__
 from .config import PoolLimits, Timeouts
@@ -35,33 +35,8 @@ HEADER_BYTES = 8190
 MOST_HEADERS = 128
 
 
-class _DisconnectedError(aiohttp.ClientError):
+class DisconnectedError(aiohttp.ClientError):
     """The connection was lost, under a name that aiohttp does not take as a call to send the request again."""
-
-
-# In order: a subclass stands before its bases.
-_REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (aiohttp.ClientConnectorSSLError, "no TLS connection could be agreed on"),
-    (aiohttp.ClientConnectorDNSError, "the host name was not found"),
-    (aiohttp.ClientProxyConnectionError, "the proxy gave no connection"),
-    (aiohttp.ClientHttpProxyError, "the proxy gave no connection"),
-    (aiohttp.ConnectionTimeoutError, "no connection within connect_seconds"),
-    (TimeoutError, "no byte within read_seconds"),
-    (aiohttp.ServerDisconnectedError, "the connection was lost before the answer"),
-    (_DisconnectedError, "the connection was lost before the answer"),
-    (aiohttp.ClientPayloadError, "the body was cut"),
-    (aiohttp.ClientResponseError, "the answer is not HTTP"),
-    (ssl.SSLError, "the TLS connection broke"),
-)
-
-
-def _reason(error: BaseException) -> str:
-    for kind, reason in _REASONS:
-        if isinstance(error, kind):
-            return reason
-    if isinstance(error, OSError):
-        return system_fault(error)
-    return f"the connection failed ({type(error).__name__})"
 
 
 def _fault(error: BaseException, host: str) -> TransportError:
@@ -70,7 +45,9 @@ def _fault(error: BaseException, host: str) -> TransportError:
         code = getattr(error.certificate_error, "verify_code", 0)
         return TransportError(f"{certificate_fault(code)} ({host})", transient=False)
     # What is neither a connection's nor a server's doing (a ValueError of aiohttp's own) comes again.
-    return TransportError(f"{_reason(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError)))
+    return TransportError(
+        f"{connection_fault(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
+    )
 
 
 class _Protocol(ResponseHandler):
@@ -117,7 +94,7 @@ class _Pool(aiohttp.TCPConnector):
         """Do as aiohttp does, once there is room."""
         scope = self.senders.pop(asyncio.current_task(), None)
         if scope is None:
-            raise _DisconnectedError
+            raise DisconnectedError
         if len(self._last_use) + self._opening >= self._connections:
             await self._make_room(req.connection_key)
         self._opening += 1
@@ -274,7 +251,7 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, host)
         else:
-            status, close, host = response.status, response.close, target.authority
+            status, close = response.status, response.close
             slot = None if pool is None else pool.slots
             if status >= 200:
                 answer = Answer(status, response.headers, response.content, close, host, scope, _fault, slot)
