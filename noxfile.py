@@ -47,7 +47,8 @@ def tests(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Run the matrix of faults and calls, and what else is hostile."""
     session.install("-q", "-e", ".[test]")
-    session.run("python", "-m", "pytest", "tests/faults", *session.posargs)
+    what = ("tests/faults", "tests/test_token_machine.py")
+    session.run("python", "-m", "pytest", *what, *session.posargs, env={"HYPOTHESIS_PROFILE": "deep"})
 
 
 @nox.session(python=OLDEST)
