@@ -88,6 +88,9 @@ class RawServer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        # asyncio's streams keep a future of how the connection ended, and log it as unheard if it is collected first.
+        closed: asyncio.Future[None] = writer._protocol._get_close_waiter(writer)  # type: ignore[attr-defined]
+        closed.add_done_callback(lambda closed: closed.cancelled() or closed.exception())
         self.connections += 1
         self.open_connections += 1
         try:
