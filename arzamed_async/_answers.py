@@ -82,6 +82,8 @@ class Answer:
         Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding never asked for).
         """
         if not self._checked:
+            if self._headers.get("Transfer-Encoding", "chunked").lower() not in ("chunked", "identity"):
+                raise TransportError("the body has a transfer coding that was not asked for")  # and is not undone
             if "Content-Encoding" in self._headers:
                 self._inflater = inflater(self.headers["Content-Encoding"])  # all of them, if it is sent twice
             self._checked = True

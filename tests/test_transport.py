@@ -421,7 +421,7 @@ async def test_a_lost_connection_costs_one_request_an_attempt() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "piece", [b"no chunk\r\n", b"5\r\ntoo long for five\r\n", b"\x00", b"fffffffffffffffffffff\r\n"]
+    "piece", [b"\nno chunk\r\n", b"\n5\r\ntoo long for five\r\n", b"\x00", b"\nfffffffffffffffffffff\r\n", b"\n0\r\x00"]
 )
 @pytest.mark.parametrize("status", [200, 503])
 async def test_a_body_that_turns_into_something_else_ends_at_once(piece: bytes, status: int) -> None:
@@ -430,7 +430,7 @@ async def test_a_body_that_turns_into_something_else_ends_at_once(piece: bytes, 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.is_token:
             return await server.good(request, writer)
-        writer.write(b"HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r\n" % status)
+        writer.write(b"HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r" % status)  # half a chunk's end
         await writer.drain()
         while not any(isinstance(event, RequestFinished) for event in events):  # the client has the head
             await asyncio.sleep(0.001)
@@ -524,3 +524,26 @@ async def test_what_is_no_answer_is_told_at_once(pieces: list[bytes], reset: boo
                 await session.clinic(server.credentials()).get("equipe/doctors")
         assert caught.value.__context__ is None
         assert session.stats().pool.in_use == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("coding", ["gzip", "invented", "gzip, chunked", "chunke", "identity"])
+async def test_a_transfer_coding_that_nobody_asked_for_is_no_answer(coding: str) -> None:
+    """Bytes in a transfer coding that is not undone are never handed out as the body; `identity` is none."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        chunks = b"2\r\n[]\r\n0\r\n\r\n" if coding.endswith("chunked") else b"[]"
+        writer.write(b"HTTP/1.1 200 X\r\nTransfer-Encoding: %b\r\nConnection: close\r\n\r\n" % coding.encode() + chunks)
+        writer.close()
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
+        clinic = session.clinic(server.credentials())
+        if coding == "identity":
+            assert (await clinic.get("x")).body == b"[]"
+            return
+        with pytest.raises(TransportError, match="a transfer coding that was not asked for"):
+            await clinic.get("x")
+        with pytest.raises(TransportError, match="a transfer coding that was not asked for"):
+            await clinic.doctors.list()
