@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from ._bulkhead import Bulkhead
 from ._checks import whole_number
 from ._engine import Engine
-from ._scope import Scope, Scopes
+from ._scope import Scope, Scopes, stop
 from .clinic import Clinic
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, DeadlineExceededError
@@ -220,9 +220,8 @@ class Crew(Generic[Item]):
 
     async def stop(self) -> None:
         """Cancel what runs and wait until it has ended."""
-        while self._tasks:
-            self.cancel()
-            await asyncio.wait(set(self._tasks))
+        self._stopping = True
+        await stop(self._tasks)
 
     @property
     def running(self) -> bool:

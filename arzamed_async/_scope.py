@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
-__all__ = ["Scope", "Scopes", "this_task"]
+__all__ = ["Scope", "Scopes", "stop", "this_task"]
 
 Reason = Literal["deadline", "closed", "left"]
 
@@ -170,3 +170,22 @@ def this_task() -> asyncio.Task[Any] | None:
         return asyncio.current_task()
     except RuntimeError:
         return None
+
+
+async def stop(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel these tasks, and wait until all have ended and left the set.
+
+    Whoever waits may be cancelled meanwhile: they are cancelled once more, still waited for, and then that is raised.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        try:
+            await asyncio.wait(tuple(tasks))
+        except asyncio.CancelledError as error:
+            if this_task() in tasks:
+                raise  # it is one of them, and cannot wait for itself
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

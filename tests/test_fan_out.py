@@ -378,3 +378,75 @@ async def test_several_readers_share_the_outcomes_and_all_come_to_the_end(fetch:
 
         first, second = await asyncio.gather(read(), read())
     assert sorted(first + second) == [f"c{n}" for n in range(9)]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("what", ["fan_out", "merge"])
+async def test_nothing_is_left_behind_it_however_often_it_is_cancelled(what: str, times: int) -> None:
+    """Behind the `async with` all work has ended, also where its task is cancelled again while that winds down."""
+    running = 0
+
+    async def slow_to_end() -> None:
+        nonlocal running
+        running += 1
+        try:
+            await asyncio.sleep(100)
+        finally:
+            while waits:
+                try:
+                    await asyncio.shield(waits.pop())
+                except asyncio.CancelledError:
+                    continue
+            running -= 1
+
+    async def stream() -> AsyncIterator[int]:
+        await slow_to_end()
+        yield 1
+
+    async def work() -> None:
+        nonlocal left
+        try:
+            if what == "fan_out":
+                opened = session.fan_out(credentials(2), lambda clinic: slow_to_end())
+            else:
+                opened = session.merge(credentials(2), lambda clinic: stream())
+            async with opened as outcomes:
+                [outcome async for outcome in outcomes]
+        finally:
+            left = running
+
+    left = -1
+    waits = [asyncio.create_task(settle()) for _ in range(2 * times)]
+    async with ArzamedSession() as session:
+        task = asyncio.create_task(work())
+        while running < 2:
+            await asyncio.sleep(0)
+        for _ in range(times):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert left == 0
+
+
+async def test_work_that_closes_its_own_fan_out_ends_with_it() -> None:
+    """Where fetches close the fan-out that they are part of, all of them end, and none waits for another."""
+    ended = 0
+
+    async def close_it(clinic: Clinic) -> None:
+        nonlocal ended
+        try:
+            await asyncio.sleep(0)
+        finally:
+            try:
+                await outcomes.aclose()
+            finally:
+                ended += 1
+
+    async with asyncio.timeout(20), ArzamedSession() as session:
+        outcomes = session.fan_out(credentials(3), close_it)
+        with pytest.raises(ConfigurationError, match="closed before its end"):
+            await anext(outcomes)
+        await outcomes.aclose()
+    assert ended == 3
