@@ -22,6 +22,7 @@ from ._bulkhead import Bulkhead
 from ._decompress import ACCEPT_ENCODING
 from ._faults import certificate_fault, connection_fault
 from ._scope import Scope
+from ._sockets import has_unread
 from ._version import __version__
 from .config import PoolLimits, Timeouts
 from .errors import ConfigurationError, TransportError
@@ -72,8 +73,9 @@ class _Pool(aiohttp.TCPConnector):
     closed where a new one would be one too many. Each request announced in `senders` (by its task) gets one
     connection: aiohttp asks for another where it means to send a GET again, silently, after a lost connection,
     and attempts are RetryPolicy's to count. The wait for a connection is not the server's silence: `listen` comes
-    after it. A connection over which bytes came while it was idle is used no more: aiohttp looks at that when a
-    connection is given back, and would take them for the answer to the next request, which may be another clinic's.
+    after it. A connection over which bytes came while it was idle, be they read or not, is used no more: aiohttp looks
+    at that when a connection is given back, and would take them for the answer to the next request, which may be
+    another clinic's.
     """
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
@@ -113,7 +115,9 @@ class _Pool(aiohttp.TCPConnector):
 
     def _spoilt(self, connection: aiohttp.connector.Connection) -> bool:
         protocol = connection.protocol
-        return protocol is not None and protocol.should_close and protocol.transport in self._last_use
+        if protocol is None or (transport := protocol.transport) not in self._last_use:
+            return False
+        return protocol.should_close or has_unread(transport)
 
     def open(self) -> int:
         """Return how many connections are open. Those that are closing are closed at once.

@@ -19,7 +19,7 @@ FLOORS = {
         "_breaker", "_codec", "_decompress", "_faults", "_json_array", "_json_cuts", "_protocol", "_quota", "_record_writer",
         "_scalars", "_structures",
     ],
-    3: ["_answers", "_bulkhead", "_coalescing", "_retry", "_scope", "_tokens", "_transport"],
+    3: ["_answers", "_bulkhead", "_coalescing", "_retry", "_scope", "_sockets", "_tokens", "_transport"],
     4: [
         "_attempts", "_calls", "_clinics", "_engine", "_lists", "_notices", "_reader", "_resume", "_streams",
         "_token_request", "resources",
@@ -39,7 +39,7 @@ SAME_FLOOR = {
     "_structures": {"_scalars"},
     "_json_array": {"_json_cuts"},
     "_answers": {"_bulkhead", "_scope"},
-    "_transport": {"_answers", "_bulkhead", "_scope"},
+    "_transport": {"_answers", "_bulkhead", "_scope", "_sockets"},
     "_token_request": {"_attempts", "_clinics", "_notices"},
     "_engine": {"_clinics", "_notices", "_token_request"},
     "_calls": {"_attempts", "_clinics", "_engine"},
