@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, SupportsIndex, cast
 
 __all__ = ["Masked", "masked"]
 
@@ -14,6 +14,9 @@ class Masked(str):
 
     def __repr__(self) -> str:
         return "'***'"
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Masked:
+        return Masked(super().__getitem__(key))  # who cuts what is long (rich, structlog) does so before its repr
 
 
 def masked(value: Any) -> Any:

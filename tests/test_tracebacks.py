@@ -9,12 +9,14 @@ import json
 import pickle
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 import pytest
 from attrs import frozen
+from rich.pretty import pretty_repr
 from support import SECRET, TOKEN, RawServer, Request, answer, json_answer, token_answer
 from test_errors import VALUE, _faults
 
@@ -33,9 +35,11 @@ from arzamed_async import (
     SecretFromFile,
     Success,
     Timeouts,
+    Token,
     TokenError,
     load_clinics,
 )
+from arzamed_async._protocol import basic_authorization
 
 TESTS = str(Path(__file__).parent)
 BASIC = base64.b64encode(f"id-Milano:{SECRET}".encode()).decode()
@@ -298,6 +302,19 @@ def test_masked_text_is_text(tmp_path: Path) -> None:
     assert f"{credentials.client_secret}" == str(credentials.client_secret) == SECRET
     assert repr(credentials.client_secret) == "'***'"
     assert SECRET not in repr({"all": [credentials]})
+
+
+@pytest.mark.parametrize("length", [10, 80])
+def test_masked_text_that_is_cut_stays_masked(length: int) -> None:
+    """A long secret and a long token show nothing either where what prints locals cuts them first, as rich does."""
+    secret, access_token = SECRET * 10, TOKEN * 40
+    kept = ClinicCredentials("id", secret, "https://auth.example/token")
+    token = Token(access_token, datetime(2030, 1, 1, tzinfo=timezone.utc))
+    text = pretty_repr(
+        {"kept": kept, "token": token, "sent": basic_authorization("id", secret, "raw")}, max_string=length
+    )
+    assert [canary for canary in (SECRET[:9], TOKEN[:9], "Basic") if canary in text] == []
+    assert token.access_token[:length] == access_token[:length]
 
 
 @pytest.mark.asyncio
