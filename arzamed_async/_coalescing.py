@@ -10,13 +10,22 @@ import asyncio
 import copy
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .errors import ArzamedError, DeadlineExceededError, SessionClosedError
 
 __all__ = ["Reads"]
 
 T = TypeVar("T")
+
+
+class _Sealed(Generic[T]):
+    """A read's outcome under a repr that does not show it: those of tasks and futures do, and asyncio's debug mode logs them."""
+
+    __slots__ = ("outcome",)
+
+    def __init__(self, outcome: T) -> None:
+        self.outcome = outcome
 
 
 class _Read:
@@ -87,7 +96,7 @@ class Reads:
         del key  # it holds what no traceback should show, locals and all
         waiter = flight.outcome(seconds)
         try:
-            outcome: T | ArzamedError = await waiter
+            outcome: _Sealed[T] | ArzamedError = await waiter
         finally:
             flight.waiting.pop(waiter, None)
             if not flight.waiting and not flight.task.done():
@@ -96,11 +105,11 @@ class Reads:
                 await asyncio.wait([flight.task])
         if isinstance(outcome, ArzamedError):
             raise copy.copy(outcome)
-        return outcome
+        return outcome.outcome
 
-    async def _run(self, flight: _Read, read: Callable[[], Awaitable[T]]) -> T | ArzamedError:
+    async def _run(self, flight: _Read, read: Callable[[], Awaitable[T]]) -> _Sealed[T] | ArzamedError:
         try:
-            return await read()
+            return _Sealed(await read())
         except ArzamedError as error:
             return error.with_traceback(None)
         finally:

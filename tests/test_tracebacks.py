@@ -226,6 +226,52 @@ async def test_a_coalesced_failure_shows_nothing() -> None:
             assert_silent(error)
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("coalesce", [False, True], ids=["", "coalesced"])
+async def test_asyncios_debug_log_shows_nothing(coalesce: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """Where asyncio logs each step of each task that it finds slow, no record, secret or token of ours is in it."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(token_answer() if request.is_token else answer(200, b"[" + people(3) + b"]"))
+
+    async def count(records: AsyncIterator[Any]) -> int:
+        return len([each async for each in records])
+
+    async def calls(session: ArzamedSession, clinics: list[ClinicCredentials]) -> list[int]:
+        endpoint = Endpoint("equipe/people", Person)
+        lists = (session.clinic(each).resource(endpoint).list({"patient": VALUE}) for each in clinics * 3)
+        counts = [len(people) for people in await asyncio.gather(*map(quiet, lists))]
+        counts.append(await count(session.fan_out(clinics, lambda clinic: clinic.resource(endpoint).list())))
+        counts.append(await count(session.merge(clinics, lambda clinic: clinic.resource(PEOPLE).stream())))
+        return [*counts, len((await session.clinic(clinics[0]).get(f"equipe/{VALUE}", {"patient": VALUE})).body)]
+
+    class Kept:
+        """What a caller's own task returns is the caller's: here it shows nothing."""
+
+        def __init__(self, value: list[Person]) -> None:
+            self.value = value
+
+        def __len__(self) -> int:
+            return len(self.value)
+
+    async def quiet(read: Awaitable[list[Person]]) -> Kept:
+        return Kept(await read)
+
+    loop = asyncio.get_running_loop()
+    caplog.set_level("DEBUG")
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, coalesce=coalesce) as session:
+        loop.slow_callback_duration = 0.0
+        loop.set_debug(True)
+        try:
+            counts = await calls(session, [server.credentials(f"c{n}") for n in range(2)])
+        finally:
+            loop.set_debug(False)
+    assert counts == [3] * 6 + [2, 8, len(b"[" + people(3) + b"]")]
+    assert "Executing <Task finished" in caplog.text
+    canaries = (*CANARIES, "Person(name=")  # (a long value is cut in it)
+    assert [line for line in caplog.text.splitlines() if any(canary in line for canary in canaries)] == []
+
+
 def test_wrong_credentials_show_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Credentials that are refused where they are made, by whatever way the secret came, show no secret."""
     bad = f"{SECRET}\nInjected: 1"
