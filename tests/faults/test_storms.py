@@ -281,7 +281,7 @@ async def test_a_storm_of_timeouts(seed: int) -> None:
                         )
                     )
                 )
-            assert set(ends) >= {"done", "inner", "outer"}
+            assert ends["inner"] + ends["outer"] > 0
             await assert_usable(session, server, clinics)
         await until(lambda: server.open_connections == 0)
 
