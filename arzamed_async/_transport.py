@@ -22,7 +22,7 @@ from ._bulkhead import Bulkhead
 from ._decompress import ACCEPT_ENCODING
 from ._faults import certificate_fault, connection_fault
 from ._scope import Scope
-from ._sockets import has_unread
+from ._sockets import Closing, has_unread
 from ._version import __version__
 from .config import PoolLimits, Timeouts
 from .errors import ConfigurationError, TransportError
@@ -72,10 +72,9 @@ class _Pool(aiohttp.TCPConnector):
     aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is
     closed where a new one would be one too many. Each request announced in `senders` (by its task) gets one
     connection: aiohttp asks for another where it means to send a GET again, silently, after a lost connection,
-    and attempts are RetryPolicy's to count. The wait for a connection is not the server's silence: `listen` comes
-    after it. A connection over which bytes came while it was idle, be they read or not, is used no more: aiohttp looks
-    at that when a connection is given back, and would take them for the answer to the next request, which may be
-    another clinic's.
+    and attempts are RetryPolicy's to count. The wait for a connection is not the server's silence: `listen` comes after
+    it. One over which bytes came while it was idle, be they read or not, is used no more: they would pass for the answer
+    to the next request, which may be another clinic's.
     """
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
@@ -86,6 +85,7 @@ class _Pool(aiohttp.TCPConnector):
         self._connections = connections
         self._last_use: dict[asyncio.Transport, tuple[Any, aiohttp.connector.Connection]] = {}  # least used first
         self._opening = 0
+        self._closing = Closing(self._loop)
 
     async def connect(
         self,
@@ -97,16 +97,20 @@ class _Pool(aiohttp.TCPConnector):
         scope = self.senders.pop(asyncio.current_task(), None)
         if scope is None:
             raise DisconnectedError
-        if len(self._last_use) + self._opening >= self._connections:
-            await self._make_room(req.connection_key)
-        self._opening += 1
-        try:
-            connection = await super().connect(req, traces, timeout)
-            while self._spoilt(connection):
-                connection.close()
+        while True:
+            if len(self._last_use) + self._opening + len(self._closing) >= self._connections:
+                await self._make_room(req.connection_key)
+            self._opening += 1
+            try:
                 connection = await super().connect(req, traces, timeout)
-        finally:
-            self._opening -= 1
+            except BaseException:
+                self._closing.add()  # asyncio may have opened it, and closes it now
+                raise
+            finally:
+                self._opening -= 1
+            if not self._spoilt(connection):
+                break
+            connection.close()
         if (transport := connection.transport) is not None:
             self._last_use.pop(transport, None)
             self._last_use[transport] = req.connection_key, connection
@@ -127,6 +131,7 @@ class _Pool(aiohttp.TCPConnector):
         for transport in [each for each in self._last_use if each.is_closing()]:
             transport.abort()
             del self._last_use[transport]
+            self._closing.add()
         return len(self._last_use)
 
     async def close(self, *, abort_ssl: bool = False) -> None:
@@ -135,14 +140,12 @@ class _Pool(aiohttp.TCPConnector):
         await super().close(abort_ssl=abort_ssl)
 
     async def _make_room(self, key: Any) -> None:
-        known = len(self._last_use)
-        if self.open() < known:
-            await asyncio.sleep(0)  # a socket is closed in the next turn of the loop
-        while self.open() + self._opening >= self._connections:
+        while self.open() + self._opening + len(self._closing) >= self._connections:
             idle = {each: host for each, (host, connection) in self._last_use.items() if connection.closed}
-            if not idle or key in idle.values():
+            if key in idle.values() or not (idle or self._closing):
                 return  # one of its own host is there to be used again
-            next(iter(idle)).abort()
+            if not self._closing:
+                next(iter(idle)).abort()
             await asyncio.sleep(0)
 
 

@@ -8,10 +8,17 @@ import sys
 import threading
 
 import pytest
-from support import RawServer, settle
+from support import RawServer, Request, json_answer, settle, token_answer
 from test_tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
-from arzamed_async import ArzamedSession, ConfigurationError, CredentialsRejectedError, SessionClosedError
+from arzamed_async import (
+    ArzamedSession,
+    ConfigurationError,
+    CredentialsRejectedError,
+    Doctor,
+    RecordStream,
+    SessionClosedError,
+)
 from arzamed_async._bulkhead import Bulkhead
 from arzamed_async._tokens import TokenCache, TokenSource
 
@@ -194,3 +201,23 @@ def test_a_session_that_coalesces_works_in_two_loops() -> None:
     assert asyncio.run(read(2, stop=True)) == []
     assert asyncio.run(read(3, stop=False)) == [3, 3, 3]
     asyncio.run(session.aclose())
+
+
+def test_stats_after_a_loop_that_ended_in_the_midst() -> None:
+    """A session whose loop has ended with a stream open still tells its stats: nothing is open any more."""
+    long = [{"name": f"Dr. Inventata {n}", "profileImage": None} for n in range(20_000)]
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(token_answer() if request.is_token else json_answer(200, long))
+
+    async def midst() -> ArzamedSession:
+        async with RawServer(handler) as server:
+            session = ArzamedSession(base_url=server.base_url)
+            streams.append(session.clinic(server.credentials()).doctors.stream())
+            await anext(streams[0])
+            return session
+
+    streams: list[RecordStream[Doctor]] = []
+    with pytest.warns(ResourceWarning, match="dropped half-way"):
+        session = asyncio.run(midst())
+    assert session.stats().pool.open == 0
