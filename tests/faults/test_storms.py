@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import os
 import random
+import socket
 import statistics
 import time
 from collections import Counter
@@ -18,11 +21,14 @@ from support import DOCTORS, RawServer, Request, answer, json_answer, token_answ
 from arzamed_async import (
     ArzamedError,
     ArzamedSession,
+    BreakerPolicy,
+    CircuitOpenError,
+    Clinic,
     ClinicCredentials,
+    Event,
     PoolLimits,
     RetryPolicy,
     SessionClosedError,
-    Timeouts,
 )
 
 pytestmark = pytest.mark.asyncio
@@ -41,37 +47,55 @@ class Stormy(RawServer):
         super().__init__(self.stormy)
         self.chance = random.Random(seed)
         self.calm = False
-        self.high_water = 0
         self.in_flight = self.most_in_flight = 0
         self.gate: asyncio.Event | None = None
+        self.reasons_for_a_token = 0
+        self.asking: Counter[str] = Counter()  # token requests on their way, by clinic
+        self.most_asking = 0
 
     async def stormy(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        self.high_water = max(self.high_water, self.open_connections)
+        if request.target.endswith("/gate"):  # none of the storm's own requests: those may still be here, given up
+            await self.wait_at_the_gate(writer)
+            return
+        if request.is_token:
+            clinic = request.target.rsplit("/", 1)[1]
+            self.asking[clinic] += 1
+            self.most_asking = max(self.most_asking, self.asking[clinic])
         luck = 1.0 if self.calm else self.chance.random()
         for _ in range(self.chance.randint(0, 6)):
             await asyncio.sleep(0)
         if luck > 0.9 and not self.calm:
             await asyncio.sleep(0.003)
         if request.is_token:
-            clinic = request.target.rsplit("/", 1)[1]
-            lives = 3600 if self.calm else self.chance.choice([1, 3600, 3600])
-            writer.write(
-                answer(503) if luck < 0.1 else token_answer(f"{clinic}.{self.token_requests}", expires_in=lives)
-            )
+            self.asking[clinic] -= 1
+            self.answer_with_a_token(clinic, luck, writer)
         elif luck < 0.05:
+            self.reasons_for_a_token += 1
             writer.write(json_answer(401, {"error": "Expired token"}))
         elif luck < 0.1:
             writer.write(answer(503))
         elif luck < 0.15:
             writer.close()
-        elif self.gate is not None:
-            self.in_flight += 1
-            self.most_in_flight = max(self.most_in_flight, self.in_flight)
-            await self.gate.wait()
-            self.in_flight -= 1
-            writer.write(json_answer(200, DOCTORS))
         else:
             await self.in_pieces(writer, broken=luck < 0.2)
+
+    def answer_with_a_token(self, clinic: str, luck: float, writer: asyncio.StreamWriter) -> None:
+        lives = 3600 if self.calm else self.chance.choice([1, 3600, 3600])
+        self.reasons_for_a_token += luck < 0.1 or lives == 1
+        if luck < 0.05:
+            writer.close()
+        elif luck < 0.1:
+            writer.write(answer(503))
+        else:
+            writer.write(token_answer(f"{clinic}.{self.token_requests}", expires_in=lives))
+
+    async def wait_at_the_gate(self, writer: asyncio.StreamWriter) -> None:
+        assert self.gate is not None
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await self.gate.wait()
+        self.in_flight -= 1
+        writer.write(json_answer(200, DOCTORS))
 
     async def in_pieces(self, writer: asyncio.StreamWriter, *, broken: bool) -> None:
         writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(BODY))
@@ -145,11 +169,16 @@ async def until(condition: Callable[[], bool]) -> None:
 class Quiet:
     """Around a storm: no task, no descriptor and no unheard exception is left behind it."""
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Quiet:
         self.unheard: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: self.unheard.append(context))
         gc.collect()
         self.tasks, self.descriptors = asyncio.all_tasks(), descriptors()
+        return self
+
+    def left_running(self, server: RawServer) -> set[asyncio.Task[Any]]:
+        """Return the tasks that are neither the test's nor the server's."""
+        return asyncio.all_tasks() - self.tasks - server._tasks
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if error is None:
@@ -160,14 +189,43 @@ class Quiet:
         assert self.unheard == []
 
 
+def client_sockets(*servers: RawServer) -> int:
+    """Return how many sockets this process has open to these servers."""
+    ports = {server.port for server in servers}
+    count = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # gone, or not connected
+            if str(entry.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as copy:
+                    count += copy.family == socket.AF_INET and copy.getpeername()[1] in ports
+    return count
+
+
+def assert_no_slot_is_held(session: ArzamedSession) -> None:
+    """Behind the end of the calls, at once: what a call holds it gives back before it ends."""
+    clinics = session.stats().clinics
+    assert {name: (each.in_flight, each.queued) for name, each in clinics.items()} == dict.fromkeys(clinics, (0, 0))
+
+
+async def until_it_answers(clinic: Clinic) -> None:
+    """Wait until the clinic's circuit lets a probe through, if it has one: a probe given up must not keep it open."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await clinic.get("equipe/doctors")
+                return
+            except CircuitOpenError:
+                await asyncio.sleep(0.002)
+
+
 async def assert_usable(session: ArzamedSession, server: Stormy, clinics: list[ClinicCredentials]) -> None:
     """No slot is held or waited for; as many calls as the limits allow reach the server at once; tokens come."""
     server.calm = True
-    await until(lambda: all(each.in_flight == each.queued == 0 for each in session.stats().clinics.values()))
+    assert_no_slot_is_held(session)
     await until(lambda: session.stats().pool.in_use == session.stats().pool.queued == 0)
-    await asyncio.gather(*(session.clinic(each).token() for each in clinics))
+    await asyncio.gather(*(until_it_answers(session.clinic(each)) for each in clinics))
     server.gate, server.most_in_flight = asyncio.Event(), 0
-    calls = [asyncio.create_task(session.clinic(each).get("equipe/doctors")) for each in clinics * 4]
+    calls = [asyncio.create_task(session.clinic(each).get("gate")) for each in clinics * 4]
     await until(lambda: server.in_flight == LIMITS.connections)
     stats = session.stats()
     assert stats.pool.in_use == LIMITS.connections
@@ -190,57 +248,104 @@ def outcome_of(task: asyncio.Task[object]) -> str:
     return type(error).__name__
 
 
-async def storm(
-    session: ArzamedSession, clinics: list[ClinicCredentials], count: int, chance: random.Random
-) -> tuple[Counter[str], list[float]]:
-    """Make so many calls, cancel each after a random number of turns of the loop; return ends and latencies (s)."""
-    ends: Counter[str] = Counter()
-    latencies: list[float] = []
-    loop = asyncio.get_running_loop()
-    running: dict[asyncio.Task[object], int] = {}
-    turn = started = 0
-    while running or started < count:
-        while started < count and len(running) < 60:
-            chosen = chance.sample(clinics, len(clinics))
-            task: asyncio.Task[object] = loop.create_task(chance.choice(CALLS)(session, chosen))
-            running[task] = turn + int(chance.expovariate(1 / 30))
-            started += 1
-        await asyncio.sleep(0)
-        turn += 1
-        for task in [task for task, due in running.items() if due <= turn or task.done()]:
-            del running[task]
-            if not task.done():
-                cancelled_at = time.perf_counter()
-                task.add_done_callback(lambda _, at=cancelled_at: latencies.append(time.perf_counter() - at))
-            if task.cancel() and chance.random() < 0.2:
-                task.cancel()
-            await asyncio.wait([task])
-            ends[outcome_of(task)] += 1
-    return ends, latencies
+#: How a call may end by itself where the server is stormy.
+OWN_FAILURES = {
+    "CircuitOpenError", "ServiceUnavailableError", "StreamInterruptedError", "TokenUnavailableError", "TransportError",
+    "UnauthorizedError",
+}  # fmt: skip
+
+
+class Storm:
+    """Makes calls, and cancels each after a random number of turns of the loop, or at a random event of any call."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.running: dict[asyncio.Task[object], int] = {}  # and the turn in which each is to be cancelled
+        self.cancelled: set[asyncio.Task[object]] = set()
+        self.ends: Counter[str] = Counter()
+        self.latencies: list[tuple[float, float]] = []  # on the wall and of this process, in seconds
+        self.at_an_event = self.most_sockets = 0
+
+    def on_event(self, event: Event) -> None:
+        """Cancel one of the calls, now and then: an event comes in the midst of a step."""
+        if self.running and self.chance.random() < 0.05:
+            task = self.chance.choice(list(self.running))
+            if task is not asyncio.current_task() and task not in self.cancelled:
+                self.at_an_event += self.cancel(task)
+
+    def cancel(self, task: asyncio.Task[object]) -> bool:
+        if not task.cancel():
+            return False
+        started, started_cpu = time.perf_counter(), time.process_time()
+        task.add_done_callback(
+            lambda _: self.latencies.append((time.perf_counter() - started, time.process_time() - started_cpu))
+        )
+        self.cancelled.add(task)
+        return True
+
+    async def run(
+        self, session: ArzamedSession, clinics: list[ClinicCredentials], count: int, *servers: RawServer
+    ) -> None:
+        turn = started = 0
+        while self.running or started < count:
+            while started < count and len(self.running) < 60:
+                call = self.chance.choice(CALLS)(session, self.chance.sample(clinics, len(clinics)))
+                task: asyncio.Task[object] = asyncio.ensure_future(call)  # type: ignore[assignment]
+                self.running[task] = turn + int(self.chance.expovariate(1 / 20))
+                started += 1
+            await asyncio.sleep(0)
+            turn += 1
+            if turn % 50 == 0:
+                self.most_sockets = max(self.most_sockets, client_sockets(*servers))
+            for task in [task for task, due in self.running.items() if due <= turn or task.done()]:
+                if task not in self.cancelled and self.cancel(task) and self.chance.random() < 0.2:
+                    task.cancel()
+                await asyncio.wait([task])
+                del self.running[task]
+                end = outcome_of(task)
+                assert end == "cancelled" if task in self.cancelled else end in {"done", *OWN_FAILURES}, end
+                self.ends[end] += 1
 
 
 @pytest.mark.parametrize(
-    ("seed", "calls", "coalesce"),
-    [(1, 10_000, False), (2, 2000, True), (3, 1000, False), (4, 1000, True)],
+    ("seed", "calls", "coalesce", "breaker"),
+    [
+        (1, 10_000, False, None),
+        (2, 1000, True, None),
+        (3, 1000, False, BreakerPolicy(failures=2, open_seconds=0.01)),
+        (4, 1000, True, BreakerPolicy(failures=2, open_seconds=0.01)),
+    ],
 )
-async def test_a_storm_of_cancellations(seed: int, calls: int, coalesce: bool) -> None:
-    """10,000 calls cancelled at random under contention: no slot, task, socket or descriptor is lost, and all works on."""
-    chance = random.Random(seed)
-    async with Quiet(), Stormy(seed) as server:
-        clinics = [server.credentials(f"c{n}") for n in range(CLINICS)]
-        async with ArzamedSession(base_url=server.base_url, pool=LIMITS, retry=QUICK, coalesce=coalesce) as session:
-            ends, latencies = await storm(session, clinics, calls, chance)
+async def test_a_storm_of_cancellations(seed: int, calls: int, coalesce: bool, breaker: BreakerPolicy | None) -> None:
+    """10,000 calls cancelled at random under contention: no slot, task, socket or descriptor is lost, and all works on.
+
+    Every call that was cancelled ends as cancelled, and no other one does. No clinic has two token requests at once,
+    nor one without a reason. Tokens come from another host than records, over the same pool.
+    """
+    async with Quiet(), Stormy(seed) as server, RawServer(server.stormy) as tokens:
+        clinics = [tokens.credentials(f"c{n}") for n in range(CLINICS)]
+        storm = Storm(seed)
+        async with ArzamedSession(
+            base_url=server.base_url, pool=LIMITS, retry=QUICK, coalesce=coalesce, breaker=breaker,
+            observers=[storm.on_event],
+        ) as session:  # fmt: skip
+            await storm.run(session, clinics, calls, server, tokens)
+            ends = storm.ends
             assert ends.total() == calls
             assert ends["cancelled"] > calls / 10
             assert ends["done"] > calls / 50
-            p99 = statistics.quantiles(latencies, n=100)[98]
-            print(f"seed {seed}: {dict(ends)}; CancelledError within {p99 * 1e3:.2f} ms at p99")  # noqa: T201
+            assert storm.at_an_event > calls / 200
+            wall, cpu = (statistics.quantiles(each, n=100)[98] * 1e3 for each in zip(*storm.latencies, strict=True))
+            print(f"\nseed {seed}: {dict(ends)}; CancelledError at p99: {wall:.2f} ms, {cpu:.2f} ms of CPU")  # noqa: T201
+            assert 0 < storm.most_sockets <= LIMITS.connections
             await assert_usable(session, server, clinics)
-        assert server.high_water <= LIMITS.connections
-        await until(lambda: server.open_connections == 0)
+        assert server.most_asking == 1
+        assert tokens.token_requests <= CLINICS + server.reasons_for_a_token
+        assert client_sockets(server, tokens) == 0
+        await until(lambda: server.open_connections == tokens.open_connections == 0)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(4))
 async def test_a_storm_of_timeouts(seed: int) -> None:
     """Under asyncio.timeout, nested too, the TimeoutError is the caller's own, and no cancellation is lost or doubled."""
     chance = random.Random(seed)
@@ -254,6 +359,7 @@ async def test_a_storm_of_timeouts(seed: int) -> None:
                 try:
                     async with asyncio.timeout(inner) as inner_timeout:
                         await chance.choice(CALLS)(session, clinics)
+                    assert not inner_timeout.expired()
                 except TimeoutError as error:
                     assert inner_timeout.expired()
                     assert type(error) is TimeoutError
@@ -263,8 +369,10 @@ async def test_a_storm_of_timeouts(seed: int) -> None:
             assert outer_timeout.expired()
             assert type(error) is TimeoutError
             ended = "outer"
-        except ArzamedError:
+        except ArzamedError as error:
+            assert type(error).__name__ in OWN_FAILURES
             ended = "failed"
+        assert outer_timeout.expired() == (ended == "outer")
         assert task.cancelling() == 0
         return ended
 
@@ -281,16 +389,20 @@ async def test_a_storm_of_timeouts(seed: int) -> None:
                         )
                     )
                 )
-            assert ends["inner"] + ends["outer"] > 0
+            assert set(ends) >= {"done", "inner", "outer"}
             await assert_usable(session, server, clinics)
         await until(lambda: server.open_connections == 0)
 
 
+@pytest.mark.parametrize("calm", [True, False], ids=["calm", "stormy"])
 @pytest.mark.parametrize("seed", range(20))
-async def test_a_session_closed_in_the_midst(seed: int) -> None:
-    """Calls in flight when the session closes end with SessionClosedError, their result or their own failure; all of them."""
+async def test_a_session_closed_in_the_midst(seed: int, calm: bool) -> None:
+    """Calls in flight when the session closes end with SessionClosedError or their result, or as they would have; and
+    where aclose itself is cancelled, the next one does the rest. Behind it no request is on its way.
+    """
     chance = random.Random(seed)
-    async with Quiet(), Stormy(seed) as server:
+    async with Quiet() as quiet, Stormy(seed) as server:
+        server.calm = calm
         clinics = [server.credentials(f"c{n}") for n in range(CLINICS)]
         session = ArzamedSession(base_url=server.base_url, pool=LIMITS, retry=QUICK, coalesce=bool(seed % 2))
         tasks = [
@@ -299,19 +411,25 @@ async def test_a_session_closed_in_the_midst(seed: int) -> None:
         ]
         for _ in range(chance.randint(0, 100)):
             await asyncio.sleep(0)
-        for task in chance.sample(tasks, 8):  # in the same turn
-            task.cancel()
+        cancelled = {task for task in chance.sample(tasks, 8) if task.cancel()}  # in the same turn
+        if seed % 4 > 1:
+            closing = asyncio.create_task(session.aclose())
+            for _ in range(chance.randint(0, 4)):
+                await asyncio.sleep(0)
+            closing.cancel()
         await session.aclose()
+        if seed % 4 > 1:
+            await asyncio.sleep(0)  # the one that was cancelled has closed them, and a socket closes in the next turn
+        assert client_sockets(server) == 0
         await asyncio.wait(tasks)
-        ends = Counter(map(outcome_of, tasks))
-        assert ends[SessionClosedError.__name__] > 0
+        assert quiet.left_running(server) == set()
+        for task in tasks:
+            own = {"done", SessionClosedError.__name__, *(() if calm else OWN_FAILURES)}
+            assert outcome_of(task) in ({"cancelled"} if task in cancelled else own)
+        assert SessionClosedError.__name__ in map(outcome_of, tasks)
         await until(lambda: server.open_connections == 0)
         with pytest.raises(SessionClosedError):
-            await token_again(session, clinics)
-
-
-async def token_again(session: ArzamedSession, clinics: list[ClinicCredentials]) -> None:
-    await session.clinic(clinics[0]).token()
+            await session.clinic(clinics[0]).token()
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -336,48 +454,4 @@ async def test_a_sibling_that_fails(seed: int) -> None:
                     group.create_task(fail(chance.randint(0, 200)))
             assert [type(error) for error in caught.value.exceptions] == [LookupError]
             await assert_usable(session, server, clinics)
-        await until(lambda: server.open_connections == 0)
-
-
-@pytest.mark.parametrize("how", ["once", "twice", "with a deadline", "with a close"])
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-async def test_cancelled_at_every_point(call: Call, how: str) -> None:
-    """A call cancelled in its first turn of the loop, its second, and so on to its last: each time nothing is left."""
-    async with Quiet(), Stormy(5) as server:
-        server.calm = True
-        clinics = [server.credentials(f"c{n}") for n in range(CLINICS)]
-        point, ended = 0, "cancelled"
-        while ended != "done":
-            server.chance = random.Random(5)  # the same turns each time
-            short = Timeouts(total_seconds=0.0001 if how == "with a deadline" and point % 2 else 30)
-            async with ArzamedSession(base_url=server.base_url, pool=LIMITS, retry=QUICK, timeouts=short) as session:
-                task: asyncio.Task[object] = asyncio.create_task(call(session, clinics))  # type: ignore[arg-type]
-                for _ in range(point):
-                    await asyncio.sleep(0)
-                if how == "with a close":
-                    closing = asyncio.create_task(session.aclose())
-                if how == "twice":
-                    task.cancel()
-                    await asyncio.sleep(0)
-                task.cancel()
-                await asyncio.wait([task])
-                ended = outcome_of(task)
-                assert ended in {
-                    "cancelled",
-                    "done",
-                    "SessionClosedError",
-                    "DeadlineExceededError",
-                    "TokenUnavailableError",
-                }
-                if how == "with a close":
-                    await closing
-                    ended = "done" if point > 150 else ended
-                else:
-                    pool = session.stats().pool
-                    await until(lambda session=session: session.stats().pool.in_use == 0)  # type: ignore[misc]
-                    assert all(each.in_flight == each.queued == 0 for each in session.stats().clinics.values()), pool
-            point += 1 if point < 60 else 7
-            if how == "with a deadline" and point > 150:
-                break
-        assert point > 3
         await until(lambda: server.open_connections == 0)

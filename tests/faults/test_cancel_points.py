@@ -1,0 +1,214 @@
+"""Calls cancelled in their first turn of the event loop, their second, and so on to their last: nothing is left."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+import pytest
+from fault_tls import good, trusting
+from support import RawServer, Request, answer, json_answer, token_answer
+from test_storms import BODY, CALLS, Call, Quiet, assert_no_slot_is_held, client_sockets, outcome_of, until
+
+from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits, RetryPolicy, SessionClosedError
+
+pytestmark = pytest.mark.asyncio
+
+LIMITS = PoolLimits(connections=1, connections_per_clinic=1)
+AT_ONCE = RetryPolicy(base_seconds=1e-6, cap_seconds=1e-6)
+
+
+class Rough(RawServer):
+    """For each clinic: no token at first, then 401, 503 and half a list, and then as it should be."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(self.rough)
+        self.tls = tls
+        self.asked: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Rough:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def rough(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            self.asked[request.target] += 1
+            clinic = request.target.rsplit("/", 1)[1]
+            writer.write(answer(503) if self.asked[request.target] == 1 else token_answer(f"of-{clinic}"))
+            return
+        clinic = request.headers["authorization"]
+        self.asked[clinic] += 1
+        if self.asked[clinic] == 1:
+            writer.write(json_answer(401, {"error": "Expired token"}))
+        elif self.asked[clinic] == 2:
+            writer.write(answer(503))
+        else:
+            writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(BODY))
+            for start in range(0, len(BODY), 20_000):
+                writer.write(BODY[start : start + 20_000])
+                await writer.drain()
+                await asyncio.sleep(0)
+                if self.asked[clinic] == 3 and start:
+                    writer.close()
+                    return
+
+
+async def crowd(session: ArzamedSession, clinics: list[ClinicCredentials]) -> object:
+    """Wait for a slot of the clinic."""
+    clinic = session.clinic(clinics[0])
+    return await asyncio.gather(clinic.doctors.list(), clinic.get("equipe/doctors"), clinic.doctors.list())
+
+
+# The ways: each acts in one turn of the loop, and returns how the call may end; `closing` is the session's aclose.
+
+Act = Callable[[ArzamedSession, "asyncio.Task[object]"], Awaitable[set[str]]]
+
+CUT = {"DeadlineExceededError", "done"}  # a fan-out is done: it has failures in it
+
+
+def end_all(session: ArzamedSession) -> None:
+    """Let the deadline of every call pass. (A token request has one of its own.)"""
+    for scope in session._engine._scopes or ():
+        if not scope.spawned:
+            scope.end("deadline")
+
+
+async def once(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    task.cancel()
+    return {"cancelled"}
+
+
+async def twice_at_once(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    task.cancel()
+    task.cancel()
+    return {"cancelled"}
+
+
+async def twice_in_a_row(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    return {"cancelled"}
+
+
+async def by_its_deadline(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    end_all(session)
+    return CUT
+
+
+async def and_then_its_deadline(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    task.cancel()
+    end_all(session)
+    return {"cancelled"}
+
+
+async def behind_its_deadline(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    end_all(session)
+    task.cancel()
+    return {"cancelled"}
+
+
+async def and_then_a_close(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    closing = asyncio.create_task(session.aclose())  # its step comes before the task's
+    task.cancel()
+    await closing
+    return {"cancelled"}
+
+
+async def behind_a_close(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    closing = asyncio.create_task(session.aclose())
+    asyncio.get_running_loop().call_soon(task.cancel)
+    await closing
+    return {"cancelled", "done", SessionClosedError.__name__}  # where that call was still to begin, or just over
+
+
+async def by_a_close(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
+    await session.aclose()
+    return {"done", SessionClosedError.__name__}
+
+
+WAYS: list[Act] = [
+    once, twice_at_once, twice_in_a_row, by_its_deadline, and_then_its_deadline, behind_its_deadline,
+    and_then_a_close, behind_a_close, by_a_close,
+]  # fmt: skip
+
+
+class Watched:
+    """A call in a task of its own, that notes how many cancellations of the task are not taken back behind it."""
+
+    def __init__(self, call: Callable[[], Awaitable[object]]) -> None:
+        self.cancelling = 0
+        self.task: asyncio.Task[object] = asyncio.create_task(self.run(call))
+
+    async def run(self, call: Callable[[], Awaitable[object]]) -> object:
+        try:
+            return await call()
+        finally:
+            task = asyncio.current_task()
+            self.cancelling = task.cancelling() if task else 0
+
+
+def points(act: Act) -> Iterator[int]:
+    """Yield the turns: each of the first 40, then one in four, of which each way has others."""
+    yield from range(40)
+    yield from range(40 + WAYS.index(act) % 4, 5000, 4)
+
+
+async def sweep(server: Rough, call: Call, act: Act, *, coalesce: bool = False) -> int:
+    """Do it at each point of the call, with a session and clinics of its own; return how many points there were."""
+    scheme, context = ("https", trusting()) if server.tls else ("http", None)
+    origin = f"{scheme}://127.0.0.1:{server.port}"
+    async with Quiet() as quiet:
+        for point in points(act):
+            clinics = [
+                ClinicCredentials(f"id-{n}", "invented", f"{origin}/token/{point}-{n}", name=f"c{n}") for n in range(2)
+            ]
+            async with ArzamedSession(
+                base_url=f"{origin}/api/v1", pool=LIMITS, retry=AT_ONCE, coalesce=coalesce, ssl_context=context
+            ) as session:
+                watched = Watched(partial(call, session, clinics))
+                task = watched.task
+                for _ in range(point):
+                    await asyncio.sleep(0)
+                if task.done():
+                    assert outcome_of(task) == "done"
+                    break
+                ends = await act(session, task)
+                await asyncio.wait([task])
+                end = outcome_of(task)
+                assert end in ends, f"{end} at point {point}"
+                assert watched.cancelling == 0 or end == "cancelled", "a cancellation of the library's own is left"
+                await until(lambda: quiet.left_running(server) == set())  # a token request goes on by itself
+                assert_no_slot_is_held(session)
+                assert session.stats().pool.in_use == 0
+                if not session._engine.closed:
+                    await session.clinic(clinics[0]).get("equipe/rooms")
+            assert client_sockets(server) == 0
+    return point
+
+
+@pytest.mark.parametrize("act", WAYS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("call", [*CALLS, crowd], ids=lambda call: call.__name__)
+async def test_cancelled_at_every_point(call: Call, act: Act) -> None:
+    """Who cancels a call, twice too, or with its deadline or a close in the same turn, gets CancelledError; nothing is held."""
+    async with Rough() as server:
+        assert await sweep(server, call, act) > 10
+
+
+@pytest.mark.parametrize("act", WAYS, ids=lambda act: act.__name__)
+@pytest.mark.parametrize("call", [CALLS[2], CALLS[6], crowd], ids=lambda call: call.__name__)
+async def test_shared_reads_cancelled_at_every_point(call: Call, act: Act) -> None:
+    """The same holds where the reads are shared: those who wait for one are cancelled, or it is, and nothing is held."""
+    async with Rough() as server:
+        assert await sweep(server, call, act, coalesce=True) > 10
+
+
+@pytest.mark.parametrize("act", [once, twice_in_a_row, behind_its_deadline, by_a_close], ids=lambda act: act.__name__)
+async def test_cancelled_at_every_point_of_a_handshake(act: Act) -> None:
+    """The same holds over TLS: a connection whose handshake is cancelled is closed."""
+    async with Rough(good()) as server:
+        assert await sweep(server, CALLS[2], act) > 10
