@@ -54,6 +54,7 @@ from .models import (
     Failure,
     Finished,
     Headers,
+    Lease,
     OpenRecord,
     Outcome,
     Patient,
@@ -62,10 +63,12 @@ from .models import (
     Response,
     Slot,
     Stats,
+    StoredRejection,
+    StoredToken,
     Success,
     Token,
 )
-from .protocols import Observer
+from .protocols import Observer, TokenStore
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
 
@@ -93,6 +96,7 @@ __all__ = [
     "Finished",
     "ForbiddenError",
     "Headers",
+    "Lease",
     "LimitExceededError",
     "Limits",
     "Merge",
@@ -119,6 +123,8 @@ __all__ = [
     "Slot",
     "Stats",
     "StatusError",
+    "StoredRejection",
+    "StoredToken",
     "StreamInterruptedError",
     "Success",
     "Timeouts",
@@ -126,6 +132,7 @@ __all__ = [
     "TokenError",
     "TokenPolicy",
     "TokenRequestFinished",
+    "TokenStore",
     "TokenUnavailableError",
     "TransportError",
     "UnauthorizedError",
