@@ -54,7 +54,6 @@ from .models import (
     Failure,
     Finished,
     Headers,
-    Lease,
     OpenRecord,
     Outcome,
     Patient,
@@ -63,14 +62,13 @@ from .models import (
     Response,
     Slot,
     Stats,
-    StoredRejection,
-    StoredToken,
     Success,
     Token,
 )
 from .protocols import Observer, TokenStore
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
+from .stored import Lease, StoredRejection, StoredToken
 
 __all__ = [
     "PRODUCTION",

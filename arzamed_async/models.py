@@ -20,7 +20,6 @@ __all__ = [
     "Failure",
     "Finished",
     "Headers",
-    "Lease",
     "OpenRecord",
     "Outcome",
     "Patient",
@@ -29,8 +28,6 @@ __all__ = [
     "Response",
     "Slot",
     "Stats",
-    "StoredRejection",
-    "StoredToken",
     "Success",
     "Token",
 ]
@@ -117,34 +114,6 @@ class Token:
 
     access_token: str = field(converter=Masked)
     expires_at: datetime
-
-
-@frozen
-class StoredToken:
-    """A token in a TokenStore: how old it is and how long it lives still, in seconds, by the store's clock."""
-
-    access_token: str = field(converter=Masked)
-    age_seconds: float
-    seconds_left: float
-
-
-@frozen
-class StoredRejection:
-    """A refusal in a TokenStore: the credentials are not tried again for `seconds_left`. The texts are cleaned ones."""
-
-    status: int | None
-    error: str
-    description: str
-    seconds_left: float
-
-
-@frozen
-class Lease:
-    """The right to ask for a key's token: whose it is (`owner`, random), and its number among the key's leases."""
-
-    key: str
-    owner: str
-    fence: int
 
 
 class Headers(Mapping[str, str]):

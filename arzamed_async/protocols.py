@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .events import Event
-from .models import Lease, StoredRejection, StoredToken
+from .stored import Lease, StoredRejection, StoredToken
 
 __all__ = ["Observer", "TokenStore"]
 

@@ -14,7 +14,7 @@ from arzamed_async import errors
 
 PACKAGE = Path(arzamed_async.__file__).parent
 FLOORS = {
-    1: ["_checks", "_masked", "_version", "config", "credentials", "errors", "events", "models", "protocols"],
+    1: ["_checks", "_masked", "_version", "config", "credentials", "errors", "events", "models", "protocols", "stored"],
     2: [
         "_breaker", "_codec", "_decompress", "_faults", "_json_array", "_json_cuts", "_protocol", "_quota", "_record_writer",
         "_scalars", "_structures",
@@ -32,8 +32,9 @@ SAME_FLOOR = {
     "_checks": {"errors"},
     "config": {"_checks", "errors"},
     "credentials": {"_checks", "_masked", "errors"},
+    "stored": {"_masked"},
     "models": {"_masked", "errors", "events"},
-    "protocols": {"events", "models"},
+    "protocols": {"events", "stored"},
     "_codec": {"_record_writer", "_scalars", "_structures"},
     "_record_writer": {"_scalars", "_structures"},
     "_structures": {"_scalars"},
