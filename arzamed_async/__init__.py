@@ -45,7 +45,15 @@ from .errors import (
     TransportError,
     UnauthorizedError,
 )
-from .events import CircuitChanged, Event, RequestFinished, RetryScheduled, TokenRequestFinished, UnknownField
+from .events import (
+    CircuitChanged,
+    Event,
+    RequestFinished,
+    RetryScheduled,
+    TokenRequestFinished,
+    TokenStoreFailed,
+    UnknownField,
+)
 from .fan_out import FanOut
 from .merge import Merge
 from .models import (
@@ -131,6 +139,7 @@ __all__ = [
     "TokenPolicy",
     "TokenRequestFinished",
     "TokenStore",
+    "TokenStoreFailed",
     "TokenUnavailableError",
     "TransportError",
     "UnauthorizedError",

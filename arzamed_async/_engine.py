@@ -17,13 +17,15 @@ from ._notices import Notices
 from ._quota import Quota
 from ._retry import Retrier
 from ._scope import Scope, Scopes
+from ._shared_tokens import SharedTokens
 from ._token_request import TokenRequest
-from ._tokens import FetchedGrant, TokenSource
+from ._tokens import FetchedGrant, Known, TokenSource
 from ._transport import Transport
 from .config import BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, DeadlineExceededError, SessionClosedError
 from .models import PoolStats, Stats, Token
+from .protocols import TokenStore
 
 __all__ = ["Engine", "Options"]
 
@@ -62,6 +64,7 @@ class Engine:
         transport: Transport,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        token_store: TokenStore | None,
     ) -> None:
         self.base_url = base_url
         self.options = options
@@ -75,6 +78,7 @@ class Engine:
         source = TokenSource(self._fetch_token, tokens, clock)
         self.clinics = Clinics(source, breaker, pool.connections_per_clinic)
         self.reads = Reads(self.spawn) if coalesce else None
+        self._shared = None if token_store is None else SharedTokens(token_store, tokens, (clock, wall_clock), notices)
         self._pool = pool
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scopes: Scopes | None = None
@@ -143,8 +147,8 @@ class Engine:
             state.failures += 1
             raise
 
-    async def _fetch_token(self, credentials: ClinicCredentials) -> FetchedGrant:
-        """Ask the token endpoint, under the session's own retries and timeouts: it may serve many callers."""
+    async def _fetch_token(self, credentials: ClinicCredentials, known: Known | None) -> FetchedGrant:
+        """Get a token, under the session's own retries and timeouts: it may serve many callers."""
         options = self.options
         timeouts = options.timeouts
         name = credentials.display_name
@@ -152,12 +156,16 @@ class Engine:
         request = TokenRequest(credentials, self.transport, options.retry, timeouts, scope, self.notices)
         request.clocks = self.clock, self.wall_clock
         request.counted = self.clinics.get(credentials)
-        with scope:
+
+        async def ask() -> FetchedGrant:
             try:
                 return await request.attempt()
             except ArzamedError as error:
                 failure = error
             return await options.retrier.again(request, failure)
+
+        with scope:
+            return await (ask() if self._shared is None else self._shared.fetch(credentials, known, ask))
         if scope.ended == "closed":
             raise SessionClosedError(clinic=name)
         raise request.cut_short(timeouts.total_seconds)

@@ -33,12 +33,14 @@ from .errors import (
 
 __all__ = [
     "ERROR_BODY_BYTES",
+    "LONGEST_LIFETIME_SECONDS",
     "Grant",
     "Params",
     "SentSecret",
     "basic_authorization",
     "clean",
     "endpoint_url",
+    "is_token",
     "read_grant",
     "request_url",
     "retry_after_seconds",
@@ -156,6 +158,11 @@ def _lifetime_seconds(value: object) -> float | None:
     return min(float(value), LONGEST_LIFETIME_SECONDS)
 
 
+def is_token(text: str) -> bool:
+    """Tell whether a text may go into an Authorization header as a token (RFC 6750 section 2.1, taken generously)."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
 def read_grant(
     status: int, retry_after: str | None, body: bytes, sent: SentSecret, wall_now: float
 ) -> Grant | TokenError:
@@ -169,7 +176,7 @@ def read_grant(
     lifetime = _lifetime_seconds(answer.get("expires_in", DEFAULT_LIFETIME_SECONDS))
     if not isinstance(token, str) or not token:
         problem = "no access_token"
-    elif not (token.isascii() and token.isprintable() and " " not in token):
+    elif not is_token(token):
         problem = "an access_token with characters that no token may hold"
     elif not isinstance(token_type, str) or token_type.lower() != "bearer":
         problem = "a token_type other than Bearer"

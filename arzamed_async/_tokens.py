@@ -26,7 +26,7 @@ from .credentials import ClinicCredentials
 from .errors import ArzamedError, CredentialsRejectedError, TokenError
 from .models import Token
 
-__all__ = ["FetchedGrant", "HeldToken", "TokenCache", "TokenSource"]
+__all__ = ["FetchedGrant", "HeldToken", "Known", "TokenCache", "TokenSource"]
 
 R = TypeVar("R")
 
@@ -119,10 +119,18 @@ class Spawn(Protocol):
 
 
 @frozen
-class TokenSource:
-    """What the caches of one session have in common. `fetch` is a coroutine function of the credentials."""
+class Known:
+    """The token that a cache has already, and whether it was answered 401: no other than that is wanted."""
 
-    fetch: Callable[[ClinicCredentials], Awaitable[FetchedGrant]]
+    access_token: str
+    refused: bool
+
+
+@frozen
+class TokenSource:
+    """What the caches of one session have in common. `fetch` is a coroutine function of credentials and what is known."""
+
+    fetch: Callable[[ClinicCredentials, Known | None], Awaitable[FetchedGrant]]
     policy: TokenPolicy
     clock: Callable[[], float]
     spawn: Spawn = asyncio.create_task
@@ -133,7 +141,7 @@ class TokenCache:
 
     __slots__ = (
         "_credentials", "_failure", "_failure_until", "_flight", "_held", "_keep_until", "_next_refresh_at",
-        "_replacing", "_source",
+        "_refused", "_source",
     )  # fmt: skip
 
     def __init__(self, source: TokenSource, credentials: ClinicCredentials) -> None:
@@ -144,7 +152,7 @@ class TokenCache:
         self._failure: ArzamedError | None = None
         self._failure_until = 0.0
         self._next_refresh_at = 0.0
-        self._replacing = False  # the token was answered 401: the next one is fetched for that
+        self._refused: str | None = None  # the token was answered 401: the next one is fetched for that
         self._keep_until = 0.0  # until then no token is replaced for a 401
 
     def current(self) -> HeldToken | None:
@@ -196,7 +204,7 @@ class TokenCache:
             self._keep_until = now + self._source.policy.rejected_seconds
             return False
         self._held = None
-        self._replacing = True
+        self._refused = held.access_token
         return True
 
     def _remembered(self, now: float) -> ArzamedError | None:
@@ -218,12 +226,17 @@ class TokenCache:
         flight.task.add_done_callback(flight.over)
         return flight
 
+    def _known(self) -> Known | None:
+        if self._refused is not None:
+            return Known(self._refused, refused=True)
+        return None if self._held is None else Known(self._held.access_token, refused=False)
+
     async def _run(self, flight: _Flight) -> None:
         """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
         outcome: HeldToken | ArzamedError
         try:
             try:
-                outcome = self._accept(await self._source.fetch(self._credentials), flight)
+                outcome = self._accept(await self._source.fetch(self._credentials, self._known()), flight)
             except ArzamedError as error:
                 outcome = error.with_traceback(None)
                 self._note_failure(error, flight)
@@ -251,11 +264,11 @@ class TokenCache:
             wait_at=wait_at,
             expires_at=expires_at,
             sent=fetched.sent,
-            from_401=self._replacing,
+            from_401=self._refused is not None,
         )
         if self._flight is flight:  # else it comes from a loop that had stopped, and there is a newer one
             self._held = held
-            self._replacing = False
+            self._refused = None
             self._failure = None
             self._next_refresh_at = 0.0
         return held

@@ -13,6 +13,7 @@ __all__ = [
     "RequestFinished",
     "RetryScheduled",
     "TokenRequestFinished",
+    "TokenStoreFailed",
     "UnknownField",
 ]
 
@@ -85,4 +86,15 @@ class UnknownField:
     field: str
 
 
-Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField
+@frozen(kw_only=True)
+class TokenStoreFailed:
+    """The token store gave no answer, or none in time: until it does, each process asks for tokens of its own.
+
+    Told once for each time that it goes. `error` is the class name of what it raised. `clinic` is where it was seen.
+    """
+
+    clinic: str
+    error: str
+
+
+Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField | TokenStoreFailed

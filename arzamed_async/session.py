@@ -21,7 +21,7 @@ from .errors import ConfigurationError, SessionClosedError
 from .fan_out import FanOut, gather
 from .merge import Merge
 from .models import Outcome, Stats
-from .protocols import Observer
+from .protocols import Observer, TokenStore
 
 __all__ = ["ArzamedSession"]
 
@@ -43,7 +43,9 @@ class ArzamedSession:
 
     With `breaker=BreakerPolicy()` a clinic whose API keeps failing is not asked for a while (CircuitOpenError).
     With `coalesce=True` identical concurrent `list()` calls of one clinic become one request under the session's
-    own options, never for `personal` endpoints; nothing is kept beyond it. Raises ConfigurationError.
+    own options, never for `personal` endpoints; nothing is kept beyond it. With `token_store` processes have their
+    tokens in common (see TokenStore; several sessions may have one store, and none closes it). Raises
+    ConfigurationError.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ArzamedSession:
         tokens: TokenPolicy = TokenPolicy(),
         breaker: BreakerPolicy | None = None,
         coalesce: bool = False,
+        token_store: TokenStore | None = None,
         endpoints: Endpoints = Endpoints(),
         observers: Iterable[Observer] = (),
         http: Http | None = None,
@@ -85,6 +88,7 @@ class ArzamedSession:
             transport=Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env),
             clock=clock,
             wall_clock=wall_clock,
+            token_store=token_store,
         )
 
     def __repr__(self) -> str:

@@ -21,7 +21,7 @@ FLOORS = {
     ],
     3: ["_answers", "_bulkhead", "_coalescing", "_retry", "_scope", "_sockets", "_tokens", "_transport"],
     4: [
-        "_attempts", "_calls", "_clinics", "_engine", "_lists", "_notices", "_reader", "_resume", "_streams",
+        "_attempts", "_calls", "_clinics", "_engine", "_lists", "_notices", "_reader", "_resume", "_shared_tokens", "_streams",
         "_token_request", "resources",
     ],
     5: ["_crew", "clinic", "clinics_file", "fan_out", "merge", "session"],
@@ -42,7 +42,8 @@ SAME_FLOOR = {
     "_answers": {"_bulkhead", "_scope"},
     "_transport": {"_answers", "_bulkhead", "_scope", "_sockets"},
     "_token_request": {"_attempts", "_clinics", "_notices"},
-    "_engine": {"_clinics", "_notices", "_token_request"},
+    "_shared_tokens": {"_notices"},
+    "_engine": {"_clinics", "_notices", "_shared_tokens", "_token_request"},
     "_calls": {"_attempts", "_clinics", "_engine"},
     "_reader": {"_calls", "_engine"},
     "_resume": {"_calls", "_engine"},
@@ -158,7 +159,7 @@ def test_public_names_are_pinned() -> None:
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
         "SessionClosedError", "Slot", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
-        "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenUnavailableError", "TransportError",
+        "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenStoreFailed", "TokenUnavailableError", "TransportError",
         "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "__version__", "load_clinics",
     ]  # fmt: skip
     assert all(hasattr(arzamed_async, name) for name in arzamed_async.__all__)

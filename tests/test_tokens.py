@@ -52,7 +52,7 @@ class Endpoint:
         self.error: Callable[[], ArzamedError] | None = None
         self.concurrent = self.most_concurrent = 0
 
-    async def __call__(self, credentials: ClinicCredentials) -> FetchedGrant:
+    async def __call__(self, credentials: ClinicCredentials, known: object = None) -> FetchedGrant:
         assert credentials is CREDENTIALS
         self.calls += 1
         number = self.calls
@@ -407,7 +407,7 @@ async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint)
 async def test_a_fetch_that_fails_in_an_eager_task_is_told(clock: Clock) -> None:
     """Where tasks take their first step at once (asyncio.eager_task_factory) a fetch may fail before it is awaited."""
 
-    async def fetch(_: ClinicCredentials) -> FetchedGrant:
+    async def fetch(_: ClinicCredentials, known: object) -> FetchedGrant:
         raise ConfigurationError("invented")
 
     def eager(work: Coroutine) -> asyncio.Task:

@@ -5,6 +5,7 @@ slots and patients is invented, field names included, since the vendor has publi
 """
 
 from ._fake import FakeArzamed
+from ._memory_store import MemoryTokenStore
 from ._server import RecordedRequest
 
-__all__ = ["FakeArzamed", "RecordedRequest"]
+__all__ = ["FakeArzamed", "MemoryTokenStore", "RecordedRequest"]

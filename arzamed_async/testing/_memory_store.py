@@ -1,0 +1,92 @@
+"""A token store in memory: the shortest one that keeps the protocol, to read, and to share among sessions in a test."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from attrs import evolve, frozen
+
+from arzamed_async import Lease, StoredRejection, StoredToken
+
+__all__ = ["MemoryTokenStore"]
+
+
+@frozen
+class _Kept:
+    value: StoredToken | StoredRejection
+    since: float
+    fence: int
+
+
+class MemoryTokenStore:
+    """Keeps tokens for the sessions of one process that are given it; `clock` is in seconds.
+
+    Not for production: a session has a token cache of its own. It shows what a TokenStore is.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kept: dict[str, _Kept] = {}
+        self._leases: dict[str, tuple[Lease, float]] = {}
+        self._fence = 0
+
+    def _find(self, key: str) -> _Kept | None:
+        kept = self._kept.get(key)
+        if kept is not None and self._clock() - kept.since >= kept.value.seconds_left:
+            kept = self._kept.pop(key, None) and None
+        return kept
+
+    async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
+        """See TokenStore."""
+        kept = self._find(key)
+        if kept is None:
+            return None
+        passed = self._clock() - kept.since
+        value = evolve(kept.value, seconds_left=kept.value.seconds_left - passed)
+        return evolve(value, age_seconds=value.age_seconds + passed) if isinstance(value, StoredToken) else value
+
+    async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
+        """See TokenStore."""
+        there = self._find(key)
+        if there is not None and (lease is None or there.fence > lease.fence):
+            return False
+        self._kept[key] = _Kept(kept, self._clock(), 0 if lease is None else lease.fence)
+        return True
+
+    async def discard(self, key: str, access_token: str, /) -> bool:
+        """See TokenStore."""
+        kept = self._find(key)
+        if kept is None or not isinstance(kept.value, StoredToken) or kept.value.access_token != access_token:
+            return False
+        del self._kept[key]
+        return True
+
+    def _holder(self, key: str) -> Lease | None:
+        lease, until = self._leases.get(key, (None, 0.0))
+        return lease if self._clock() < until else None
+
+    async def acquire(self, key: str, seconds: float, /) -> Lease | None:
+        """See TokenStore."""
+        if self._holder(key) is not None:
+            return None
+        self._fence += 1
+        lease = Lease(key, uuid.uuid4().hex, self._fence)
+        self._leases[key] = lease, self._clock() + seconds
+        return lease
+
+    async def renew(self, lease: Lease, seconds: float, /) -> bool:
+        """See TokenStore."""
+        if self._holder(lease.key) != lease:
+            return False
+        self._leases[lease.key] = lease, self._clock() + seconds
+        return True
+
+    async def release(self, lease: Lease, /) -> None:
+        """See TokenStore."""
+        if self._holder(lease.key) == lease:
+            del self._leases[lease.key]
+
+    async def aclose(self) -> None:
+        """See TokenStore."""
