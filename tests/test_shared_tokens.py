@@ -216,6 +216,66 @@ async def test_a_lease_is_held_while_the_request_takes_its_time(
         await session.aclose()
 
 
+async def test_a_refused_token_is_taken_out_before_another_is_asked_for(store: MemoryTokenStore) -> None:
+    """While one session asks for a token in place of a refused one, no other finds the refused one."""
+    async with Numbered() as server:
+        (session,) = sessions(server, store, 1)
+        clinic = session.clinic(server.credentials())
+        await clinic.token()
+        server.expired.add("t1")
+        server.gate = asyncio.Event()
+        call = asyncio.create_task(clinic.doctors.list())
+        await until(lambda: server.token_requests == 2)
+        assert await store.load(shared.store_key(server.credentials())) is None
+        server.gate.set()
+        assert len(await call) == 3
+        await session.aclose()
+
+
+async def test_the_age_of_a_kept_token_counts(store: MemoryTokenStore) -> None:
+    """A token that is found ends when the store says; one that is about to end is not taken."""
+    async with Numbered() as server:
+        for left, found in ((600.0, True), (20.0, False)):
+            await store.save(
+                shared.store_key(server.credentials(f"c{left}")), StoredToken("kept", 3600 - left, left), None
+            )
+            (session,) = sessions(server, store, 1, clock=lambda: 1e6, wall_clock=lambda: 1e9)
+            token = await session.clinic(server.credentials(f"c{left}")).token()
+            await session.aclose()
+            assert (token.access_token == "kept") is found
+            if found:
+                assert token.expires_at.timestamp() == pytest.approx(1e9 + 600, abs=1)
+
+
+async def test_the_store_is_looked_at_again_behind_the_lease() -> None:
+    """A token that came between the last look and the lease is taken: no request is made, and the lease is given back."""
+
+    class Late(MemoryTokenStore):
+        async def acquire(self, key: str, seconds: float, /) -> Lease | None:
+            await self.save(key, StoredToken("kept", 0, 3600), None)
+            return await super().acquire(key, seconds)
+
+    store = Late()
+    async with Numbered() as server:
+        (session,) = sessions(server, store, 1)
+        assert (await session.clinic(server.credentials()).token()).access_token == "kept"
+        await session.aclose()
+        assert server.token_requests == 0
+        assert await store.acquire(shared.store_key(server.credentials()), 1) is not None
+
+
+async def test_a_lease_that_never_ends_is_waited_for_no_longer_than_leases_last(
+    store: MemoryTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that hangs, and goes on holding, keeps the others no longer than a lease: then each asks for itself."""
+    monkeypatch.setattr(shared, "LEASE_SECONDS", 0.02)
+    async with Numbered() as server:
+        (session,) = sessions(server, store, 1)
+        assert await store.acquire(shared.store_key(server.credentials()), 1000) is not None
+        assert (await session.clinic(server.credentials()).token()).access_token == "t1"
+        await session.aclose()
+
+
 class Broken:
     """A store that fails in the way it is told, at every call."""
 
