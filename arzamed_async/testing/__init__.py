@@ -7,5 +7,6 @@ slots and patients is invented, field names included, since the vendor has publi
 from ._fake import FakeArzamed
 from ._memory_store import MemoryTokenStore
 from ._server import RecordedRequest
+from ._store_contract import TokenStoreContract
 
-__all__ = ["FakeArzamed", "MemoryTokenStore", "RecordedRequest"]
+__all__ = ["FakeArzamed", "MemoryTokenStore", "RecordedRequest", "TokenStoreContract"]

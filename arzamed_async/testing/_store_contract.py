@@ -1,0 +1,196 @@
+"""The tests that every TokenStore has to pass: here those about leases, and the whole."""
+
+from __future__ import annotations
+
+import asyncio
+
+from attrs import evolve
+
+from arzamed_async import Lease, TokenStore
+
+from ._store_keeping import Keeping, StoreTools, rejection, texts, token
+
+__all__ = ["TokenStoreContract"]
+
+_LONG = 600.0
+_CROWD = 100
+_ATTEMPTS = 50
+
+
+class _Leases(StoreTools):
+    """Who has a lease, for how long, and what its number is for."""
+
+    async def test_one_lease_at_a_time(self) -> None:
+        """While a lease is out nobody gets another, its holder included; once it is given back, anybody does."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            lease = await self.lease(one, key)
+            assert lease.key == key
+            assert lease.owner
+            assert await other.acquire(key, _LONG) is None
+            assert await one.acquire(key, _LONG) is None
+            await one.release(lease)
+            following = await self.lease(other, key)
+            assert following.owner != lease.owner, "owners have to be told apart"
+
+    async def test_a_lease_ends_with_its_time(self) -> None:
+        """A lease whose time is over is no longer its holder's, and another gets the next one."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            lease = await self.lease_run_out(one, key)
+            await self.next_lease(other, key)
+            assert await one.renew(lease, _LONG) is False
+
+    async def test_a_lease_that_nobody_followed_is_over_too(self) -> None:
+        """Renewing comes too late once the time is over, also where no other has asked meanwhile."""
+        async with self.stores() as (one, _):
+            lease = await self.lease_run_out(one, self.key())
+
+            async def over() -> bool:
+                return not await one.renew(lease, self.short_seconds / 100)
+
+            await self.until(over, "a lease is renewed that is over")
+
+    async def test_a_lease_lasts_from_its_renewal(self) -> None:
+        """A renewed lease outlives the time it was first given for."""
+        async with self.stores() as (one, other):
+            for _ in range(_ATTEMPTS):  # a machine may stand still for longer than a short lease
+                key = self.key()
+                lease = await self.lease(one, key, self.short_seconds)
+                if await one.renew(lease, _LONG):
+                    break
+            else:
+                raise AssertionError("a lease is never renewed")
+            await self.pass_short_time()
+            assert await other.acquire(key, _LONG) is None
+            assert await one.renew(lease, self.short_seconds) is True, "it has much of its time left"
+            await self.pass_short_time()
+            await self.next_lease(other, key)
+
+    async def test_only_its_holder_renews_and_releases_a_lease(self) -> None:
+        """A lease with another's owner, or that has been given back, does nothing."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            lease = await self.lease(one, key)
+            forged = evolve(lease, owner="somebody-else")
+            assert await other.renew(forged, self.short_seconds / 100) is False
+            await other.release(forged)
+            await self.pass_short_time()
+            assert await other.acquire(key, _LONG) is None
+            assert await one.renew(lease, _LONG) is True
+            await one.release(lease)
+            await one.release(lease)
+            assert await one.renew(lease, _LONG) is False
+            following = await self.lease(other, key)
+            await one.release(lease)
+            assert await one.renew(lease, self.short_seconds / 100) is False
+            await self.pass_short_time()
+            assert await one.acquire(key, _LONG) is None
+            assert await other.renew(following, _LONG) is True
+
+    async def test_leases_are_numbered_upwards(self) -> None:
+        """Each lease of a key has a higher number than all before it, however those have ended."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            fences: list[int] = []
+            for store in (one, other) * 5:
+                lease = await self.lease(store, key)
+                fences.append(lease.fence)
+                await store.release(lease)
+            fences.append((await self.lease_run_out(one, key)).fence)
+            fences.append((await self.next_lease(other, key)).fence)
+            assert fences == sorted(set(fences))
+
+    async def test_saving_does_not_end_a_lease(self) -> None:
+        """A lease goes on behind a save, and what is saved under it again replaces what was."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            lease = await self.lease(one, key)
+            assert await one.save(key, token("first"), lease) is True
+            assert await other.acquire(key, _LONG) is None
+            assert await one.save(key, token("second"), lease) is True
+            assert await one.renew(lease, _LONG) is True
+            assert texts(await other.load(key)) == "second"
+
+    async def test_a_late_writer_replaces_nothing_later(self) -> None:
+        """What is saved under a lease whose time is over never replaces what was saved under a later one."""
+        for value in (token("late"), rejection()):
+            async with self.stores() as (one, other):
+                key = self.key()
+                late = await self.lease_run_out(one, key)
+                lease = await self.next_lease(other, key)
+                assert await other.save(key, token("newer"), lease) is True
+                await other.release(lease)
+                assert await one.save(key, value, late) is False
+                kept = await other.load(key)
+                assert texts(kept) == "newer"
+
+    async def test_a_late_writer_is_of_use_where_nothing_later_is_kept(self) -> None:
+        """A token is not lost because its lease has ended; the next holder's replaces it."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            late = await self.lease_run_out(one, key)
+            lease = await self.next_lease(other, key)
+            assert await one.save(key, token("late"), late) is True
+            assert texts(await other.load(key)) == "late"
+            assert await other.save(key, token("newer"), lease) is True
+            assert texts(await one.load(key)) == "newer"
+
+
+class _Crowds(StoreTools):
+    """Many at once."""
+
+    async def test_one_of_a_hundred_gets_the_lease(self) -> None:
+        """Of a hundred that ask at once, one gets the lease, round by round."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            for _ in range(5):
+                asked = [(one, other)[n % 2] for n in range(_CROWD)]
+                leases = await asyncio.gather(*(store.acquire(key, _LONG) for store in asked))
+                given = [(store, lease) for store, lease in zip(asked, leases, strict=True) if lease is not None]
+                assert len(given) == 1
+                await given[0][0].release(given[0][1])
+
+    async def test_the_latest_of_many_writers_stays(self) -> None:
+        """Of many that save at once, under leases one after the other, the latest is kept in the end."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            leases: list[tuple[TokenStore, Lease]] = []
+            for n in range(10):
+                store = (one, other)[n % 2]
+                lease = await self.lease(store, key)
+                await store.release(lease)
+                leases.append((store, lease))
+            for order in (leases[::-1], leases[5:] + leases[:5], leases):
+                await asyncio.gather(*(store.save(key, token(f"of {lease.fence}"), lease) for store, lease in order))
+                assert texts(await one.load(key)) == f"of {leases[-1][1].fence}"
+
+    async def test_one_of_many_discards(self) -> None:
+        """Of many that discard a token at once, one has done it."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            await one.save(key, token("bad"), None)
+            dropped = await asyncio.gather(*((one, other)[n % 2].discard(key, "bad") for n in range(20)))
+            assert sum(dropped) == 1
+
+    async def test_one_of_many_saves_without_a_lease(self) -> None:
+        """Of many that save without a lease at once, one is kept, and it is told so."""
+        async with self.stores() as (one, other):
+            key = self.key()
+            kept = await asyncio.gather(*((one, other)[n % 2].save(key, token(f"{n}"), None) for n in range(20)))
+            assert sum(kept) == 1
+            assert texts(await other.load(key)) == str(kept.index(True))
+
+
+class TokenStoreContract(Keeping, _Leases, _Crowds):
+    """What a TokenStore of your own has to do, as tests for pytest with pytest-asyncio.
+
+        @pytest.mark.asyncio
+        class TestMyStore(TokenStoreContract):
+            def make_store(self) -> TokenStore:
+                return MyStore("somewhere")
+
+    Each test calls `make_store` twice: the stores of two processes over the same storage. Its keys are random, so that
+    tests can share a storage. Where your store takes a clock, override `pass_time` and move it there; else the tests
+    wait, for leases of `short_seconds`.
+    """
