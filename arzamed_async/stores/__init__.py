@@ -1,0 +1,9 @@
+"""Token stores: what processes have in common, so that one of them asks for a clinic's token and all have it.
+
+`FileTokenStore` (extra `stores`) is for the processes of one user on one machine, `RedisTokenStore` (extra `redis`) for
+many machines. Both are `arzamed_async.TokenStore`s.
+"""
+
+from ._file import FileTokenStore
+
+__all__ = ["FileTokenStore"]

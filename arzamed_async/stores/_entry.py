@@ -1,0 +1,164 @@
+"""What one file of a FileTokenStore holds, and the rules for it: values only, no file is touched here."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, cast
+
+import orjson
+from attrs import evolve, frozen
+
+from arzamed_async import Lease, StoredRejection, StoredToken
+
+__all__ = ["Entry", "Grant", "Kept", "dump", "parse"]
+
+_VERSION = 1
+#: What lies further in the future than this was written before the clock was set back: its age is unknown.
+_SKEW_SECONDS = 60.0
+_HOLDER = re.compile(r"[0-9a-f]{32}\.alive")
+
+
+def _passed(at: float, now: float) -> float:
+    """Return the seconds since `at`: infinitely many where that lies in the future by more than a skew."""
+    return math.inf if at - now > _SKEW_SECONDS else max(0.0, now - at)
+
+
+@frozen
+class Kept:
+    """A token or a rejection as it was `at` the time it was saved, and the number of the lease it was saved under."""
+
+    value: StoredToken | StoredRejection
+    at: float
+    fence: int
+
+    def current(self, now: float) -> StoredToken | StoredRejection | None:
+        """Return it with what is left of its time; None where that is over."""
+        passed = _passed(self.at, now)
+        left = self.value.seconds_left - passed
+        if left <= 0:
+            return None
+        if isinstance(self.value, StoredToken):
+            return evolve(self.value, age_seconds=self.value.age_seconds + passed, seconds_left=left)
+        return evolve(self.value, seconds_left=left)
+
+
+@frozen
+class Grant:
+    """A lease given or renewed `at` a time for so many `seconds`, to a process that keeps the file `holder` locked."""
+
+    owner: str
+    fence: int
+    holder: str
+    at: float
+    seconds: float
+
+    def lasts(self, now: float) -> bool:
+        """Tell whether its time is not yet over."""
+        return _passed(self.at, now) < self.seconds
+
+    def is_of(self, lease: Lease) -> bool:
+        """Tell whether this is that lease."""
+        return (self.owner, self.fence) == (lease.owner, lease.fence)
+
+
+@frozen
+class Entry:
+    """All about one key: the number of its latest lease, that lease while it is out, and what is kept."""
+
+    fence: int = 0
+    grant: Grant | None = None
+    kept: Kept | None = None
+
+
+def dump(entry: Entry) -> bytes:
+    """Return an entry as the text of its file."""
+    return orjson.dumps(
+        {
+            "version": _VERSION,
+            "fence": entry.fence,
+            "lease": _dump_grant(entry.grant) if entry.grant else None,
+            "kept": _dump_kept(entry.kept) if entry.kept else None,
+        }
+    )
+
+
+def _dump_grant(grant: Grant) -> dict[str, object]:
+    return {name: getattr(grant, name) for name in ("owner", "fence", "holder", "at", "seconds")}
+
+
+def _dump_kept(kept: Kept) -> dict[str, object]:
+    value = kept.value
+    fields: dict[str, object] = {"fence": kept.fence, "at": kept.at, "seconds_left": value.seconds_left}
+    if isinstance(value, StoredToken):
+        return {**fields, "access_token": value.access_token, "age_seconds": value.age_seconds}
+    return {**fields, "status": value.status, "error": value.error, "description": value.description}
+
+
+def parse(text: bytes) -> Entry | None:
+    """Return the entry a file holds; None where it holds none: no part of a corrupt file is believed."""
+    try:
+        fields = _Fields(orjson.loads(text))
+        if fields.whole("version") != _VERSION:
+            return None
+        return Entry(fields.whole("fence"), _parse_grant(fields.inner("lease")), _parse_kept(fields.inner("kept")))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class _Fields:
+    """A JSON object whose values have to be of the right type: all else is a TypeError or a KeyError."""
+
+    def __init__(self, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise TypeError
+        self._values = cast("dict[str, Any]", value)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def inner(self, name: str) -> _Fields | None:
+        value = self._values[name]
+        return None if value is None else _Fields(value)
+
+    def text(self, name: str) -> str:
+        value = self._values[name]
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+
+    def number(self, name: str) -> float:
+        value = self._values[name]
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError
+        return float(value)
+
+    def whole(self, name: str) -> int:
+        value = self._values[name]
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError
+        return value
+
+    def whole_or_none(self, name: str) -> int | None:
+        return None if self._values[name] is None else self.whole(name)
+
+
+def _parse_grant(fields: _Fields | None) -> Grant | None:
+    if fields is None:
+        return None
+    owner, holder = fields.text("owner"), fields.text("holder")
+    if not _HOLDER.fullmatch(holder):  # it is used as the name of a file
+        raise ValueError
+    return Grant(owner, fields.whole("fence"), holder, fields.number("at"), fields.number("seconds"))
+
+
+def _parse_kept(fields: _Fields | None) -> Kept | None:
+    if fields is None:
+        return None
+    value: StoredToken | StoredRejection
+    left = fields.number("seconds_left")
+    if "access_token" in fields:
+        value = StoredToken(fields.text("access_token"), fields.number("age_seconds"), left)
+    else:
+        value = StoredRejection(fields.whole_or_none("status"), fields.text("error"), fields.text("description"), left)
+    return Kept(value, fields.number("at"), fields.whole("fence"))

@@ -1,0 +1,18 @@
+"""What the stores need beyond the core, and may not be installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from arzamed_async import ConfigurationError
+
+__all__ = ["require"]
+
+
+def require(extra: str, *packages: str) -> None:
+    """Raise ConfigurationError, naming the extra, where one of its packages is not installed."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise ConfigurationError(
+                f"this token store needs {package}, which is not installed: pip install 'arzamed-async[{extra}]'"
+            )

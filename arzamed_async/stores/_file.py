@@ -1,0 +1,191 @@
+"""The token store for the processes of one user on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import evolve
+
+from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken
+
+from ._entry import Entry, Grant, Kept, dump, parse
+from ._extras import require
+from ._folder import Folder
+from ._holder import Holder
+
+__all__ = ["FileTokenStore"]
+
+logger = logging.getLogger("arzamed_async")
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class FileTokenStore:
+    """A TokenStore in a folder: tokens in common for the processes of one user on one machine (extra `stores`).
+
+    `folder` is by default the user's cache folder for `arzamed-async`. It is made with mode 0700, one file of mode 0600
+    for each clinic; the names are digests, the access tokens stand there as they are. A folder that others may write,
+    that belongs to another user or is a symbolic link is a ConfigurationError. `clock` is the wall clock, in seconds.
+
+        store = FileTokenStore()
+        async with ArzamedSession(token_store=store) as session:
+            ...
+
+    Files are replaced whole: a process may be killed at any time. A corrupt file counts as empty, is logged once, and
+    is overwritten by the next save. A lease ends when its holder's process ends. Raises OSError where the disk is full
+    or the folder may not be written, `filelock.Timeout` where a process that stands still holds a file's lock.
+    Not for network file systems.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        require("stores", "filelock", "platformdirs")
+        if folder is None:
+            from platformdirs import user_cache_dir
+
+            folder = user_cache_dir("arzamed-async", appauthor=False)
+        self._folder = Folder(Path(folder))
+        self._clock = clock
+        self._holder = Holder(self._folder)
+        self._told = False
+        with suppress(OSError):  # that is for the first use to say
+            self._folder.check()
+
+    # All file work is done in threads: a disk can take its time, and each write waits for it (fsync).
+
+    async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
+        """Return what is kept, with what is left of its time; None: nothing, or its time is over."""
+        return await asyncio.to_thread(self._load, key)
+
+    async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
+        """Keep it for `kept.seconds_left`; False, and nothing changed, where a later lease's is kept already.
+
+        Without a lease it is kept only where nothing is.
+        """
+        return await asyncio.to_thread(self._save, key, kept, lease)
+
+    async def discard(self, key: str, access_token: str, /) -> bool:
+        """Drop what is kept if it is this very token; return whether it was."""
+        return await asyncio.to_thread(self._discard, key, access_token)
+
+    async def acquire(self, key: str, seconds: float, /) -> Lease | None:
+        """Return a lease for so many seconds; None while another has it. Does not wait."""
+        work = asyncio.ensure_future(asyncio.to_thread(self._acquire, key, seconds))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(self._give_back)  # a thread goes on: what it still gets is nobody's
+            raise
+
+    async def renew(self, lease: Lease, seconds: float, /) -> bool:
+        """Let a lease last so many seconds from now; False where it is no longer the holder's."""
+        return await asyncio.to_thread(self._renew, lease, seconds)
+
+    async def release(self, lease: Lease, /) -> None:
+        """Give a lease back, if it is still the holder's."""
+        await asyncio.to_thread(self._release, lease)
+
+    async def aclose(self) -> None:
+        """End this store's leases. More than once is fine."""
+        await asyncio.to_thread(self._holder.close)
+
+    def _read(self, key: str) -> Entry:
+        text = self._folder.read(_name(key))
+        if text is None:
+            return Entry()
+        entry = parse(text)
+        if entry is None:
+            if not self._told:
+                self._told = True
+                logger.warning(
+                    "the token file %s is corrupt: it counts as empty, and the next token is written over it",
+                    self._folder.path / _name(key),
+                )
+            return Entry()
+        return entry
+
+    def _write(self, key: str, entry: Entry) -> None:
+        self._folder.replace(_name(key), dump(entry))
+
+    def _lasts(self, grant: Grant | None) -> bool:
+        return grant is not None and grant.lasts(self._clock()) and not self._holder.gone(grant.holder)
+
+    def _load(self, key: str) -> StoredToken | StoredRejection | None:
+        kept = self._read(key).kept
+        return None if kept is None else kept.current(self._clock())
+
+    def _save(self, key: str, value: StoredToken | StoredRejection, lease: Lease | None) -> bool:
+        with self._folder.locked(_lock_name(key)):
+            entry, now = self._read(key), self._clock()
+            there = entry.kept if entry.kept and entry.kept.current(now) else None
+            if there and (lease is None or lease.fence < there.fence):
+                return False
+            self._write(key, evolve(entry, kept=Kept(value, now, 0 if lease is None else lease.fence)))
+        return True
+
+    def _discard(self, key: str, access_token: str) -> bool:
+        with self._folder.locked(_lock_name(key)):
+            entry = self._read(key)
+            kept = None if entry.kept is None else entry.kept.current(self._clock())
+            if not isinstance(kept, StoredToken) or kept.access_token != access_token:
+                return False
+            self._write(key, evolve(entry, kept=None))
+        return True
+
+    def _acquire(self, key: str, seconds: float) -> Lease | None:
+        if self._lasts(self._read(key).grant):  # most of those who ask: no lock is needed
+            return None
+        holder = self._holder.name()
+        with self._folder.locked(_lock_name(key)):
+            entry = self._read(key)
+            if self._lasts(entry.grant):
+                return None
+            # By the time, too: what a lost file knew of numbers is lost, and those of earlier leases are still out.
+            fence = max(time.time_ns(), entry.fence + 1, entry.kept.fence + 1 if entry.kept else 0)
+            grant = Grant(secrets.token_hex(16), fence, holder, self._clock(), seconds)
+            self._write(key, evolve(entry, fence=fence, grant=grant))
+        return Lease(key, grant.owner, fence)
+
+    def _renew(self, lease: Lease, seconds: float) -> bool:
+        with self._folder.locked(_lock_name(lease.key)):
+            entry = self._read(lease.key)
+            grant = entry.grant
+            if grant is None or not grant.is_of(lease) or not self._lasts(grant):
+                return False
+            self._write(lease.key, evolve(entry, grant=evolve(grant, at=self._clock(), seconds=seconds)))
+        return True
+
+    def _release(self, lease: Lease) -> None:
+        with self._folder.locked(_lock_name(lease.key)):
+            entry = self._read(lease.key)
+            if entry.grant is not None and entry.grant.is_of(lease):
+                self._write(lease.key, evolve(entry, grant=None))
+
+    def _give_back(self, work: asyncio.Future[Lease | None]) -> None:
+        if work.cancelled() or work.exception() is not None:
+            return
+        lease = work.result()
+        if lease is not None:
+            with suppress(RuntimeError):  # the loop is about to end, and this process with it
+                asyncio.get_running_loop().run_in_executor(None, self._release_if_possible, lease)
+
+    def _release_if_possible(self, lease: Lease) -> None:
+        with suppress(OSError, ConfigurationError):  # else it ends with its time
+            self._release(lease)
+
+
+def _name(key: str) -> str:
+    if not _KEY.fullmatch(key):
+        raise ConfigurationError("a key of a token store is a digest: 64 hex digits")
+    return f"{key}.json"
+
+
+def _lock_name(key: str) -> str:
+    return f"{_name(key)[:2]}.lock"  # shared by a few keys, so that there are 256 at the most

@@ -1,0 +1,78 @@
+"""How processes tell whether the holder of a lease is alive: each keeps a file of its own locked. All of it blocks."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from ._folder import Folder
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["Holder"]
+
+_SUFFIX = ".alive"
+_REGISTER = "alive.lock"
+
+
+class Holder:
+    """This process, as a holder of leases. Its locked file is made with the first one.
+
+    The system frees the lock when the process ends, however it ends. One lock serves for all leases, so that ten
+    thousand clinics need no ten thousand open files.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._name = ""
+        self._locks: dict[int, BaseFileLock] = {}  # by process id: a fork's child holds its parent's, and has its own
+
+    def name(self) -> str:
+        """Return the name of this process's file, which it keeps locked from now on."""
+        if os.getpid() in self._locks:
+            return self._name
+        with self._folder.locked(_REGISTER):
+            if os.getpid() not in self._locks:  # no other thread was faster
+                self._sweep()
+                name = secrets.token_hex(16) + _SUFFIX
+                lock = self._folder.lock(name)
+                lock.acquire(blocking=False)
+                self._name = name
+                self._locks[os.getpid()] = lock
+            return self._name
+
+    def gone(self, name: str) -> bool:
+        """Tell whether the process with this file has ended, or has closed its store."""
+        return not self._is_ours(name) and self._take(name) is not False
+
+    def close(self) -> None:
+        """Be gone, as far as the others can see."""
+        lock = self._locks.pop(os.getpid(), None)
+        if lock is not None:
+            (self._folder.path / self._name).unlink(missing_ok=True)
+            lock.release()
+
+    def _is_ours(self, name: str) -> bool:
+        return name == self._name and os.getpid() in self._locks
+
+    def _take(self, name: str, *, remove: bool = False) -> bool | None:
+        """Tell whether the lock of a file could be had for a moment; None where there is no such file."""
+        from filelock import Timeout
+
+        path = self._folder.path / name
+        if not path.exists():  # else taking the lock would make it
+            return None
+        try:
+            with self._folder.lock(name).acquire(blocking=False):
+                if remove:
+                    path.unlink(missing_ok=True)
+                return True
+        except Timeout:
+            return False
+
+    def _sweep(self) -> None:
+        """Remove the files that processes have left behind. No new one is made meanwhile: the register is locked."""
+        for path in self._folder.path.glob(f"*{_SUFFIX}"):
+            self._take(path.name, remove=True)
