@@ -13,7 +13,7 @@ import nox
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
-nox.options.sessions = ["tests", "faults", "interop", "lint", "types", "audit", "demo"]
+nox.options.sessions = ["tests", "faults", "stores", "interop", "lint", "types", "audit", "demo"]
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
 if shutil.which("pyenv"):
@@ -96,6 +96,13 @@ def demo(session: nox.Session) -> None:
     """Run the demo as a user would have it."""
     session.install("-q", ".[cli]")
     session.run("arzamed", "demo")
+
+
+@nox.session(python=OLDEST)
+def stores(session: nox.Session) -> None:
+    """Run the tests of what is shared between machines, with a real Redis (Debian's redis-server)."""
+    session.install("-q", "-e", ".[redis,stores,test]")
+    session.run("python", "-m", "pytest", "tests/stores", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -5,5 +5,6 @@ many machines. Both are `arzamed_async.TokenStore`s.
 """
 
 from ._file import FileTokenStore
+from ._redis import RedisTokenStore
 
-__all__ = ["FileTokenStore"]
+__all__ = ["FileTokenStore", "RedisTokenStore"]

@@ -1,0 +1,132 @@
+"""How RedisTokenStore connects where it has a URL: one client for each event loop, quick to give up."""
+
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# redis-py annotates its signatures in part.
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import SSLConnection
+
+__all__ = ["BoundClient", "GivenClient", "client_maker"]
+
+_SECONDS = 0.2
+#: Calls under way at once, and so connections, in each process: a call is one short script.
+_CONNECTIONS = 8
+
+
+class BoundClient:
+    """A client of ours on one event loop, and so many slots to use it."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        # redis-py keeps its limit with `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation: so the
+        # limit is kept here, for the call as a whole.
+        self._seconds: float | None = client.connection_pool.connection_kwargs["socket_timeout"]
+        client.connection_pool.connection_kwargs["socket_timeout"] = None
+        self._slots = asyncio.Semaphore(_CONNECTIONS)
+        # asyncio.run closes what async generators a loop has left: so the connections go with their loop.
+        self.closer = _close_with_loop(client)
+        with contextlib.suppress(StopIteration):
+            self.closer.__anext__().send(None)  # runs to its yield, which awaits nothing
+
+    async def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
+        """Run a script; TimeoutError where that takes too long."""
+        async with asyncio.timeout(self._seconds), self._slots:
+            return await self._client.eval(script, numkeys, *keys_and_args)
+
+
+class GivenClient:
+    """A client that is another's, with limits that we do not know."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._left: set[asyncio.Future[Any]] = set()
+
+    async def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
+        """Run a script. A caller who is cancelled goes at once, whatever the client makes of it."""
+        call = asyncio.ensure_future(self._client.eval(script, numkeys, *keys_and_args))
+        try:
+            await asyncio.wait((call,))
+        except asyncio.CancelledError:
+            self._left.add(call)
+            call.add_done_callback(self._forget)
+            call.cancel()
+            raise
+        return call.result()
+
+    def _forget(self, call: asyncio.Future[Any]) -> None:
+        self._left.discard(call)
+        if not call.cancelled():
+            call.exception()  # nobody is left to be told
+
+
+async def _close_with_loop(client: Any) -> AsyncGenerator[None, None]:
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    finally:
+        with contextlib.suppress(RedisError):  # a server that does not answer: the sockets are closed all the same
+            await client.aclose()
+
+
+def client_maker(url: str) -> Callable[[], Any] | None:
+    """Return a function that makes a client, which connects when it is first used; None where the URL is no good.
+
+    Certificates that the URL names are read now, once: reading them for each connection, as redis-py does, would hold
+    the event loop for 20 ms and more each time.
+    """
+    if not url.startswith(("redis://", "rediss://")):
+        return None
+    from redis.asyncio import Redis
+    from redis.asyncio.connection import SSLConnection
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import RedisError
+
+    # A connection that the server has dropped is made anew, once; a server that does not answer is not asked twice.
+    retry: Any = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    # RESP2: with RESP3 redis-py 8 uses a connection without looking whether an old answer is still in it.
+    options: dict[str, Any] = {
+        "socket_connect_timeout": _SECONDS, "socket_timeout": _SECONDS, "retry": retry, "protocol": 2,
+    }  # fmt: skip
+    from_url: Callable[..., Any] = Redis.from_url
+    tls: type[SSLConnection] | None = None
+
+    def make() -> Any:
+        client = from_url(url, **options)
+        if tls is not None:
+            client.connection_pool.connection_class = tls
+        return client
+
+    try:
+        connection = make().connection_pool.make_connection()  # which looks at the options, and does not connect
+        if isinstance(connection, SSLConnection):
+            tls = _tls_connection(connection)
+    except (ValueError, TypeError, OSError, RedisError):  # whose text may hold a part of the password
+        return None
+    return make
+
+
+def _tls_connection(first: SSLConnection) -> type[SSLConnection]:
+    """Return a class of connections that share the TLS context of the first one."""
+    context = first.ssl_context
+    context.get()  # reads the certificates
+
+    class TlsConnection(type(first)):  # type: ignore[misc]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.ssl_context = context
+
+        def _connection_arguments(self) -> dict[str, Any]:
+            # Else a server that stands still keeps a closed connection open for 30 s.
+            return {**super()._connection_arguments(), "ssl_shutdown_timeout": _SECONDS}
+
+    return TlsConnection
