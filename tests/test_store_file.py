@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import shutil
@@ -276,25 +277,21 @@ async def test_no_part_of_a_file_is_believed(folder: Path, caplog: pytest.LogCap
     await store.aclose()
 
 
-WRONG = [
-    b"\x00" * 64, b"null", b"[]", b"{}", b"[" * 100_000, b"\xff\xfe",
-    b'{"version":2,"fence":1,"lease":null,"kept":null}',
-    b'{"version":1,"fence":"1","lease":null,"kept":null}',
-    b'{"version":1,"fence":true,"lease":null,"kept":null}',
-    b'{"version":1,"fence":1,"lease":[],"kept":null}',
-    b'{"version":1,"fence":1,"lease":null,"kept":{"fence":1,"at":"0","seconds_left":1,"access_token":"x","age_seconds":0}}',
-    b'{"version":1,"fence":1,"lease":null,"kept":{"fence":1,"at":0,"seconds_left":1,"access_token":7,"age_seconds":0}}',
-    b'{"version":1,"fence":1,"lease":{"owner":"o","fence":1,"holder":"../../x","at":0,"seconds":1},"kept":null}',
+STRANGE = [b"\x00" * 64, b"null", b"[]", b"{}", b"[" * 100_000, b"\xff\xfe"]
+#: One value of a good file, by its place, and what it cannot be.
+WRONG: list[tuple[tuple[str, ...], object]] = [
+    (("version",), 2), (("version",), True), (("fence",), "1"), (("fence",), True), (("fence",), 1.5),
+    (("lease",), []), (("lease", "owner"), 7), (("lease", "holder"), "../../x"), (("lease", "at"), "0"),
+    (("lease", "seconds"), True), (("kept",), "token"), (("kept", "access_token"), 7), (("kept", "at"), None),
+    (("kept", "seconds_left"), "600"), (("kept", "age_seconds"), False), (("kept", "fence"), None),
 ]  # fmt: skip
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("content", WRONG, ids=range(len(WRONG)))
-async def test_a_strange_file_counts_as_empty(folder: Path, content: bytes) -> None:
-    """Whatever a file holds, it is a token or nothing; a lease can be had, with a number above the lost ones."""
+async def counts_as_empty(folder: Path, content: bytes) -> None:
     store = FileTokenStore(folder)
     lost = await store.acquire(KEY, LONG)
     assert lost is not None
+    await store.save(KEY, token("lost"), lost)
     (folder / f"{KEY}.json").write_bytes(content)
     assert await store.load(KEY) is None
     lease = await store.acquire(KEY, LONG)
@@ -303,6 +300,29 @@ async def test_a_strange_file_counts_as_empty(folder: Path, content: bytes) -> N
     assert await store.save(KEY, token(), lease) is True
     assert await text_of(store) == "invented-token"
     await store.aclose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("content", STRANGE, ids=range(len(STRANGE)))
+async def test_a_strange_file_counts_as_empty(folder: Path, content: bytes) -> None:
+    """Whatever a file holds, it is a token or nothing; a lease can be had, with a number above the lost ones."""
+    await counts_as_empty(folder, content)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("place", "value"), WRONG)
+async def test_one_wrong_value_makes_a_file_empty(folder: Path, place: tuple[str, ...], value: object) -> None:
+    """A file of another version, or with one value of a wrong type, is not believed in any other part."""
+    store = FileTokenStore(folder)
+    await store.save(KEY, token("lost"), await store.acquire(KEY, LONG))
+    fields = json.loads((folder / f"{KEY}.json").read_bytes())
+    await store.aclose()
+    (folder / f"{KEY}.json").unlink()
+    inner = fields
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    await counts_as_empty(folder, json.dumps(fields).encode())
 
 
 @pytest.mark.asyncio
@@ -394,5 +414,6 @@ def test_event_loops_one_after_the_other(folder: Path) -> None:
     assert asyncio.run(store.acquire(KEY, LONG)) is None
     assert asyncio.run(store.save(KEY, token(), lease)) is True
     asyncio.run(store.release(lease))
-    assert asyncio.run(text_of(store)) == "invented-token"
+    for _ in range(2):
+        assert asyncio.run(text_of(store)) == "invented-token"
     asyncio.run(store.aclose())
