@@ -21,9 +21,13 @@ _BOUND_SECONDS = 20.0
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a port that nobody has, and from which a member of a cluster can count 10,000 up to its second one."""
+    while True:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+        if port <= 55_535:
+            return port
 
 
 class RedisServer:
@@ -44,9 +48,14 @@ class RedisServer:
     def __enter__(self) -> RedisServer:
         for _ in range(10):  # another process may take the port before the server does
             self.port = free_port()
-            with contextlib.suppress(RuntimeError):
+            try:
                 self.start()
                 return self
+            except RuntimeError:
+                self.kill()  # and forget the client of that port
+            except BaseException:
+                self.kill()
+                raise
         raise RuntimeError(f"redis-server does not start:\n{self._log()}")
 
     def __exit__(self, *_: object) -> None:
