@@ -93,9 +93,11 @@ def client_maker(url: str) -> Callable[[], Any] | None:
 
     # A connection that the server has dropped is made anew, once; a server that does not answer is not asked twice.
     retry: Any = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    # RESP2: with RESP3 redis-py 8 uses a connection without looking whether an old answer is still in it.
+    # redis-py 5 retries a call only for what `retry_on_error` names, too.
+    # RESP2: with RESP3, its default, redis-py 8 takes an answer left unread in a connection for the next call's.
     options: dict[str, Any] = {
-        "socket_connect_timeout": _SECONDS, "socket_timeout": _SECONDS, "retry": retry, "protocol": 2,
+        "socket_connect_timeout": _SECONDS, "socket_timeout": _SECONDS, "protocol": 2,
+        "retry": retry, "retry_on_error": [RedisConnectionError],
     }  # fmt: skip
     from_url: Callable[..., Any] = Redis.from_url
     tls: type[SSLConnection] | None = None
@@ -126,7 +128,8 @@ def _tls_connection(first: SSLConnection) -> type[SSLConnection]:
             self.ssl_context = context
 
         def _connection_arguments(self) -> dict[str, Any]:
-            # Else a server that stands still keeps a closed connection open for 30 s.
-            return {**super()._connection_arguments(), "ssl_shutdown_timeout": _SECONDS}
+            # Else a server that stands still keeps a closed connection open for 30 s; this is over before redis-py
+            # loses patience with closing, and leaves a socket behind.
+            return {**super()._connection_arguments(), "ssl_shutdown_timeout": _SECONDS / 2}
 
     return TlsConnection
