@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from arzamed_async import ConfigurationError, Lease, StoredToken
 from arzamed_async.stores import FileTokenStore
@@ -63,10 +63,11 @@ def kill(pid: int) -> None:
     end(pid, -signal.SIGKILL)
 
 
-async def work_for_ever(folder: Path, ready: int) -> NoReturn:
+async def work_until_killed(folder: Path, ready: int) -> None:
     store = FileTokenStore(folder)
     rng = random.Random(os.getpid())
-    while True:
+    parent = os.getppid()
+    while os.getppid() == parent:  # a test that is killed leaves nobody behind
         for key in KEYS:
             lease = await store.acquire(key, LONG)
             assert lease is not None, "the last holder is dead: its lease is free"
@@ -103,7 +104,7 @@ def killed(folder: Path, seed: int) -> None:
 
     for _ in range(80):
         end_of_pipe, ready = os.pipe()
-        pid = fork(lambda ready=ready: work_for_ever(folder, ready))
+        pid = fork(lambda ready=ready: work_until_killed(folder, ready))
         os.close(ready)
         assert os.read(end_of_pipe, 1) == b"!"
         os.close(end_of_pipe)
@@ -214,7 +215,7 @@ def forked(folder: Path, seed: int) -> None:
 
 def raced(folder: Path, seed: int) -> None:
     """Let four processes race for one lease, round by round: one has it at a time, and its numbers go up."""
-    rounds = 40
+    rounds, parent = 40, os.getpid()
     inside, last = folder.parent / "inside", folder.parent / "last"
     last.write_text("0")
 
@@ -222,6 +223,7 @@ def raced(folder: Path, seed: int) -> None:
         store = FileTokenStore(folder)
         done = 0
         while done < rounds:
+            assert os.getppid() == parent, "a test that is killed leaves nobody behind"
             lease = await store.acquire(SHARED, LONG)
             if lease is None:
                 await asyncio.sleep(0.001)
