@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from attrs import frozen
 
@@ -31,6 +31,7 @@ from arzamed_async import (
     Token,
     load_clinics,
 )
+from arzamed_async.dask import fan_out_dask
 
 
 @frozen
@@ -116,6 +117,17 @@ async def over_all(session: ArzamedSession, clinics: list[ClinicCredentials]) ->
     session.forget(clinics[0])
     assert_type(session.stats(), Stats)
     assert_type(session.stats().clinics["Milano"].in_flight, int)
+
+
+async def on_a_cluster(client: Any, clinics: list[ClinicCredentials]) -> None:
+    """Fan out over a Dask cluster."""
+
+    async def doctors(clinic: Clinic) -> list[Doctor]:
+        return await clinic.doctors.list()
+
+    async with fan_out_dask(client, clinics, doctors, shard_size=100, retry=RetryPolicy.none()) as outcomes:
+        async for outcome in outcomes:
+            assert_type(outcome, Success[list[Doctor]] | Failure)
 
 
 async def main() -> None:

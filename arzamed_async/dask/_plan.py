@@ -1,0 +1,122 @@
+"""What a fan-out on Dask is to do: values, checked at the call, and clinics drawn shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from typing import Any, Generic, TypedDict, TypeVar
+
+from attrs import field, frozen
+
+from arzamed_async import (
+    ArzamedSession,
+    BreakerPolicy,
+    Clinic,
+    ClinicCredentials,
+    ConfigurationError,
+    Endpoints,
+    Limits,
+    PoolLimits,
+    RetryPolicy,
+    Timeouts,
+    TokenPolicy,
+    TokenStore,
+)
+
+__all__ = ["Credentials", "Fetch", "Plan", "SessionOptions", "Shards", "Store", "checked_options"]
+
+T = TypeVar("T")
+
+Credentials = Iterable[ClinicCredentials] | AsyncIterable[ClinicCredentials]
+Fetch = Callable[[Clinic], Awaitable[T]]
+Store = TokenStore | Callable[[], TokenStore]
+
+
+class SessionOptions(TypedDict, total=False):
+    """What ArzamedSession takes and a worker can be sent: the values that pickle."""
+
+    base_url: str
+    retry: RetryPolicy
+    timeouts: Timeouts
+    limits: Limits
+    pool: PoolLimits
+    tokens: TokenPolicy
+    breaker: BreakerPolicy | None
+    coalesce: bool
+    endpoints: Endpoints
+
+
+def checked_options(options: SessionOptions, concurrency: int) -> SessionOptions:
+    """Return the options if a session and its fan-out take them, before anything is sent to a worker."""
+    unknown = sorted(set(options) - SessionOptions.__optional_keys__)
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]} cannot be sent to Dask workers, or is no option of a session")
+    ArzamedSession(**options).fan_out((), _nothing, concurrency=concurrency)
+    return options
+
+
+async def _nothing(_clinic: Clinic) -> None:
+    """Stand for a fetch: it is never called."""
+
+
+class Shards:
+    """Draws credentials lazily, a shard at a time."""
+
+    def __init__(self, credentials: Credentials, size: int, *, allow_literal_secrets: bool) -> None:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ConfigurationError("shard_size must be a whole number of one or more")
+        self._size = size
+        self._allow_literal_secrets = allow_literal_secrets
+        self._sync: Iterator[ClinicCredentials] = iter(())
+        self._async: AsyncIterator[ClinicCredentials] | None = None
+        if isinstance(credentials, AsyncIterable):
+            self._async = aiter(credentials)
+        elif isinstance(credentials, Iterable):
+            if isinstance(credentials, Collection):
+                for each in credentials:  # told at the call, not when the first clinics have been asked already
+                    self._checked(each)
+            self._sync = iter(credentials)
+        else:
+            raise ConfigurationError(
+                f"credentials must be an iterable or async iterable, not {type(credentials).__name__}"
+            )
+
+    async def next(self) -> tuple[ClinicCredentials, ...]:
+        """Return the next shard; it is empty when there is none."""
+        shard: list[ClinicCredentials] = []
+        if self._async is not None:
+            while len(shard) < self._size and not isinstance(each := await anext(self._async, _END), _End):
+                shard.append(self._checked(each))
+        else:
+            while len(shard) < self._size and not isinstance(one := next(self._sync, _END), _End):
+                shard.append(self._checked(one))
+        return tuple(shard)
+
+    def _checked(self, credentials: ClinicCredentials) -> ClinicCredentials:
+        if not isinstance(credentials, ClinicCredentials):
+            raise ConfigurationError(f"a Dask worker is sent ClinicCredentials, not {type(credentials).__name__}")
+        if isinstance(credentials.client_secret, str) and not self._allow_literal_secrets:
+            raise ConfigurationError(
+                "its secret is given as text, and would travel in clear through the Dask scheduler: give a reference"
+                " (SecretFromEnv, SecretFromFile) that the workers can resolve, or allow_literal_secrets=True",
+                clinic=credentials.display_name,
+            )
+        return credentials
+
+
+class _End:
+    """What is drawn when there is nothing more. (None would be a caller's mistake, to be told.)"""
+
+
+_END = _End()
+
+
+@frozen
+class Plan(Generic[T]):
+    """All that a run needs. `client` is a distributed.Client."""
+
+    client: Any
+    shards: Shards
+    fetch: Fetch[T] = field(repr=False)
+    concurrency: int
+    store: Store | None
+    options: SessionOptions

@@ -1,0 +1,214 @@
+"""A fan-out on Dask under way: shards go out as tasks, outcomes come back through a queue on the scheduler.
+
+Everything about a shard comes through that one queue, so that it comes in order: its outcomes, sent by the worker,
+and behind them a word of ours that its task has ended. What a shard sends again after its worker's death is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import importlib
+import logging
+import uuid
+from collections import deque
+from typing import Any, Generic, TypeVar
+
+from attrs import define
+
+from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
+
+from ._plan import Plan
+from ._worker import Job, leave, run_shard
+
+__all__ = ["Run"]
+
+T = TypeVar("T")
+
+_distributed: Any = importlib.import_module("distributed")
+_cloudpickle: Any = importlib.import_module("cloudpickle")
+_log = logging.getLogger("arzamed_async")
+
+#: Messages that the scheduler keeps; then workers wait.
+QUEUED = 8
+#: Shards under way for each thread of the cluster: one that runs, and one that is next.
+SHARDS_PER_THREAD = 2
+#: How long a cluster may take to clear up. Workers that are stopped never answer.
+CLEAR_UP_SECONDS = 10.0
+
+_END = -1
+
+
+@define(eq=False)
+class _Shard:
+    credentials: tuple[ClinicCredentials, ...]
+    future: Any
+    left: set[int]
+    loss: str = "no word of this clinic came back"
+    hint: str = ""
+
+
+class _CancelledFromWithinError(Exception):
+    """A fetch has ended in a CancelledError of its own. (A task group would take the real one for its own doing.)"""
+
+
+class Run(Generic[T]):
+    """What works. It is held by its tasks, the DaskFanOut is not: so one dropped half-way is noticed."""
+
+    def __init__(self, plan: Plan[T]) -> None:
+        self._plan = plan
+        self._client = plan.client
+        self._name = f"arzamed_shard-{uuid.uuid4().hex}"
+        self._shards: dict[int, _Shard] = {}
+        self._ready: deque[Outcome[T]] = deque()
+        self._news, self._taken, self._freed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._bug: BaseException | None = None
+        self._stopping = False
+        self._main = asyncio.create_task(self._work())
+        self._main.add_done_callback(self._ended)
+
+    # For the one who reads.
+
+    async def next(self) -> Outcome[T] | None:
+        """Return what comes next; None when all has been told, or was stopped."""
+        while True:
+            if self._bug is not None:
+                raise self._bug
+            if self._ready and not self._stopping:
+                self._taken.set()
+                return self._ready.popleft()
+            if self._main.done():
+                return None
+            self._news.clear()
+            await self._news.wait()
+
+    def cancel(self) -> None:
+        """Cancel what runs, without waiting for it."""
+        if not self._stopping:
+            self._stopping = True
+            self._main.cancel()
+
+    async def stop(self) -> None:
+        """Cancel what runs and wait until it has ended."""
+        if not self._main.done():
+            self.cancel()
+            await asyncio.wait({self._main})
+
+    @property
+    def running(self) -> bool:
+        """Whether anything may still be running."""
+        return not self._main.done() and not self._main.get_loop().is_closed()
+
+    # The work.
+
+    def _ended(self, main: asyncio.Task[None]) -> None:
+        bug = None if main.cancelled() else main.exception()
+        if isinstance(bug, _CancelledFromWithinError) or (main.cancelled() and not self._stopping):
+            bug = asyncio.CancelledError()
+        elif isinstance(bug, StopAsyncIteration):  # out of a step of ours it would say that all has been told
+            bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
+        if not self._stopping:
+            self._bug = bug
+        self._news.set()
+
+    async def _work(self) -> None:
+        plan = self._plan
+        common = _cloudpickle.dumps((plan.fetch, plan.store, plan.options))
+        queue = await _distributed.Queue(self._name, client=self._client, maxsize=QUEUED)
+        bug: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._collect(queue))
+                await self._submit(queue, group, common)
+        except BaseExceptionGroup as bugs:
+            bug = bugs.exceptions[0]
+        finally:
+            await self._clear_up(queue)
+        if bug is not None:
+            raise bug
+
+    async def _submit(self, queue: Any, group: asyncio.TaskGroup, common: bytes) -> None:
+        plan, number = self._plan, 0
+        await self._wait_for_room()
+        while credentials := await plan.shards.next():
+            key = f"{self._name}-{number}"
+            job = Job(self._name, key, number, credentials, common, plan.concurrency)
+            future = self._client.submit(run_shard, job, key=key, pure=False)
+            shard = self._shards[number] = _Shard(credentials, future, set(range(len(credentials))))
+            group.create_task(self._watch(queue, number, shard))
+            number += 1
+            await self._wait_for_room()
+        await queue.put(_END)
+
+    async def _wait_for_room(self) -> None:
+        while True:
+            threads = sum((await self._client.nthreads()).values())
+            if len(self._shards) < SHARDS_PER_THREAD * max(threads, 1):  # with none at all, an adaptive cluster grows
+                return
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _watch(self, queue: Any, number: int, shard: _Shard) -> None:
+        whole = True
+        try:
+            whole = await shard.future
+        except _distributed.KilledWorker as error:
+            shard.loss = f"{error.allowed_failures + 1} Dask workers died while they read its shard"
+            shard.hint = "One clinic of the shard may be to blame for all: a smaller shard_size tells which"
+        except concurrent.futures.CancelledError:
+            if not shard.future.cancelled():
+                raise  # out of a fetch
+            shard.loss = "its shard was cancelled on the Dask cluster"
+        shard.future.release()  # Dask reads a shard again whose result goes with its worker, unless nobody wants it
+        if not whole:
+            raise _CancelledFromWithinError
+        await queue.put(number)
+
+    async def _collect(self, queue: Any) -> None:
+        all_submitted = False
+        while self._shards or not all_submitted:
+            word = await queue.get()
+            if isinstance(word, bytes):
+                number, outcomes = _cloudpickle.loads(word)
+                self._report(self._shards.get(number), outcomes)
+            elif word == _END:
+                all_submitted = True
+            else:
+                shard = self._shards.pop(word)
+                self._report(shard, [(index, _lost(shard, index)) for index in sorted(shard.left)])
+                self._freed.set()
+            while len(self._ready) >= self._plan.concurrency:  # a slow consumer slows the workers
+                self._taken.clear()
+                await self._taken.wait()
+
+    def _report(self, shard: _Shard | None, outcomes: list[tuple[int, Outcome[T]]]) -> None:
+        for index, outcome in outcomes:
+            if shard is not None and index in shard.left:  # else it was reported before its worker died
+                shard.left.discard(index)
+                self._ready.append(outcome)
+        self._news.set()
+
+    async def _clear_up(self, queue: Any) -> None:
+        """Leave nothing on scheduler and workers."""
+        futures = [shard.future for shard in self._shards.values()]
+        self._shards.clear()
+        if self._client.status != "running":
+            return
+        try:
+            async with asyncio.timeout(CLEAR_UP_SECONDS):
+                await self._client.cancel(futures)
+                await self._client.run(leave, self._name, on_error="ignore")
+                while await queue.get(batch=True):
+                    pass  # and so is let go who waits to put
+                await queue.put(_END)  # and who waits to get, if that was cancelled
+                await queue.get(batch=True)
+        except OSError as error:  # timeouts and lost connections are such
+            _log.warning("a Dask cluster was not cleared up behind a fan-out: %s", type(error).__name__)
+        queue.close()
+        queue.close()  # a Queue that was awaited has been counted twice
+
+
+def _lost(shard: _Shard, index: int) -> Failure:
+    """Return a clinic's failure: no HTTP answer of it is known, and a later try may well succeed."""
+    name = shard.credentials[index].display_name
+    return Failure(name, TransportError(shard.loss, clinic=name, hint=shard.hint), 0.0)
