@@ -10,13 +10,26 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 import pytest_asyncio
+from dask_support import (
+    CALLER,
+    Clinics,
+    Gate,
+    Session,
+    Store,
+    bounded,
+    busy_with,
+    cleared,
+    names,
+    sessions_of,
+    set_idle_seconds,
+    until,
+)
 
 from arzamed_async import (
     Clinic,
@@ -24,7 +37,6 @@ from arzamed_async import (
     ConfigurationError,
     Failure,
     ForbiddenError,
-    SecretFromFile,
     TransportError,
 )
 from arzamed_async.dask import DaskFanOut, fan_out_dask
@@ -65,40 +77,9 @@ async def fake() -> AsyncIterator[FakeArzamed]:
         yield fake
 
 
-class Clinics:
-    """Invented clinics, whose secrets the workers read from files."""
-
-    def __init__(self, fake: FakeArzamed, folder: Path) -> None:
-        self.fake = fake
-        self.folder = folder
-
-    def __call__(self, count: int) -> list[ClinicCredentials]:
-        return [self.add(f"c{n}") for n in range(count)]
-
-    def add(self, name: str) -> ClinicCredentials:
-        given = self.fake.add_clinic(name, doctors=[f"Dr. Inventata {name}"])
-        path = self.folder / f"{name}.secret"
-        path.write_text(str(given.client_secret))
-        return attrs.evolve(given, client_secret=SecretFromFile(path))
-
-
 @pytest.fixture
 def clinics(fake: FakeArzamed, tmp_path: Path) -> Clinics:
     return Clinics(fake, tmp_path)
-
-
-class Gate:
-    """A file that a fetch, in whatever process, waits for."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def open(self) -> None:
-        self.path.touch()
-
-    async def passed(self) -> None:
-        while not self.path.exists():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -108,38 +89,12 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.open()  # what a test that failed has left waiting goes on
 
 
-async def names(clinic: Clinic) -> list[str]:
-    return [doctor.name for doctor in await clinic.doctors.list()]
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for what comes about soon; a hundred seconds are for machines that are very busy."""
-    async with asyncio.timeout(100):
-        while not await true():
-            await asyncio.sleep(0.02)
-
-
-async def cleared(cluster: Any, client: Any) -> None:
-    """Wait until nothing of a fan-out is left: tasks and queues on the scheduler, tasks and sessions on the workers."""
-
-    async def nothing() -> bool:
-        queues = cluster.scheduler.extensions["queues"]
-        busy = await client.run(busy_with, on_error="ignore")  # a worker may be on its way out, or in
-        return not (cluster.scheduler.tasks or queues.queues or queues.client_refcount or any(busy.values()))
-
-    await until(nothing)
-
-
-def busy_with(dask_worker: Any) -> list[str]:
-    """Return a worker's tasks, and the fan-outs that it has a session for."""
-    sessions = [
-        name for name, plugin in dask_worker.plugins.items() if name.startswith("arzamed") and plugin._open is not None
-    ]
-    return [*dask_worker.state.tasks, *sessions]
-
-
-def sessions_of(dask_worker: Any) -> list[str]:
-    return [name for name in busy_with(dask_worker) if name in dask_worker.plugins]
+@pytest_asyncio.fixture
+async def impatient(client: Any) -> AsyncIterator[None]:
+    """Let the workers let go of idle sessions at once."""
+    before = await client.run(set_idle_seconds, 0.05)
+    yield
+    await client.run(set_idle_seconds, max(before.values()))
 
 
 async def test_each_clinic_has_one_outcome(cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
@@ -170,7 +125,8 @@ async def test_outcomes_come_as_they_finish(client: Any, fake: FakeArzamed, clin
         return await names(clinic)
 
     async with fan_out_dask(client, clinics(12), fetch, shard_size=4, base_url=fake.base_url) as outcomes:
-        first = {(await anext(outcomes)).clinic for _ in range(11)}
+        async with bounded():
+            first = {(await anext(outcomes)).clinic for _ in range(11)}
         assert first == {f"c{n}" for n in range(1, 12)}
         gate.open()
         assert [outcome.clinic async for outcome in outcomes] == ["c0"]
@@ -188,7 +144,8 @@ async def test_a_worker_killed_midway(
         return os.getpid()
 
     async with fan_out_dask(client, clinics(40), fetch, shard_size=10, base_url=fake.base_url) as outcomes:
-        got = [await anext(outcomes) for _ in range(10)]  # the even ones of two shards, one at each worker
+        async with bounded():
+            got = [await anext(outcomes) for _ in range(10)]  # the even ones of two shards, one at each worker
         by_pid = Counter(outcome.unwrap() for outcome in got)
         assert len(by_pid) == WORKERS
         victim = got[0].unwrap()
@@ -216,7 +173,8 @@ async def test_a_shard_that_kills_its_workers(
             await asyncio.Event().wait()
 
     async with fan_out_dask(client, clinics(12), fetch, shard_size=4, base_url=fake.base_url) as outcomes:
-        got = [await anext(outcomes) for _ in range(10)]
+        async with bounded():
+            got = [await anext(outcomes) for _ in range(10)]
         gate.open()
         got += [outcome async for outcome in outcomes]
     assert sorted(outcome.clinic for outcome in got) == sorted(f"c{n}" for n in range(12))
@@ -225,6 +183,26 @@ async def test_a_shard_that_kills_its_workers(
     assert isinstance(failures["c2"].error, TransportError)
     assert str(failures["c2"].error).startswith("c2: 2 Dask workers died while they read its shard. One clinic of")
     await cleared(cluster, client)
+
+
+async def test_what_has_been_read_is_not_read_again(
+    cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics
+) -> None:
+    """A shard that has been read is kept by no worker: the death of one costs nothing, however slow the consumer."""
+
+    async def fetch(clinic: Clinic) -> int:
+        await names(clinic)
+        return os.getpid()
+
+    async def read() -> bool:
+        return not cluster.scheduler.tasks
+
+    async with fan_out_dask(client, clinics(8), fetch, shard_size=4, concurrency=1, base_url=fake.base_url) as outcomes:
+        got = [await anext(outcomes)]
+        await until(read)
+        os.kill(got[0].unwrap(), signal.SIGKILL)
+        got += [outcome async for outcome in outcomes]
+    assert len(got) == fake.api_requests() == 8
 
 
 async def test_a_worker_has_one_session(client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
@@ -397,28 +375,9 @@ async def test_shards_cancelled_by_others(client: Any, fake: FakeArzamed, clinic
     assert str(failure.error).startswith("c1: its shard was cancelled on the Dask cluster")
 
 
-CALLER = """
-import asyncio, sys
-from pathlib import Path
-from distributed import Client
-from arzamed_async import ClinicCredentials, SecretFromFile
-from arzamed_async.dask import fan_out_dask
-
-async def main(scheduler, base_url, token_url, client_id, secret):
-    async def fetch(clinic):
-        await clinic.doctors.list()
-        await asyncio.Event().wait()
-
-    credentials = ClinicCredentials(client_id, SecretFromFile(secret), token_url)
-    async with Client(scheduler, asynchronous=True) as client:
-        await anext(fan_out_dask(client, [credentials] * 4, fetch, shard_size=1, base_url=base_url))
-
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
+@pytest.mark.usefixtures("impatient")
 async def test_a_caller_that_dies(cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
-    """When the caller's process is killed, its shards end, and the workers are free for others."""
+    """When the caller's process is killed, its shards end, its sessions close, and the workers are free for others."""
     one = clinics.add("one")
     arguments = (fake.base_url, one.token_url, one.client_id, str(one.client_secret.path))  # type: ignore[union-attr]
     caller = await asyncio.create_subprocess_exec(sys.executable, "-c", CALLER, cluster.scheduler_address, *arguments)
@@ -433,19 +392,36 @@ async def test_a_caller_that_dies(cluster: Any, client: Any, fake: FakeArzamed, 
         caller.kill()
         await caller.wait()
 
-    async def free() -> bool:
-        return not any((await client.run(lambda dask_worker: list(dask_worker.state.tasks))).values())
+    async def nothing_left() -> bool:
+        left = await client.run(busy_with)
+        return not (any(left.values()) or cluster.scheduler.tasks)
 
-    await until(free)
-    from arzamed_async.dask._worker import leave
+    await until(nothing_left)
+    cluster.scheduler.extensions["queues"].queues.clear()  # the one thing that a dead caller leaves behind
+    cluster.scheduler.extensions["queues"].client_refcount.clear()
 
-    places = await client.run(busy_with)
-    assert sum(map(len, places.values())) == WORKERS  # their sessions wait a minute for more
-    for (name,) in places.values():
-        await client.run(leave, name)
-    (queue,) = cluster.scheduler.extensions["queues"].queues
-    cluster.scheduler.extensions["queues"].queues.pop(queue)
-    cluster.scheduler.extensions["queues"].client_refcount.pop(queue)
+
+@pytest.mark.parametrize("given", [Store, Store()], ids=["made on the worker", "pickled"])
+async def test_a_token_store(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store, made or unpickled on the worker, is its session's, and is closed behind it; the caller's own is not."""
+    import cloudpickle
+
+    from arzamed_async.dask import _worker
+
+    monkeypatch.setattr(_worker, "ArzamedSession", Session)
+    Store.made.clear()
+    common = cloudpickle.dumps((names, given, {"coalesce": True}))
+    place = _worker.Place("invented")
+    place._open = _worker._opened(_worker.Job("invented", "invented-0", 0, (), common, 64))
+    session, fetch, store = place._open
+    assert session.options == {"coalesce": True, "token_store": store}  # type: ignore[attr-defined]
+    assert fetch is names
+    assert isinstance(store, Store)
+    assert store is not given
+    assert len(Store.made) == (given is Store)
+    await place.end()
+    assert store.closed
+    assert given is Store or not given.closed
 
 
 async def test_clients_that_cannot_serve(cluster: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
