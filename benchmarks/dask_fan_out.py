@@ -61,7 +61,11 @@ async def cluster(server: Server, clinics: list[ClinicCredentials], *, kill: boo
     """Return the seconds of a fan-out over workers; with `kill`, one of them is killed when half has come."""
     async with (
         LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", asynchronous=True
+            n_workers=WORKERS,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+            asynchronous=True,
         ) as workers,
         Client(workers, asynchronous=True) as client,
     ):

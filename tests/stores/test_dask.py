@@ -54,10 +54,11 @@ WORKERS = 2
 def cluster() -> Iterator[Any]:
     """Give a cluster of two worker processes with one thread each."""
     # Nannies start workers anew; the cluster would do so as well, and close the nannies that take too long.
+    # Without a dashboard a scheduler has a port for HTTP all the same: a fixed one, if no address is given.
     with (
         dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         distributed.LocalCluster(
-            n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+            n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
     ):
         yield cluster
@@ -422,6 +423,21 @@ async def test_a_token_store(given: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     await place.end()
     assert store.closed
     assert given is Store or not given.closed
+
+
+async def test_a_shard_behind_the_end_is_not_begun(client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
+    """A shard that reaches a worker when the fan-out has ended there asks nothing and opens no session."""
+    import cloudpickle
+
+    from arzamed_async.dask import _worker
+
+    await client.run(_worker.leave, "invented")
+    common = cloudpickle.dumps((names, None, {"base_url": fake.base_url}))
+    job = _worker.Job("invented", "invented-0", 0, tuple(clinics(1)), common, 64)
+    async with bounded():
+        assert await client.submit(_worker.run_shard, job, key=job.key, pure=False)
+    assert not fake.requests
+    assert not any((await client.run(sessions_of)).values())
 
 
 async def test_clients_that_cannot_serve(cluster: Any, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
