@@ -115,6 +115,6 @@ def interop(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Run the benchmarks and write their report."""
-    session.install("-q", ".[bench]")
+    session.install("-q", ".[bench,dask]")
     for script in sorted(Path("benchmarks").glob("[!_]*.py")):
         session.run("python", str(script), "--out", "docs/benchmarks", *session.posargs)

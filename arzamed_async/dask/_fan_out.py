@@ -43,8 +43,9 @@ def fan_out_dask(
     `session.fan_out` with `concurrency` over each shard in its own event loop: workers with one thread each do best.
 
     `fetch`, what it returns, and `token_store` (a TokenStore, or a callable that makes one on the worker) are
-    pickled. Secrets are sent as references, which are resolved on the workers: a secret given as text is refused,
-    unless `allow_literal_secrets` lets it pass through the scheduler.
+    pickled. Outcomes pass through the scheduler, so that it and the ways to it should be trusted with them (TLS).
+    Secrets are sent as references, which are resolved on the workers: one given as text is refused, unless
+    `allow_literal_secrets` lets it pass through the scheduler as well.
 
     Each clinic has exactly one outcome, also where a worker dies: then its shard is read again. Where a shard has
     cost more workers than Dask allows (`distributed.scheduler.allowed-failures`), its clinics without an outcome

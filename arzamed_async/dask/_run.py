@@ -29,14 +29,14 @@ _distributed: Any = importlib.import_module("distributed")
 _cloudpickle: Any = importlib.import_module("cloudpickle")
 _log = logging.getLogger("arzamed_async")
 
-#: Messages that the scheduler keeps; then workers wait.
+#: Messages that the scheduler keeps; then workers wait. So many at most are left there by a caller that is killed.
 QUEUED = 8
 #: Shards under way for each thread of the cluster: one that runs, and one that is next.
 SHARDS_PER_THREAD = 2
 #: How long a cluster may take to clear up. Workers that are stopped never answer.
 CLEAR_UP_SECONDS = 10.0
 
-_END = -1
+_END = -1  # no shard's number: no more will be submitted
 
 
 @define(eq=False)
@@ -138,7 +138,7 @@ class Run(Generic[T]):
             group.create_task(self._watch(queue, number, shard))
             number += 1
             await self._wait_for_room()
-        await queue.put(_END)
+        await queue.put(_word(_END))
 
     async def _wait_for_room(self) -> None:
         while True:
@@ -162,21 +162,21 @@ class Run(Generic[T]):
         shard.future.release()  # Dask reads a shard again whose result goes with its worker, unless nobody wants it
         if not whole:
             raise _CancelledFromWithinError
-        await queue.put(number)
+        await queue.put(_word(number))
 
     async def _collect(self, queue: Any) -> None:
         all_submitted = False
         while self._shards or not all_submitted:
-            word = await queue.get()
-            if isinstance(word, bytes):
-                number, outcomes = _cloudpickle.loads(word)
+            number, outcomes = _cloudpickle.loads(await queue.get())  # (no frame is to hold records if this fails)
+            if outcomes is not None:
                 self._report(self._shards.get(number), outcomes)
-            elif word == _END:
+            elif number == _END:
                 all_submitted = True
             else:
-                shard = self._shards.pop(word)
+                shard = self._shards.pop(number)
                 self._report(shard, [(index, _lost(shard, index)) for index in sorted(shard.left)])
                 self._freed.set()
+            del outcomes  # they are the consumer's now
             while len(self._ready) >= self._plan.concurrency:  # a slow consumer slows the workers
                 self._taken.clear()
                 await self._taken.wait()
@@ -200,12 +200,18 @@ class Run(Generic[T]):
                 await self._client.run(leave, self._name, on_error="ignore")
                 while await queue.get(batch=True):
                     pass  # and so is let go who waits to put
-                await queue.put(_END)  # and who waits to get, if that was cancelled
+                await queue.put(_word(_END))  # and who waits to get, if that was cancelled
                 await queue.get(batch=True)
-        except OSError as error:  # timeouts and lost connections are such
+        except (OSError, RuntimeError) as error:  # timeouts, lost connections; a client that was closed meanwhile
             _log.warning("a Dask cluster was not cleared up behind a fan-out: %s", type(error).__name__)
         queue.close()
         queue.close()  # a Queue that was awaited has been counted twice
+
+
+def _word(number: int) -> bytes:
+    """Return what stands behind all that a shard has sent."""
+    word: bytes = _cloudpickle.dumps((number, None))
+    return word
 
 
 def _lost(shard: _Shard, index: int) -> Failure:
