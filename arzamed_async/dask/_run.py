@@ -7,7 +7,6 @@ and behind them a word of ours that its task has ended. What a shard sends again
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import importlib
 import logging
 import uuid
@@ -19,7 +18,7 @@ from attrs import define
 from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
 
 from ._plan import Plan
-from ._worker import Job, leave, run_shard
+from ._worker import CancelledFromWithinError, Job, leave, run_shard
 
 __all__ = ["Run"]
 
@@ -46,10 +45,6 @@ class _Shard:
     left: set[int]
     loss: str = "no word of this clinic came back"
     hint: str = ""
-
-
-class _CancelledFromWithinError(Exception):
-    """A fetch has ended in a CancelledError of its own. (A task group would take the real one for its own doing.)"""
 
 
 class Run(Generic[T]):
@@ -103,7 +98,7 @@ class Run(Generic[T]):
 
     def _ended(self, main: asyncio.Task[None]) -> None:
         bug = None if main.cancelled() else main.exception()
-        if isinstance(bug, _CancelledFromWithinError) or (main.cancelled() and not self._stopping):
+        if isinstance(bug, CancelledFromWithinError) or (main.cancelled() and not self._stopping):
             bug = asyncio.CancelledError()
         elif isinstance(bug, StopAsyncIteration):  # out of a step of ours it would say that all has been told
             bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
@@ -149,19 +144,15 @@ class Run(Generic[T]):
             await self._freed.wait()
 
     async def _watch(self, queue: Any, number: int, shard: _Shard) -> None:
-        whole = True
-        try:
-            whole = await shard.future
-        except _distributed.KilledWorker as error:
+        error = await shard.future.exception()  # not the result: that would have to be had from a worker, dead by now
+        if isinstance(error, _distributed.KilledWorker):
             shard.loss = f"{error.allowed_failures + 1} Dask workers died while they read its shard"
             shard.hint = "One clinic of the shard may be to blame for all: a smaller shard_size tells which"
-        except concurrent.futures.CancelledError:
-            if not shard.future.cancelled():
-                raise  # out of a fetch
+        elif error is not None:
+            await shard.future  # raises it where it came from
+        elif shard.future.cancelled():
             shard.loss = "its shard was cancelled on the Dask cluster"
-        shard.future.release()  # Dask reads a shard again whose result goes with its worker, unless nobody wants it
-        if not whole:
-            raise _CancelledFromWithinError
+        shard.future.release()  # Dask reads a shard again whose worker dies, unless nobody wants it any more
         await queue.put(_word(number))
 
     async def _collect(self, queue: Any) -> None:

@@ -16,7 +16,7 @@ from arzamed_async import ArzamedSession, ClinicCredentials, Outcome, TokenStore
 
 from ._plan import Fetch, SessionOptions, Store
 
-__all__ = ["Job", "Place", "leave", "run_shard"]
+__all__ = ["CancelledFromWithinError", "Job", "Place", "leave", "run_shard"]
 
 _distributed: Any = importlib.import_module("distributed")
 _cloudpickle: Any = importlib.import_module("cloudpickle")
@@ -42,11 +42,15 @@ class Job:
     concurrency: int
 
 
-async def run_shard(job: Job) -> bool:
-    """Read all clinics of a shard and send their outcomes; return False where a fetch was cancelled from within."""
+class CancelledFromWithinError(Exception):
+    """A fetch has ended in a CancelledError of its own. (Dask and task groups would take the real one for theirs.)"""
+
+
+async def run_shard(job: Job) -> None:
+    """Read all clinics of a shard and send their outcomes."""
     worker = _distributed.get_worker()
     place = await _place(worker, job.name)
-    return await place.run(worker, job)
+    await place.run(worker, job)
 
 
 async def leave(name: str, dask_worker: Any) -> None:
@@ -79,11 +83,11 @@ class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore
         self._going: asyncio.Task[None] | None = None
         self._over = False
 
-    async def run(self, worker: Any, job: Job) -> bool:
+    async def run(self, worker: Any, job: Job) -> None:
         """Run one shard."""
         # (A cancellation may have come before its transition was listened to; the end, by another way than the task.)
         if self._over or worker.state.tasks[job.key].state == "cancelled":
-            return True
+            return
         if self._timer is not None:
             self._timer.cancel()
         shard = self._shards[job.key] = asyncio.create_task(self._read(worker, job))
@@ -95,10 +99,10 @@ class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore
             del self._shards[job.key]
             if not self._shards:
                 self.linger(worker)
-        if shard.cancelled():
-            return shard.cancelling() > 0  # by us, then nobody will hear of it; or from within
-        shard.result()
-        return True
+        if not shard.cancelled():
+            shard.result()
+        elif not shard.cancelling():  # by nobody here
+            raise CancelledFromWithinError
 
     async def _read(self, worker: Any, job: Job) -> None:
         async def put(outcomes: list[tuple[int, Outcome[Any]]]) -> None:
