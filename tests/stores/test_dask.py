@@ -301,7 +301,10 @@ async def test_a_bug_rises_bare(cluster: Any, client: Any, fake: FakeArzamed, cl
         await gate.passed()
 
     with pytest.raises(KeyError, match="a bug") as caught:
-        async with fan_out_dask(client, clinics(30), fetch, shard_size=3, base_url=fake.base_url) as outcomes:
+        async with (
+            bounded(),
+            fan_out_dask(client, clinics(30), fetch, shard_size=3, base_url=fake.base_url) as outcomes,
+        ):
             [outcome async for outcome in outcomes]
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert "fetch" in [entry.name for entry in caught.traceback]
