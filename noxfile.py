@@ -64,7 +64,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check the types of the package and of a user's file, with mypy and pyright, both strict."""
-    session.install("-q", "-e", ".[cli,redis,stores,test]", "mypy", "pyright")
+    session.install("-q", "-e", ".[cli,dask,redis,stores,test]", "mypy", "pyright")
     session.run("mypy")
     session.run("pyright")
 
@@ -101,7 +101,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def stores(session: nox.Session) -> None:
     """Run the tests of what is shared between machines, with a real Redis (Debian's redis-server)."""
-    session.install("-q", "-e", ".[redis,stores,test]")
+    session.install("-q", "-e", ".[dask,redis,stores,test]")
     session.run("python", "-m", "pytest", "tests/stores", *session.posargs)
 
 

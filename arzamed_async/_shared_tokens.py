@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from ._notices import Notices
@@ -197,7 +197,7 @@ class SharedTokens:
         return None, lease
 
     @contextlib.asynccontextmanager
-    async def _renewed(self, lease: Lease) -> AsyncIterator[None]:
+    async def _renewed(self, lease: Lease) -> AsyncGenerator[None]:
         """Hold the lease while the request takes its time: it may be tried again and again."""
 
         async def renew() -> None:
