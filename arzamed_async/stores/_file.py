@@ -58,7 +58,7 @@ class FileTokenStore:
         with suppress(OSError):  # that is for the first use to say
             self._folder.check()
 
-    # All file work is done in threads: a disk can take its time, and each write waits for it (fsync).
+    # All file work is done in threads: a disk can take its time, and a lock, too.
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
         """Return what is kept, with what is left of its time; None: nothing, or its time is over."""

@@ -88,9 +88,7 @@ class Folder:
         file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
         try:
             with os.fdopen(file, "wb") as opened:
-                opened.write(content)
-                opened.flush()
-                os.fsync(file)
+                opened.write(content)  # not synced: what a power cut may take from a cache costs one token request
             half.replace(self.path / name)
         except BaseException:  # a full disk
             half.unlink(missing_ok=True)
