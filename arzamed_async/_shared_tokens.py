@@ -157,7 +157,10 @@ class SharedTokens:
         return fetched
 
     async def _look(self, key: str, known: Known | None, budget: _Budget) -> FetchedGrant | None:
-        """Return the store's token if it helps. Raises CredentialsRejectedError if that is what is kept."""
+        """Return the store's token if it helps. Raises CredentialsRejectedError if that is what is kept.
+
+        One that is older than the known one does not help: what made an end of that has most likely made one of it, too.
+        """
         found = await self._answer(budget, lambda: self._store.load(key), StoredToken | StoredRejection | None)
         if isinstance(found, StoredRejection):
             raise CredentialsRejectedError(
@@ -168,11 +171,13 @@ class SharedTokens:
             )
         if found is None or (known is not None and found.access_token == known.access_token):
             return None
-        life = found.age_seconds + found.seconds_left
+        age = found.age_seconds
+        life, asked_at = age + found.seconds_left, self._clock() - age
+        if known is not None and asked_at <= known.asked_at:
+            return None
         if found.seconds_left <= min(self._policy.margin_seconds, life / 4):
             return None
-        age = found.age_seconds
-        return FetchedGrant(Grant(found.access_token, life), self._clock() - age, self._wall_clock() - age)
+        return FetchedGrant(Grant(found.access_token, life), asked_at, self._wall_clock() - age)
 
     async def _lease(self, key: str, known: Known | None, budget: _Budget) -> tuple[FetchedGrant | None, Lease | None]:
         """Return a lease, or the token that another has got meanwhile; neither, where its holder takes too long."""

@@ -56,6 +56,7 @@ class HeldToken:
     refresh_at: float
     wait_at: float
     expires_at: float
+    asked_at: float
     sent: SentSecret | None
     from_401: bool  # fetched because its forerunner was answered 401
     blocked: bool = False  # was answered 401 itself, though new
@@ -120,9 +121,10 @@ class Spawn(Protocol):
 
 @frozen
 class Known:
-    """The token that a cache has already, and whether it was answered 401: no other than that is wanted."""
+    """The token that a cache has already: one asked for later is wanted. `refused`: it was answered 401."""
 
     access_token: str
+    asked_at: float
     refused: bool
 
 
@@ -152,7 +154,7 @@ class TokenCache:
         self._failure: ArzamedError | None = None
         self._failure_until = 0.0
         self._next_refresh_at = 0.0
-        self._refused: str | None = None  # the token was answered 401: the next one is fetched for that
+        self._refused: HeldToken | None = None  # the token was answered 401: the next one is fetched for that
         self._keep_until = 0.0  # until then no token is replaced for a 401
 
     def current(self) -> HeldToken | None:
@@ -204,7 +206,7 @@ class TokenCache:
             self._keep_until = now + self._source.policy.rejected_seconds
             return False
         self._held = None
-        self._refused = held.access_token
+        self._refused = held
         return True
 
     def _remembered(self, now: float) -> ArzamedError | None:
@@ -227,9 +229,8 @@ class TokenCache:
         return flight
 
     def _known(self) -> Known | None:
-        if self._refused is not None:
-            return Known(self._refused, refused=True)
-        return None if self._held is None else Known(self._held.access_token, refused=False)
+        held = self._refused or self._held
+        return None if held is None else Known(held.access_token, held.asked_at, refused=held is self._refused)
 
     async def _run(self, flight: _Flight) -> None:
         """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
@@ -263,6 +264,7 @@ class TokenCache:
             refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
             wait_at=wait_at,
             expires_at=expires_at,
+            asked_at=fetched.asked_at,
             sent=fetched.sent,
             from_401=self._refused is not None,
         )

@@ -232,6 +232,24 @@ async def test_a_refused_token_is_taken_out_before_another_is_asked_for(store: M
         await session.aclose()
 
 
+async def test_an_older_token_does_not_replace_a_refused_one(store: MemoryTokenStore) -> None:
+    """A session whose token is refused takes no older one from the store: the call goes on with a new one."""
+    async with Numbered() as server:
+        (session,) = sessions(server, store, 1)
+        clinic = session.clinic(server.credentials())
+        await clinic.token()
+        key = shared.store_key(server.credentials())
+        await store.discard(key, "t1")
+        await store.save(key, StoredToken("older", 600, 3000), None)
+        server.expired |= {"older", "t1"}
+        assert len(await clinic.doctors.list()) == 3
+        assert (await clinic.token()).access_token == "t2"
+        kept = await store.load(key)
+        assert isinstance(kept, StoredToken)
+        assert kept.access_token == "t2"
+        await session.aclose()
+
+
 async def test_the_age_of_a_kept_token_counts(store: MemoryTokenStore) -> None:
     """A token that is found ends when the store says; one that is about to end is not taken."""
     async with Numbered() as server:
