@@ -165,7 +165,9 @@ class Engine:
             return await options.retrier.again(request, failure)
 
         with scope:
-            return await (ask() if self._shared is None else self._shared.fetch(credentials, known, ask))
+            return await (
+                ask() if self._shared is None else self._shared.fetch(credentials, known, ask, scope.deadline)
+            )
         if scope.ended == "closed":
             raise SessionClosedError(clinic=name)
         raise request.cut_short(timeouts.total_seconds)
@@ -205,6 +207,8 @@ class Engine:
         try:
             if tasks:
                 await asyncio.wait(tasks)
+            if self._shared is not None:
+                await self._shared.settled()
         finally:
             await self.transport.close()
 

@@ -21,7 +21,7 @@ FLOORS = {
     ],
     3: ["_answers", "_bulkhead", "_coalescing", "_retry", "_scope", "_sockets", "_tokens", "_transport"],
     4: [
-        "_attempts", "_calls", "_clinics", "_engine", "_lists", "_notices", "_reader", "_resume", "_shared_tokens", "_streams",
+        "_attempts", "_calls", "_clinics", "_engine", "_lists", "_notices", "_reader", "_resume", "_shared_tokens", "_store_door", "_streams",
         "_token_request", "resources",
     ],
     5: ["_crew", "clinic", "clinics_file", "fan_out", "merge", "session"],
@@ -42,7 +42,8 @@ SAME_FLOOR = {
     "_answers": {"_bulkhead", "_scope"},
     "_transport": {"_answers", "_bulkhead", "_scope", "_sockets"},
     "_token_request": {"_attempts", "_clinics", "_notices"},
-    "_shared_tokens": {"_notices"},
+    "_shared_tokens": {"_notices", "_store_door"},
+    "_store_door": {"_notices"},
     "_engine": {"_clinics", "_notices", "_shared_tokens", "_token_request"},
     "_calls": {"_attempts", "_clinics", "_engine"},
     "_reader": {"_calls", "_engine"},

@@ -26,6 +26,7 @@ from arzamed_async import (
     TokenStoreFailed,
 )
 from arzamed_async import _shared_tokens as shared
+from arzamed_async import _store_door as door
 from arzamed_async.testing import MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio
@@ -282,11 +283,11 @@ async def test_the_store_is_looked_at_again_behind_the_lease() -> None:
         assert await store.acquire(shared.store_key(server.credentials()), 1) is not None
 
 
-async def test_a_lease_that_never_ends_is_waited_for_no_longer_than_leases_last(
+async def test_a_lease_that_never_ends_is_not_waited_for_without_end(
     store: MemoryTokenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A holder that hangs, and goes on holding, keeps the others no longer than a lease: then each asks for itself."""
-    monkeypatch.setattr(shared, "LEASE_SECONDS", 0.02)
+    """A holder that hangs, and goes on holding, does not cost the others their token: at last each asks for itself."""
+    monkeypatch.setattr(shared, "PATIENCE_SECONDS", 0.02)
     async with Numbered() as server:
         (session,) = sessions(server, store, 1)
         assert await store.acquire(shared.store_key(server.credentials()), 1000) is not None
@@ -316,7 +317,7 @@ class Broken:
 @pytest.mark.parametrize("how", ["raises", "hangs", "answers nonsense"])
 async def test_a_bad_store_costs_one_event_and_a_token_of_ones_own(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that is down, hangs or lies: no call fails, one event tells of it, and it is left alone for a while."""
-    monkeypatch.setattr(shared, "ANSWER_SECONDS", 0.02)
+    monkeypatch.setattr(door, "ANSWER_SECONDS", 0.02)
     events: list[Event] = []
     store = Broken(how)
     async with Numbered() as server:
