@@ -19,7 +19,7 @@ from attrs import evolve
 
 from ._notices import Notices
 from ._protocol import Grant
-from ._store_door import BUDGET_SECONDS, StoreDoor, StoreFailedError, Visit
+from ._store_door import StoreDoor, StoreFailedError, Visit
 from ._tokens import FetchedGrant, Known
 from .config import TokenPolicy
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
@@ -155,7 +155,7 @@ class SharedTokens:
                 return None, None
             await asyncio.sleep(random.uniform(least, most))  # noqa: S311 - it spreads load  # nosec B311
             least, most = (min(each * LOOK_AGAIN_FACTOR, LOOK_AGAIN_MOST_SECONDS) for each in (least, most))
-            visit.seconds_left = BUDGET_SECONDS  # what it costs to wait for another is not the store's doing
+            visit.begin_anew()  # what it costs to wait for another is not the store's doing
             if (found := await self._look(visit, known)) is not None:
                 return found, None
         found = None

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from attrs import define
+from attrs import Factory, define
 
 from ._bulkhead import Bulkhead
 from ._notices import Notices
@@ -19,7 +19,7 @@ from ._protocol import LONGEST_LIFETIME_SECONDS, is_token
 from .events import TokenStoreFailed
 from .stored import StoredToken
 
-__all__ = ["BUDGET_SECONDS", "StoreDoor", "StoreFailedError", "Visit"]
+__all__ = ["StoreDoor", "StoreFailedError", "Visit"]
 
 R = TypeVar("R")
 
@@ -45,8 +45,12 @@ class Visit:
     clinic: str
     key: str
     began_at: float
-    seconds_left: float = BUDGET_SECONDS
+    seconds_left: float = Factory(lambda: BUDGET_SECONDS)
     failed: bool = False
+
+    def begin_anew(self) -> None:
+        """Let all of the budget be left."""
+        self.seconds_left = BUDGET_SECONDS
 
 
 def _checked(answer: R, kind: Any) -> R:
@@ -105,7 +109,7 @@ class StoreDoor:
 
     async def try_to(self, visit: Visit, work: Callable[[], Awaitable[object]]) -> None:
         """Do what nobody waits for an answer to, with time of its own; a failure is told and disturbs nothing."""
-        visit.seconds_left = BUDGET_SECONDS
+        visit.begin_anew()
         with contextlib.suppress(StoreFailedError):
             await self.ask(visit, work, rests=False)
 
