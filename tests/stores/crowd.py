@@ -29,7 +29,7 @@ from arzamed_async import (
     StoredRejection,
     StoredToken,
     TokenStore,
-    _shared_tokens,
+    _store_door,
 )
 from arzamed_async.stores import FileTokenStore, RedisTokenStore, _folder
 
@@ -135,7 +135,7 @@ def main() -> None:
     plan = Plan(**json.load(sys.stdin))
     # A machine on which eight processes start at once is not one whose store is slow: what is shown here is who asks.
     # (What a slow store costs is shown in test_session_redis.py, with the times as they are.)
-    _shared_tokens.ANSWER_SECONDS = _shared_tokens.BUDGET_SECONDS = _folder._LOCK_SECONDS = 60.0
+    _store_door.ANSWER_SECONDS = _store_door.BUDGET_SECONDS = _folder._LOCK_SECONDS = 60.0
     launcher, children = os.getpid(), []
     for _ in range(plan.workers):
         pid = os.fork()
