@@ -53,6 +53,7 @@ from .events import (
     TokenRequestFinished,
     TokenStoreFailed,
     UnknownField,
+    Work,
 )
 from .fan_out import FanOut
 from .merge import Merge
@@ -73,7 +74,7 @@ from .models import (
     Success,
     Token,
 )
-from .protocols import Observer, TokenStore
+from .protocols import Observer, Span, TokenStore, Tracer
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
 from .stored import Lease, StoredRejection, StoredToken
@@ -127,6 +128,7 @@ __all__ = [
     "ServiceUnavailableError",
     "SessionClosedError",
     "Slot",
+    "Span",
     "Stats",
     "StatusError",
     "StoredRejection",
@@ -141,10 +143,12 @@ __all__ = [
     "TokenStore",
     "TokenStoreFailed",
     "TokenUnavailableError",
+    "Tracer",
     "TransportError",
     "UnauthorizedError",
     "UnknownField",
     "UnpublishedEndpointWarning",
+    "Work",
     "__version__",
     "load_clinics",
 ]

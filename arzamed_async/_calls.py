@@ -8,8 +8,7 @@ No slot is held while a token is waited for, nor between two attempts.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
@@ -22,6 +21,7 @@ from ._engine import Engine, Options
 from ._protocol import SentSecret, status_error
 from ._scope import Scope
 from ._tokens import HeldToken
+from ._tracing import Asking, Trace
 from .errors import (
     ArzamedError,
     CircuitOpenError,
@@ -32,7 +32,7 @@ from .errors import (
     TokenError,
     TransportError,
 )
-from .events import CircuitChanged, RequestFinished, RetryScheduled
+from .events import CircuitChanged, Event, RetryScheduled, Work, WorkKind
 
 __all__ = ["LEFT", "Call", "Target"]
 
@@ -58,7 +58,7 @@ class Call(Generic[R]):
     With `keep` a good answer is not closed behind `use`: who reads on has to.
     """
 
-    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "tries", "use")
+    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "trace", "tries", "use")
     scope: Scope
 
     def __init__(
@@ -78,10 +78,14 @@ class Call(Generic[R]):
         self.attempts = 0  # requests sent
         self.tries = 0  # those of the retry loop: the repeat after a 401 is none
         self.last = ""
+        self.trace: Trace | None = None  # only where there are tracers
         self._asked = False  # a request is out, and its answer not yet read
 
     async def run(self) -> R:
         """Return what the answer is made into. Raises what the contract's tree says, and nothing else."""
+        if self.engine.notices.tracers and self.trace is None:
+            with Trace(self.engine.notices, self.work("call")) as self.trace:
+                return await self.run()
         timeouts = self.options.timeouts
         scope = self.scope = self.engine.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
         clinic = self.target.clinic
@@ -112,7 +116,7 @@ class Call(Generic[R]):
         permit = None if breaker is None else self._admitted(breaker)
         tokens = self.target.clinic.tokens
         try:
-            held = tokens.current() or await tokens.get()
+            held = tokens.current() or await self.engine.new_token(self.target.clinic, self.target.name, self.trace)
             answer = await self._send(held)
             try:
                 if answer.status == 401:
@@ -142,7 +146,7 @@ class Call(Generic[R]):
             return answer, held
         answer.close()
         self._asked = False
-        held = await tokens.get()
+        held = tokens.current() or await self.engine.new_token(self.target.clinic, self.target.name, self.trace)
         answer = await self._send(held)
         if answer.status == 401:
             tokens.reject(held)
@@ -160,37 +164,27 @@ class Call(Generic[R]):
             clinic.requests += 1
             self._asked = True
             headers = {"Authorization": held.authorization}
-            opening = engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
-            answer = await (self._told(opening) if engine.notices.observers else opening)
+            answer = await (self._told(headers) if engine.notices.observers else self._open(headers))
         except BaseException:
             bulkhead.give()
             raise
         answer.clinic_slot = bulkhead
         return answer
 
-    async def _told(self, opening: Awaitable[Answer]) -> Answer:
-        started = time.perf_counter()
-        status, error = None, "CancelledError"
-        try:
-            answer = await opening
-            status, error = answer.status, ""
-        except ArzamedError as fault:
-            error = type(fault).__name__
-            raise
-        else:
+    def _open(self, headers: Mapping[str, str]) -> Awaitable[Answer]:
+        return self.engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
+
+    async def _told(self, headers: Mapping[str, str]) -> Answer:
+        with Asking(self.engine.notices, self.work("request"), self.trace) as asking:
+            answer = await self._open(asking.headers(headers))
+            asking.status = answer.status
             return answer
-        finally:
-            self.engine.notices.emit(
-                RequestFinished(
-                    clinic=self.target.name,
-                    method="GET",
-                    path=self.target.path,
-                    attempt=self.attempts,
-                    status=status,
-                    seconds=time.perf_counter() - started,
-                    error=error,
-                )
-            )
+
+    def work(self, kind: WorkKind) -> Work:
+        """Return what tracers are told of this call, or of the request that it sends now."""
+        target, attempt = self.target, self.attempts if kind == "request" else 0
+        base_url = self.engine.base_url
+        return Work(kind=kind, clinic=target.name, method="GET", path=target.path, base_url=base_url, attempt=attempt)
 
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
@@ -242,7 +236,12 @@ class Call(Generic[R]):
 
     def _tell_circuit(self, breaker: Breaker, before: str) -> None:
         if breaker.state != before and self.engine.notices.observers:
-            self.engine.notices.emit(CircuitChanged(clinic=self.target.name, state=breaker.state))
+            self._tell(CircuitChanged(clinic=self.target.name, state=breaker.state))
+
+    def _tell(self, event: Event) -> None:
+        self.engine.notices.emit(event)
+        if self.trace is not None:
+            self.trace.tell(event)
 
     # What the retry loop asks.
 
@@ -274,7 +273,7 @@ class Call(Generic[R]):
     def waiting(self, error: ArzamedError, seconds: float) -> None:
         """See Attempts."""
         if self.engine.notices.observers:
-            self.engine.notices.emit(
+            self._tell(
                 RetryScheduled(
                     clinic=self.target.name,
                     method="GET",

@@ -19,11 +19,13 @@ from ._retry import Retrier
 from ._scope import Scope, Scopes
 from ._shared_tokens import SharedTokens
 from ._token_request import TokenRequest
-from ._tokens import FetchedGrant, Known, TokenSource
+from ._tokens import FetchedGrant, HeldToken, Known, TokenSource
+from ._tracing import TOKEN_PATH, Trace, origin
 from ._transport import Transport
 from .config import BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, DeadlineExceededError, SessionClosedError
+from .events import Work, WorkKind
 from .models import PoolStats, Stats, Token
 from .protocols import TokenStore
 
@@ -139,7 +141,7 @@ class Engine:
         scope = self.scope(timeouts.total_seconds)
         try:
             with scope:
-                return (await named(name, state.tokens.get())).token
+                return (await named(name, self.new_token(state, name))).token
             if scope.ended == "closed":
                 raise SessionClosedError(clinic=name)
             raise DeadlineExceededError(seconds=timeouts.total_seconds, last="no token yet", clinic=name)
@@ -147,8 +149,22 @@ class Engine:
             state.failures += 1
             raise
 
+    def new_token(self, state: ClinicState, name: str, trace: Trace | None = None) -> Awaitable[HeldToken]:
+        """Wait for a token, as a part of the work of `trace`."""
+        return self._traced_wait(state, name, trace) if self.notices.tracers else state.tokens.get()
+
+    async def _traced_wait(self, state: ClinicState, name: str, trace: Trace | None) -> HeldToken:
+        with Trace(self.notices, _token_work("token_wait", state.credentials, name), trace):
+            return await state.tokens.get()
+
     async def _fetch_token(self, credentials: ClinicCredentials, known: Known | None) -> FetchedGrant:
         """Get a token, under the session's own retries and timeouts: it may serve many callers."""
+        if not self.notices.tracers:
+            return await self._fetch(credentials, known, None)
+        with Trace(self.notices, _token_work("token", credentials, credentials.display_name)) as trace:
+            return await self._fetch(credentials, known, trace)
+
+    async def _fetch(self, credentials: ClinicCredentials, known: Known | None, trace: Trace | None) -> FetchedGrant:
         options = self.options
         timeouts = options.timeouts
         name = credentials.display_name
@@ -156,6 +172,7 @@ class Engine:
         request = TokenRequest(credentials, self.transport, options.retry, timeouts, scope, self.notices)
         request.clocks = self.clock, self.wall_clock
         request.counted = self.clinics.get(credentials)
+        request.trace = trace
 
         async def ask() -> FetchedGrant:
             try:
@@ -211,6 +228,10 @@ class Engine:
                 await self._shared.settled()
         finally:
             await self.transport.close()
+
+
+def _token_work(kind: WorkKind, credentials: ClinicCredentials, name: str) -> Work:
+    return Work(kind=kind, clinic=name, method="POST", path=TOKEN_PATH, base_url=origin(credentials.token_url))
 
 
 async def named(clinic: str, work: Awaitable[R]) -> R:

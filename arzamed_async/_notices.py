@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from .events import Event, UnknownField
-from .protocols import Observer
+from .protocols import Observer, Tracer
 
 __all__ = ["Notices"]
 
@@ -19,25 +20,34 @@ MOST_ENDPOINTS_WATCHED = 256
 
 logger = logging.getLogger("arzamed_async")
 
+R = TypeVar("R")
+
 
 class Notices:
-    """Tells the observers of one session. Ask `observers` first where it costs something to know."""
+    """Tells the observers of one session. Ask `observers` first where it costs something to know.
+
+    `tracers` are those of them that want spans, too. (The class decides: a mock has whatever it is asked for.)
+    """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self.observers = tuple(observers)
+        self.tracers = tuple(cast("Tracer", each) for each in self.observers if hasattr(type(each), "start_span"))
         self._warned: set[str] = set()
         self._unknown: dict[str, set[str]] = {}
 
     def emit(self, event: Event) -> None:
-        """Tell every observer; one that raises is named in the log and disturbs nothing."""
+        """Tell every observer."""
         for observer in self.observers:
-            try:
-                observer(event)
-            except Exception as error:  # noqa: BLE001 - whatever an observer does, the call goes on
-                kind = type(error).__name__
-            else:
-                continue
-            logger.error("an observer raised %s for %s", kind, type(event).__name__)
+            self.safely(type(event).__name__, observer, event)
+
+    def safely(self, what: str, tell: Callable[..., R], *facts: Any) -> R | None:
+        """Return what an observer does; None where it raises, which the log tells by the class, and disturbs nothing."""
+        try:
+            return tell(*facts)
+        except Exception as error:  # noqa: BLE001 - whatever an observer does, the call goes on
+            kind = type(error).__name__
+        logger.error("an observer raised %s for %s", kind, what)
+        return None
 
     def unknown_fields(self, clinic: str, path: str, fields: Iterable[str]) -> None:
         """Tell observers of fields that an endpoint's class does not know, each once."""

@@ -16,6 +16,7 @@ from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
 from ._resume import DIGEST, Resume, replay
 from ._scope import Scope, this_task
+from ._tracing import Trace
 from .errors import (
     ArzamedError,
     ConfigurationError,
@@ -72,7 +73,7 @@ class Windows(Generic[T]):
         try:
             window = await (self._start() if self._reader is None else self._go_on(self._reader))
         except BaseException as failure:
-            self.leave()
+            self.leave(type(failure).__name__)
             failure.__traceback__ = None  # see Call.run
             if isinstance(failure, ArzamedError):
                 self._failure = failure
@@ -116,6 +117,8 @@ class Windows(Generic[T]):
         return reader, await reader.next()
 
     async def _start(self) -> list[T] | None:
+        if self._engine.notices.tracers:
+            self._call.trace = Trace(self._engine.notices, self._call.work("stream"))
         reader, window = await self._call.run()
         self._reader = reader
         self._engine.keep(reader.answer)
@@ -155,6 +158,7 @@ class Windows(Generic[T]):
 
         resume = Resume(self._engine, self._target, self._options, use, broken, self._tries_left)
         self._scope = resume.scope = scope
+        resume.trace = self._call.trace
         failure: ArzamedError | None = None
         with scope:
             try:
@@ -174,9 +178,11 @@ class Windows(Generic[T]):
         self._call.describe(interrupted)
         return interrupted
 
-    def leave(self) -> None:
-        """Let the connection go, whatever has been read."""
+    def leave(self, error: str = "") -> None:
+        """Let the connection go, whatever has been read; `error` is the class name of what has ended it."""
         self.done = True
+        if self._call.trace is not None:
+            self._call.trace.end(error)
         if self._reader is not None:
             self._engine.drop(self._reader.answer)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ._attempts import read_some, too_long
 from ._clinics import ClinicState
@@ -12,6 +12,7 @@ from ._notices import Notices
 from ._protocol import Grant, SentSecret, basic_authorization, read_grant, token_form
 from ._scope import Scope
 from ._tokens import FetchedGrant
+from ._tracing import TOKEN_PATH, Asking, Trace, origin
 from ._transport import Transport
 from .config import RetryPolicy, Timeouts
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
@@ -24,7 +25,7 @@ from .errors import (
     TokenUnavailableError,
     TransportError,
 )
-from .events import RetryScheduled, TokenRequestFinished
+from .events import RetryScheduled, Work
 
 __all__ = ["TokenRequest"]
 
@@ -32,7 +33,8 @@ __all__ = ["TokenRequest"]
 class TokenRequest:
     """One token request, with its attempts.
 
-    `clocks` are the monotonic and the wall clock; `counted` is where its requests are counted.
+    `clocks` are the monotonic and the wall clock; `counted` is where its requests are counted; `trace` what they are
+    a part of.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TokenRequest:
         self.last = ""
         self.clocks: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
         self.counted: ClinicState | None = None
+        self.trace: Trace | None = None
         self._transport = transport
         self._policy = policy
         self._timeouts = timeouts
@@ -71,45 +74,52 @@ class TokenRequest:
             "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        form = token_form(credentials.scope)
         await self._transport.room()
         self.attempts += 1
         if self.counted is not None:
             self.counted.token_requests += 1
         clock, wall_clock = self.clocks
-        started, asked_at, asked_at_wall = time.perf_counter(), clock(), wall_clock()
+        asked_at, asked_at_wall = clock(), wall_clock()
+        if self._notices.observers:
+            with Asking(self._notices, self._work(), self.trace) as asking:
+                grant = await self._ask(asking.headers(headers), sent, asking)
+        else:
+            grant = await self._ask(headers, sent, None)
+        # A literal secret stands in the credentials: it need not be kept twice.
+        return FetchedGrant(grant, asked_at, asked_at_wall, None if literal else sent)
+
+    async def _ask(self, headers: Mapping[str, str], sent: SentSecret, asking: Asking | None) -> Grant:
         status: int | None = None
         outcome: Grant | TokenError
+        credentials = self.credentials
+        form = token_form(credentials.scope)
         try:
             answer = await self._transport.open(
                 "POST", credentials.token_url, headers, self._timeouts, self._scope, form
             )
             status = answer.status
+            if asking is not None:
+                asking.status = status
             retry_after = answer.header("Retry-After")
             body = await read_some(answer, strict=200 <= status <= 299)
-            outcome = read_grant(status, retry_after, body, sent, wall_clock())
+            outcome = read_grant(status, retry_after, body, sent, self.clocks[1]())
         except TransportError as fault:
             outcome = _no_answer(fault)
         except ResponseError as fault:
             outcome = TokenError(f"the token endpoint's answer: {fault.args[0]}", status=status)
         if isinstance(outcome, TokenError):
             outcome.clinic, outcome.attempts = credentials.display_name, self.attempts
-        if self._notices.observers:
-            self._tell(status, time.perf_counter() - started, outcome)
-        if isinstance(outcome, TokenError):
             raise outcome
-        # A literal secret stands in the credentials: it need not be kept twice.
-        return FetchedGrant(outcome, asked_at, asked_at_wall, None if literal else sent)
+        return outcome
 
-    def _tell(self, status: int | None, seconds: float, outcome: Grant | TokenError) -> None:
-        self._notices.emit(
-            TokenRequestFinished(
-                clinic=self.credentials.display_name,
-                attempt=self.attempts,
-                status=status,
-                seconds=seconds,
-                error="" if isinstance(outcome, Grant) else type(outcome).__name__,
-            )
+    def _work(self) -> Work:
+        return Work(
+            kind="request",
+            clinic=self.credentials.display_name,
+            method="POST",
+            path=TOKEN_PATH,
+            base_url=origin(self.credentials.token_url),
+            attempt=self.attempts,
         )
 
     def wait_for(self, error: ArzamedError) -> float | None:
@@ -129,16 +139,17 @@ class TokenRequest:
 
     def waiting(self, error: ArzamedError, seconds: float) -> None:
         """See Attempts."""
-        self._notices.emit(
-            RetryScheduled(
-                clinic=self.credentials.display_name,
-                method="POST",
-                path="<token>",
-                attempt=self.attempts,
-                delay_seconds=seconds,
-                reason=self.last,
-            )
+        event = RetryScheduled(
+            clinic=self.credentials.display_name,
+            method="POST",
+            path=TOKEN_PATH,
+            attempt=self.attempts,
+            delay_seconds=seconds,
+            reason=self.last,
         )
+        self._notices.emit(event)
+        if self.trace is not None:
+            self.trace.tell(event)
 
     def cut_short(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request whose deadline of so many seconds has passed."""

@@ -1,4 +1,4 @@
-"""What an observer is told: names, counts and times; never a body, a token, a secret or a value."""
+"""What an observer is told, and a tracer: names, counts and times; never a body, a token, a secret or a value."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ __all__ = [
     "TokenRequestFinished",
     "TokenStoreFailed",
     "UnknownField",
+    "Work",
+    "WorkKind",
 ]
 
 
 BreakerState = Literal["closed", "open", "half_open"]
+WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 
 
 @frozen(kw_only=True)
@@ -95,6 +98,27 @@ class TokenStoreFailed:
 
     clinic: str
     error: str
+
+
+@frozen(kw_only=True)
+class Work:
+    """A piece of work that starts now; a Tracer is asked for its span.
+
+    `kind` is "call" (a list or a get), "stream" (from its first step until it ends or is left), "token_wait" (a call has
+    to wait for a token), "token" (a token is fetched, for all who wait for it) or "request" (one HTTP request; its body
+    may still be on the way when it ends). A request belongs to a call, a stream or a token, a wait to a call or a stream.
+
+    `path` is the endpoint's, never with a query; `<raw>` or `<token>` where there is none to show. `base_url` is what it
+    is relative to: the session's, or the origin of the token endpoint. `attempt` counts the requests from 1, and is 0
+    for other work.
+    """
+
+    kind: WorkKind
+    clinic: str
+    method: str
+    path: str
+    base_url: str
+    attempt: int = 0
 
 
 Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField | TokenStoreFailed

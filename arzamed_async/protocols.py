@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from .events import Event
+from .events import Event, Work
 from .stored import Lease, StoredRejection, StoredToken
 
-__all__ = ["Observer", "TokenStore"]
+__all__ = ["Observer", "Span", "TokenStore", "Tracer"]
 
 
 class Observer(Protocol):
@@ -18,6 +19,35 @@ class Observer(Protocol):
 
     def __call__(self, event: Event, /) -> None:
         """Take note of the event."""
+
+
+class Span(Protocol):
+    """A piece of work that a Tracer follows until its `end`. It runs on the event loop, as the tracer does."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what a request is to be sent with, such as `traceparent`; asked for requests only, once."""
+        ...
+
+    def tell(self, event: Event, /) -> None:
+        """Take note of something on the way: RetryScheduled, CircuitChanged. (Observers are told as well.)"""
+        ...
+
+    def end(self, status: int | None, error: str, /) -> None:
+        """Take note of the end: the answer's status (None: no request, or no answer), the class name of what it raised, or empty."""
+        ...
+
+
+class Tracer(Observer, Protocol):
+    """An observer that is also asked for a span wherever work starts. Give it to a session among its `observers`.
+
+    All work but a stream's begins and ends in one task, without a step of the caller's in between: a context variable
+    set at its start can be reset at its end. A "token" is fetched in a task that its caller has started, and may outlive
+    the caller. Exceptions are logged by their class and go no further. A header that a request has already is not replaced.
+    """
+
+    def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
+        """Return a span for work that starts now, None to leave it alone; `parent` is what this gave for the work around it."""
+        ...
 
 
 class TokenStore(Protocol):

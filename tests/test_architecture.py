@@ -22,7 +22,7 @@ FLOORS = {
     3: ["_answers", "_bulkhead", "_coalescing", "_retry", "_scope", "_sockets", "_tokens", "_transport"],
     4: [
         "_attempts", "_calls", "_clinics", "_engine", "_lists", "_notices", "_reader", "_resume", "_shared_tokens", "_store_door", "_streams",
-        "_token_request", "resources",
+        "_token_request", "_tracing", "resources",
     ],
     5: ["_crew", "clinic", "clinics_file", "fan_out", "merge", "session"],
 }  # fmt: skip
@@ -41,14 +41,15 @@ SAME_FLOOR = {
     "_json_array": {"_json_cuts"},
     "_answers": {"_bulkhead", "_scope"},
     "_transport": {"_answers", "_bulkhead", "_scope", "_sockets"},
-    "_token_request": {"_attempts", "_clinics", "_notices"},
+    "_token_request": {"_attempts", "_clinics", "_notices", "_tracing"},
+    "_tracing": {"_notices"},
     "_shared_tokens": {"_notices", "_store_door"},
     "_store_door": {"_notices"},
-    "_engine": {"_clinics", "_notices", "_shared_tokens", "_token_request"},
-    "_calls": {"_attempts", "_clinics", "_engine"},
+    "_engine": {"_clinics", "_notices", "_shared_tokens", "_token_request", "_tracing"},
+    "_calls": {"_attempts", "_clinics", "_engine", "_tracing"},
     "_reader": {"_calls", "_engine"},
     "_resume": {"_calls", "_engine"},
-    "_streams": {"_calls", "_engine", "_reader", "_resume"},
+    "_streams": {"_calls", "_engine", "_reader", "_resume", "_tracing"},
     "_lists": {"_calls", "_engine", "_reader", "_streams"},
     "resources": {"_calls", "_clinics", "_engine", "_lists", "_streams"},
     "session": {"_crew", "clinic", "fan_out", "merge"},
@@ -159,9 +160,9 @@ def test_public_names_are_pinned() -> None:
         "Merge", "NotFoundError", "Observer", "OpenRecord", "Outcome", "Patient", "PoolLimits", "PoolStats",
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
-        "SessionClosedError", "Slot", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
-        "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenStoreFailed", "TokenUnavailableError", "TransportError",
-        "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "__version__", "load_clinics",
+        "SessionClosedError", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
+        "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenStoreFailed", "TokenUnavailableError", "Tracer", "TransportError",
+        "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "Work", "__version__", "load_clinics",
     ]  # fmt: skip
     assert all(hasattr(arzamed_async, name) for name in arzamed_async.__all__)
     assert re.fullmatch(r"\d+\.\d+\.\d+", arzamed_async.__version__)

@@ -1,0 +1,117 @@
+"""Work as tracers and observers are told of it: where it starts, what happens on the way, how it ends."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from ._notices import Notices
+from .events import Event, RequestFinished, TokenRequestFinished, Work
+from .protocols import Span
+
+__all__ = ["TOKEN_PATH", "Asking", "Trace", "origin"]
+
+#: How a token request is spoken of: its URL is the clinic's own.
+TOKEN_PATH = "<token>"  # noqa: S105 - no secret  # nosec B105
+
+_NAME = re.compile(r"[A-Za-z0-9-]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+#: What the message is read by is not for tracers to say.
+_OURS = frozenset({"connection", "content-length", "content-type", "expect", "host", "transfer-encoding", "upgrade"})
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class Trace:
+    """A piece of work with its spans, one of each tracer that gave one. `with` ends them; to end them twice is fine."""
+
+    __slots__ = ("_notices", "_spans", "status", "work")
+
+    def __init__(self, notices: Notices, work: Work, parent: Trace | None = None) -> None:
+        self._notices = notices
+        self.work = work
+        self.status: int | None = None
+        above = [None] * len(notices.tracers) if parent is None else parent._spans  # noqa: SLF001 - another of this class
+        self._spans: list[Span | None] = [
+            notices.safely(work.kind, tracer.start_span, work, span)
+            for tracer, span in zip(notices.tracers, above, strict=False)
+        ]
+
+    def headers(self, ours: Mapping[str, str]) -> Mapping[str, str]:
+        """Return these headers and those the spans want sent: none that is there already, none that is no header."""
+        headers = dict(ours)
+        taken = {name.lower() for name in headers} | _OURS
+        for span in self._spans:
+            wanted = None if span is None else self._notices.safely("headers", _mapping, span)
+            for name, value in (wanted or {}).items():
+                if _sendable(name, value) and name.lower() not in taken:
+                    taken.add(name.lower())
+                    headers[name] = value
+        return headers
+
+    def tell(self, event: Event) -> None:
+        """Tell the spans of something on the way."""
+        for span in self._spans:
+            if span is not None:
+                self._notices.safely(type(event).__name__, span.tell, event)
+
+    def end(self, error: str = "") -> None:
+        """Tell the spans that the work is over; `error` is the class name of what it raised."""
+        spans, self._spans = self._spans, [None] * len(self._spans)
+        for span in reversed(spans):  # what was set first is reset last
+            if span is not None:
+                self._notices.safely(self.work.kind, span.end, self.status, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end("" if kind is None else kind.__name__)
+
+
+def _mapping(span: Span) -> dict[str, str]:
+    return dict(span.headers())
+
+
+def _sendable(name: object, value: object) -> bool:
+    return isinstance(name, str) and isinstance(value, str) and bool(_NAME.fullmatch(name) and _VALUE.fullmatch(value))
+
+
+class Asking(Trace):
+    """One request: observers are told how it ended, be it cancelled. Set `status` when its answer has come."""
+
+    __slots__ = ("_started",)
+
+    def __init__(self, notices: Notices, work: Work, parent: Trace | None) -> None:
+        super().__init__(notices, work, parent)
+        self._started = time.perf_counter()
+
+    def end(self, error: str = "") -> None:
+        """Tell observers, then the spans."""
+        work, status, seconds = self.work, self.status, time.perf_counter() - self._started
+        clinic, attempt = work.clinic, work.attempt
+        event: Event
+        if work.method == "POST":
+            event = TokenRequestFinished(clinic=clinic, attempt=attempt, status=status, seconds=seconds, error=error)
+        else:
+            event = RequestFinished(
+                clinic=clinic,
+                method=work.method,
+                path=work.path,
+                attempt=attempt,
+                status=status,
+                seconds=seconds,
+                error=error,
+            )
+        self._notices.emit(event)
+        super().end(error)
