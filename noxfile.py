@@ -38,7 +38,7 @@ def tests(session: nox.Session) -> None:
         if session.python == OLDEST:
             session.error(f"Python {OLDEST} is needed and not here")
         session.skip(f"Python {session.python} is not here: its tests are left out")
-    session.install("-q", "-e", ".[cli,stores,test]")
+    session.install("-q", "-e", ".[cli,otel,stores,test]")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
     covered = ("--cov", "--cov-report=term") if session.python == OLDEST else ()
     session.run("python", "-m", "pytest", *covered, *session.posargs)
@@ -64,7 +64,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check the types of the package and of a user's file, with mypy and pyright, both strict."""
-    session.install("-q", "-e", ".[cli,dask,redis,stores,test]", "mypy", "pyright")
+    session.install("-q", "-e", ".[cli,dask,otel,redis,stores,test]", "mypy", "pyright")
     session.run("mypy")
     session.run("pyright")
 

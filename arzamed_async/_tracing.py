@@ -65,7 +65,7 @@ class Trace:
 
     def end(self, error: str = "") -> None:
         """Tell the spans that the work is over; `error` is the class name of what it raised."""
-        spans, self._spans = self._spans, [None] * len(self._spans)
+        spans, self._spans = self._spans, list[Span | None]([None] * len(self._spans))
         for span in reversed(spans):  # what was set first is reset last
             if span is not None:
                 self._notices.safely(self.work.kind, span.end, self.status, error)

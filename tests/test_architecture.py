@@ -26,7 +26,7 @@ FLOORS = {
     ],
     5: ["_crew", "clinic", "clinics_file", "fan_out", "merge", "session"],
 }  # fmt: skip
-EXTRAS = ["cli", "dask", "stores", "testing"]
+EXTRAS = ["cli", "dask", "logs", "otel", "stores", "testing"]
 #: Imports on one floor: what a floor's faces, engine and rules are made of. Everything else goes down.
 SAME_FLOOR = {
     "_checks": {"errors"},

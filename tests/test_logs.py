@@ -1,0 +1,146 @@
+"""What the logging observer writes: levels, sentences, structured fields, and nothing that is secret."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import typing
+
+import attrs
+import pytest
+from support import RawServer, Request, answer, json_answer, token_answer
+from test_tracebacks import CANARIES, READS, VALUE, Read
+
+from arzamed_async import (
+    ArzamedError,
+    ArzamedSession,
+    BreakerPolicy,
+    CircuitChanged,
+    Event,
+    RequestFinished,
+    RetryPolicy,
+    RetryScheduled,
+    TokenRequestFinished,
+    TokenStoreFailed,
+    UnknownField,
+)
+from arzamed_async.logs import LoggingObserver
+
+QUICK = RetryPolicy(base_seconds=0.001)
+READ = RequestFinished(
+    clinic="Milano", method="GET", path="equipe/doctors", attempt=2, status=200, seconds=0.25, error=""
+)
+TOKEN = TokenRequestFinished(clinic="Milano", attempt=1, status=200, seconds=0.25, error="")
+RETRY = RetryScheduled(
+    clinic="Milano", method="GET", path="equipe/doctors", attempt=1, delay_seconds=0.5, reason="answered 503"
+)
+LINES: list[tuple[Event, str, str]] = [
+    (READ, "DEBUG", "Milano: GET equipe/doctors answered 200 in 0.250 s (attempt 2)"),
+    (
+        attrs.evolve(READ, status=503),
+        "WARNING",
+        "Milano: GET equipe/doctors answered 503 in 0.250 s (attempt 2)",
+    ),
+    (
+        attrs.evolve(READ, status=302),
+        "WARNING",
+        "Milano: GET equipe/doctors answered 302 in 0.250 s (attempt 2)",
+    ),
+    (
+        attrs.evolve(READ, status=None, error="TransportError"),
+        "WARNING",
+        "Milano: GET equipe/doctors failed (TransportError) in 0.250 s (attempt 2)",
+    ),
+    (
+        attrs.evolve(READ, status=None, error="CancelledError"),
+        "INFO",
+        "Milano: GET equipe/doctors was cancelled in 0.250 s (attempt 2)",
+    ),
+    (TOKEN, "DEBUG", "Milano: token request answered 200 in 0.250 s (attempt 1)"),
+    (
+        attrs.evolve(TOKEN, status=400, error="CredentialsRejectedError"),
+        "WARNING",
+        "Milano: token request answered 400 and failed (CredentialsRejectedError) in 0.250 s (attempt 1)",
+    ),
+    (RETRY, "WARNING", "Milano: attempt 1 of GET equipe/doctors failed (answered 503), the next is in 0.500 s"),
+    (
+        attrs.evolve(RETRY, method="POST", path="<token>"),
+        "WARNING",
+        "Milano: attempt 1 of token request failed (answered 503), the next is in 0.500 s",
+    ),
+    (CircuitChanged(clinic="Milano", state="open"), "WARNING", "Milano: the circuit is open"),
+    (CircuitChanged(clinic="Milano", state="half_open"), "INFO", "Milano: the circuit is half-open"),
+    (CircuitChanged(clinic="Milano", state="closed"), "INFO", "Milano: the circuit is closed"),
+    (
+        UnknownField(clinic="Milano", path="equipe/doctors", field="floor"),
+        "INFO",
+        "Milano: records of equipe/doctors hold a field floor, which is ignored",
+    ),
+    (
+        TokenStoreFailed(clinic="100%s", error="TimeoutError"),
+        "WARNING",
+        "100%s: the token store gave no answer (TimeoutError)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "level", "line"), LINES, ids=[line for _, _, line in LINES])
+def test_each_event_has_its_level_and_sentence(
+    event: Event, level: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An event is one record of the logger arzamed_async.events; its fields are attributes, prefixed."""
+    caplog.set_level(logging.DEBUG, "arzamed_async.events")
+    LoggingObserver()(event)
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.getMessage()) == ("arzamed_async.events", level, line)
+    assert {name: value for name, value in vars(record).items() if name.startswith("arzamed_")} == {
+        "arzamed_event": type(event).__name__,
+        **{f"arzamed_{name}": value for name, value in attrs.asdict(event).items()},
+    }
+    json.dumps({name: value for name, value in vars(record).items() if name.startswith("arzamed_")})
+
+
+def test_every_event_is_in_the_table() -> None:
+    """No event is left without a level and a sentence."""
+    assert {type(event) for event, _, _ in LINES} == set(typing.get_args(Event))
+
+
+def test_what_is_not_wanted_is_not_written(caplog: pytest.LogCaptureFixture) -> None:
+    """A level that is off, of a logger of one's own too, costs no sentence."""
+    own = logging.getLogger("invented")
+    caplog.set_level(logging.WARNING, "invented")
+    observer = LoggingObserver(own)
+    observer(READ)
+    observer(RETRY)
+    assert [record.name for record in caplog.records] == ["invented"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+async def test_nothing_secret_is_logged(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    """No secret, no token, no path or query of a call, no value and no word of a server is in any record."""
+    caplog.set_level(logging.DEBUG, "arzamed_async")
+    answers = [answer(503, b'{"error": "' + VALUE.encode() + b'"}'), None, json_answer(200, [{"name": VALUE}])]
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            writer.write(token_answer())
+        elif (one := answers.pop(0) if answers else answer(403)) is None:
+            writer.close()
+        else:
+            writer.write(one)
+
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(
+            base_url=server.base_url, retry=QUICK, breaker=BreakerPolicy(failures=1), observers=[LoggingObserver()]
+        ) as session,
+    ):
+        for _ in range(3):
+            with contextlib.suppress(ArzamedError):
+                await read(session.clinic(server.credentials()))
+    assert caplog.records
+    text = "\n".join(f"{record.getMessage()} {vars(record)!r}" for record in caplog.records)
+    assert [canary for canary in CANARIES if canary in text] == []
