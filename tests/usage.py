@@ -32,6 +32,8 @@ from arzamed_async import (
     load_clinics,
 )
 from arzamed_async.dask import fan_out_dask
+from arzamed_async.logs import LoggingObserver
+from arzamed_async.otel import OTelObserver
 
 
 @frozen
@@ -132,8 +134,13 @@ async def on_a_cluster(client: Any, clinics: list[ClinicCredentials]) -> None:
 
 async def main() -> None:
     """Start."""
+    telemetry = OTelObserver(clinics_in_metrics=True)
     async with ArzamedSession(
-        timeouts=Timeouts(total_seconds=10), breaker=BreakerPolicy(), coalesce=True, observers=[watch]
+        timeouts=Timeouts(total_seconds=10),
+        breaker=BreakerPolicy(),
+        coalesce=True,
+        observers=[watch, LoggingObserver(), telemetry],
     ) as session:
+        telemetry.watch(session)
         await over_all(session, load_clinics("clinics.toml"))
         await read(session, ClinicCredentials.from_env())
