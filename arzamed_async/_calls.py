@@ -182,8 +182,7 @@ class Call(Generic[R]):
 
     def work(self, kind: WorkKind) -> Work:
         """Return what tracers are told of this call, or of the request that it sends now."""
-        target, attempt = self.target, self.attempts if kind == "request" else 0
-        base_url = self.engine.base_url
+        target, base_url, attempt = self.target, self.engine.base_url, self.attempts  # none yet where a call starts
         return Work(kind=kind, clinic=target.name, method="GET", path=target.path, base_url=base_url, attempt=attempt)
 
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:

@@ -7,8 +7,9 @@ import gc
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+import aiohttp
 import prometheus_client
 import pytest
 from opentelemetry import baggage, trace
@@ -428,12 +429,18 @@ async def test_a_session_is_watched_on_its_loop(telemetry: Telemetry) -> None:
 
 
 async def test_a_pool_of_ones_own_is_not_measured(telemetry: Telemetry) -> None:
-    """Of a session given by http= nothing is known of connections, and nothing is said."""
-    import aiohttp
+    """Of a session given by http= no connections are told; its own instrumentation sees that each request has a span."""
+    spans: list[Any] = []
 
+    async def look(*arguments: Any) -> None:
+        has_span = otel_context.get_value(otel_context._SUPPRESS_HTTP_INSTRUMENTATION_KEY)
+        spans.append((has_span, cast("ReadableSpan", trace.get_current_span()).name))
+
+    traces = aiohttp.TraceConfig()
+    traces.on_request_start.append(look)
     async with (
         FakeArzamed() as fake,
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(trace_configs=[traces]) as http,
         ArzamedSession(base_url=fake.base_url, http=http, observers=[telemetry.observer]) as session,
     ):
         telemetry.observer.watch(session)
@@ -441,6 +448,7 @@ async def test_a_pool_of_ones_own_is_not_measured(telemetry: Telemetry) -> None:
         assert telemetry.values("arzamed.pool.connections") == telemetry.values("arzamed.pool.limit") == {}
         assert telemetry.values("arzamed.requests.in_flight") == {"{}": 0}
         assert all("traceparent" in request.headers for request in fake.requests)
+    assert spans == [(True, "POST"), (True, "GET /api/v1/equipe/doctors")]
 
 
 async def test_without_an_sdk_nothing_happens() -> None:
@@ -452,21 +460,24 @@ async def test_without_an_sdk_nothing_happens() -> None:
 
 
 async def test_a_deadline_ends_every_span(telemetry: Telemetry) -> None:
-    """A call that its deadline ends leaves no span open, and the context as it was."""
+    """A call that its deadline ends leaves no span open, and the context as it was; two observers no less."""
 
     async def hang(request: Any, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
     before = otel_context.get_current()
     timeouts = Timeouts(total_seconds=0.05)
+    other = Telemetry()
+    observers = [telemetry.observer, other.observer]
     async with (
         RawServer(hang) as server,
-        ArzamedSession(base_url=server.base_url, timeouts=timeouts, observers=[telemetry.observer]) as session,
+        ArzamedSession(base_url=server.base_url, timeouts=timeouts, observers=observers) as session,
     ):
         with pytest.raises(ArzamedError):
             await session.clinic(server.credentials()).doctors.list()
-        while len(telemetry.spans()) < 4:
+        while min(len(each.spans()) for each in (telemetry, other)) < 4:
             await asyncio.sleep(0)
+    other.meters.shutdown()
     assert otel_context.get_current() == before
     assert {span.name for span in telemetry.spans()} == {
         "arzamed.call equipe/doctors", "arzamed.token_wait", "arzamed.token", "POST",
