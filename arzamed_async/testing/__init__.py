@@ -4,9 +4,11 @@
 slots and patients is invented, field names included, since the vendor has published neither.
 """
 
+from ._clock import ManualClock
 from ._fake import FakeArzamed
+from ._faults import Answer
 from ._memory_store import MemoryTokenStore
 from ._server import RecordedRequest
 from ._store_contract import TokenStoreContract
 
-__all__ = ["FakeArzamed", "MemoryTokenStore", "RecordedRequest", "TokenStoreContract"]
+__all__ = ["Answer", "FakeArzamed", "ManualClock", "MemoryTokenStore", "RecordedRequest", "TokenStoreContract"]

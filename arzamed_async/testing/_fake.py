@@ -13,10 +13,13 @@ from aiohttp import web
 
 from arzamed_async import ClinicCredentials, ConfigurationError
 
-from ._clinics import Counts, FakeClinic
+from ._clinics import FakeClinic
+from ._faults import Fault, Step, fault, refusal
+from ._ledger import Ledger
 from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
-from ._script import Drip, On, Refusal, checked_on, number
-from ._server import BASE_PATH, Handler, RecordedRequest
+from ._script import Drip, On, checked_on, number
+from ._server import BASE_PATH, Handler
+from ._thread import ServerThread
 
 __all__ = ["FakeArzamed"]
 
@@ -24,7 +27,7 @@ __all__ = ["FakeArzamed"]
 _SHUTDOWN_SECONDS = 0.01
 
 
-class FakeArzamed:
+class FakeArzamed(Ledger):
     """An Arzamed on a loopback socket: the published wire, invented clinics, faults on demand.
 
         async with FakeArzamed() as fake:
@@ -41,6 +44,10 @@ class FakeArzamed:
     `clock` returns seconds since the epoch and governs the expiry of tokens. May be changed at any time:
     `latency_seconds` and `token_latency_seconds` (before each answer), `token_lifetime_seconds`, `compress` (gzip
     for those who accept it). Starts once; the counters stay readable after the end.
+
+    `async with` serves in the event loop that runs; a plain `with` in a thread with a loop of its own, for tests that
+    have no event loop, or several. All methods may be called from any thread; records that are a callable are called
+    in the server's. Everything else is the same.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
@@ -50,6 +57,7 @@ class FakeArzamed:
         self.compress: bool = False
         self._handler = Handler(self, clock)
         self._runner: web.ServerRunner | None = None
+        self._thread: ServerThread | None = None
         self._state: Literal["new", "running", "closed"] = "new"
 
     async def __aenter__(self) -> Self:
@@ -61,8 +69,17 @@ class FakeArzamed:
     ) -> None:
         await self.aclose()
 
+    def __enter__(self) -> Self:
+        self._thread = ServerThread(self.start, self._stop)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
     async def start(self) -> None:
-        """Listen on a free port of 127.0.0.1."""
+        """Listen on a free port of 127.0.0.1, in the event loop that runs."""
         if self._state != "new":
             raise ConfigurationError("a FakeArzamed starts once: make a new one")
         self._state = "running"
@@ -72,8 +89,20 @@ class FakeArzamed:
         await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4096).start()
         self._handler.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
+    def close(self) -> None:
+        """Do as `aclose` does, for a fake in a thread of its own: from here on its port refuses connections."""
+        if self._thread is None:
+            raise ConfigurationError("this FakeArzamed has no thread of its own: await its aclose()")
+        self._thread.stop()
+
     async def aclose(self) -> None:
         """Stop listening, end open requests at once, close every connection. More than once is fine."""
+        if self._thread is None:
+            await self._stop()
+        else:
+            self._thread.stop()  # a matter of milliseconds, and nothing in it waits for this event loop
+
+    async def _stop(self) -> None:
         runner, self._runner = self._runner, None
         self._state = "closed"
         if runner is None:
@@ -143,9 +172,6 @@ class FakeArzamed:
         convert = as_doctor if path == "equipe/doctors" else None
         self._handler.clinics.find(clinic).listings[path] = Listing(records, convert)
 
-    def _find(self, clinic: ClinicCredentials | str | None) -> FakeClinic | None:
-        return None if clinic is None else self._handler.clinics.find(clinic)
-
     # Faults
 
     def fail(
@@ -165,17 +191,28 @@ class FakeArzamed:
         narrow it down. `retry_after` is sent as it is (seconds or an HTTP date), `message` as the `error`. A
         redirect leads back to this server, where it would be counted.
         """
-        if not 300 <= status <= 599:
-            raise ConfigurationError(f"status must be one of 300 to 599, not {status}")
-        headers: list[tuple[str, str]] = []
-        if retry_after is not None:
-            headers.append(("Retry-After", retry_after if isinstance(retry_after, str) else f"{retry_after:g}"))
-        if status < 400:
-            headers.append(("Location", f"{self.base_url}/redirected"))
-        if on == "token" and not message:
-            message = {400: "invalid_request", 401: "invalid_client"}.get(status, "temporarily_unavailable")
-        refusal = Refusal(status, message, headers=tuple(headers))
-        self._handler.failures.add(refusal, times, on, self._find(clinic), path)
+        refused = refusal(status, on, self.base_url, retry_after=retry_after, message=message)
+        self._handler.faults.add(refused, times, on, self._find(clinic), path)
+
+    def script(
+        self,
+        *steps: Step,
+        clinic: ClinicCredentials | str | None = None,
+        on: On = "api",
+        path: str | None = None,
+    ) -> None:
+        """Let the next matching requests meet these, one each and in this order; then all is well again.
+
+            fake.script(503, "cut", "ok", "silence", Answer(json=[{"name": 1}]))
+
+        A number is a status, as with `fail`; "ok" a good answer; "cut" a good one that breaks off half-way; "reset" a
+        connection that is reset before the answer; "silence" no answer, for as long as the client waits; "garbage"
+        something that is no HTTP; an Answer is sent as it is. Queues up behind what was scripted before.
+        """
+        faults: list[Fault] = [fault(step, on, self.base_url) for step in steps]
+        found = self._find(clinic)
+        for each in faults:
+            self._handler.faults.add(each, 1, on, found, path)
 
     def cut_body(
         self,
@@ -203,9 +240,9 @@ class FakeArzamed:
         self._handler.drips.add(drip, times, on, self._find(clinic))
 
     def recover(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Drop all failures, cuts and drips; with a clinic, those scripted for it alone."""
+        """Drop all failures, scripts, cuts and drips; with a clinic, those scripted for it alone."""
         found = self._find(clinic)
-        for script in (self._handler.failures, self._handler.cuts, self._handler.drips):
+        for script in (self._handler.faults, self._handler.cuts, self._handler.drips):
             script.clear(found)
 
     def set_latency(self, seconds: float | None, clinic: ClinicCredentials | str, *, on: On = "api") -> None:
@@ -223,36 +260,3 @@ class FakeArzamed:
     def revoke_key(self, clinic: ClinicCredentials | str, *, status: int = 401) -> None:
         """From now on refuse the clinic's token requests (`status` and invalid_client) and its tokens (403)."""
         self._handler.clinics.find(clinic).revoked_status = status
-
-    # Counters: everything that came over the wire, failed requests included.
-
-    def token_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return how many token requests have come in, for one clinic or for all."""
-        return self._counts(clinic).requests["token"]
-
-    def api_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return how many API requests have come in, for one clinic (by its token) or in all."""
-        return self._counts(clinic).requests["api"]
-
-    def high_water(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return how many requests, token requests included, were open at once at the most."""
-        return self._counts(clinic).high_water
-
-    @property
-    def open_requests_high_water(self) -> int:
-        """How many requests of all clinics were open at once at the most."""
-        return self.high_water()
-
-    @property
-    def open_requests(self) -> int:
-        """How many requests are open now."""
-        return self._handler.counts.open
-
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """The last 10,000 requests, oldest first."""
-        return list(self._handler.requests)
-
-    def _counts(self, clinic: ClinicCredentials | str | None) -> Counts:
-        found = self._find(clinic)
-        return self._handler.counts if found is None else found.counts

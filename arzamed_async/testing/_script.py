@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Generic, Literal, TypeVar
 
 from attrs import define, frozen
@@ -61,27 +62,32 @@ class _Entry(Generic[V]):
 
 
 class Script(Generic[V]):
-    """Faults of one kind, consumed in the order in which they were added."""
+    """Faults of one kind, consumed in the order in which they were added. Scripted in one thread, met in another."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._entries: list[_Entry[V]] = []
 
     def add(self, value: V, times: int | None, on: str, clinic: FakeClinic | None, path: str | None = None) -> None:
         """Keep a fault for the next `times` requests that match (None: for all of them)."""
         left = float("inf") if times is None else number("times", times, 1)
         path = None if path is None else path.strip("/")
-        self._entries.append(_Entry(value, checked_on(on), clinic, path, left))
+        entry = _Entry(value, checked_on(on), clinic, path, left)
+        with self._lock:
+            self._entries.append(entry)
 
     def take(self, on: On, clinic: FakeClinic | None, path: str) -> V | None:
         """Return the first fault meant for this request, now used up once; None if there is none."""
-        for entry in self._entries:
-            if entry.on == on and entry.clinic in (None, clinic) and entry.path in (None, path):
-                entry.left -= 1
-                if entry.left <= 0:
-                    self._entries.remove(entry)
-                return entry.value
+        with self._lock:
+            for entry in self._entries:
+                if entry.on == on and entry.clinic in (None, clinic) and entry.path in (None, path):
+                    entry.left -= 1
+                    if entry.left <= 0:
+                        self._entries.remove(entry)
+                    return entry.value
         return None
 
     def clear(self, clinic: FakeClinic | None) -> None:
         """Drop the faults meant for this clinic alone; with None, all of them."""
-        self._entries = [entry for entry in self._entries if clinic is not None and entry.clinic is not clinic]
+        with self._lock:
+            self._entries = [entry for entry in self._entries if clinic is not None and entry.clinic is not clinic]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
+import threading
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
@@ -14,6 +17,7 @@ from aiohttp import web
 from attrs import field, frozen
 
 from ._clinics import Clinics, Counts, FakeClinic
+from ._faults import Answer, Fault
 from ._records import Listing
 from ._script import Drip, On, Refusal, Script
 from ._tokens import Tokens, refuse_token_request
@@ -24,6 +28,7 @@ BASE_PATH = "/api/v1/"
 _KEPT_REQUESTS = 10_000
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _LARGE_BYTES = 65_536
+_CUT = web.RequestKey("cut", bool)
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
@@ -62,10 +67,11 @@ class Handler:
         self.clinics = Clinics()
         self.tokens = Tokens(clock)
         self.counts = Counts()
-        self.failures = Script[Refusal]()
+        self.faults = Script[Fault]()
         self.cuts = Script[int]()
         self.drips = Script[Drip]()
-        self.requests = deque[RecordedRequest](maxlen=_KEPT_REQUESTS)
+        self._requests = deque[RecordedRequest](maxlen=_KEPT_REQUESTS)
+        self._recording = threading.Lock()
         self.tasks = set[asyncio.Task[object]]()
         self.origin = ""
         self._settings = settings
@@ -87,9 +93,15 @@ class Handler:
         try:
             await self._delay(kind, clinic)
             path = request.path.removeprefix(BASE_PATH).strip("/")
-            failure = self.failures.take(kind, clinic, path)
-            if failure is not None:
-                return _refuse(failure)
+            fault = self.faults.take(kind, clinic, path)
+            if isinstance(fault, Refusal):
+                return _refuse(fault)
+            if isinstance(fault, Answer):
+                body, headers = fault.encoded()
+                return web.Response(status=fault.status, body=body, headers=headers)
+            if fault in _BREAKS:
+                await _BREAKS[fault](request)
+            request[_CUT] = fault == "cut"
             if kind == "token":
                 assert clinic is not None
                 return await self._token(request, clinic, authorization)
@@ -105,7 +117,14 @@ class Handler:
         if "authorization" in headers:
             headers["authorization"] = headers["authorization"].partition(" ")[0] + " ***"
         name = clinic.name if clinic else ""
-        self.requests.append(RecordedRequest(kind, request.method, request.path, request.query_string, name, headers))
+        record = RecordedRequest(kind, request.method, request.path, request.query_string, name, headers)
+        with self._recording:
+            self._requests.append(record)
+
+    def recorded(self) -> list[RecordedRequest]:
+        """Return the last requests, oldest first."""
+        with self._recording:
+            return list(self._requests)
 
     async def _delay(self, kind: On, clinic: FakeClinic | None) -> None:
         settings = self._settings
@@ -168,6 +187,8 @@ class Handler:
         length: int | None,
     ) -> web.StreamResponse:
         cut = self.cuts.take(kind, clinic, path)
+        if request[_CUT]:
+            cut = (length or 2) // 2
         drip = self.drips.take(kind, clinic, path)
         if cut is None and drip is None and length is not None and length < _LARGE_BYTES:
             return web.Response(body=b"".join(pieces), headers=headers)
@@ -187,6 +208,35 @@ class Handler:
             if request.transport is not None:
                 request.transport.close()
         return response
+
+
+async def _silence(request: web.BaseRequest) -> None:
+    """Wait until the client has left, which cancels this."""
+    await asyncio.get_running_loop().create_future()
+
+
+async def _reset(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        # Not to linger, for no time at all: what is left is not sent, and the other side is told with a reset.
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    await _silence(request)
+
+
+async def _garbage(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.write(b"this is no HTTP\r\n\r\n")
+        request.transport.close()
+    await _silence(request)
+
+
+#: The faults that leave a request without an answer.
+_BREAKS: dict[object, Callable[[web.BaseRequest], Awaitable[None]]] = {
+    "garbage": _garbage,
+    "reset": _reset,
+    "silence": _silence,
+}
 
 
 def _portions(pieces: Iterable[bytes], cut: int | None, drip: Drip | None) -> Iterator[bytes]:

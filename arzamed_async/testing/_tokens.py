@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+import threading
 import uuid
 from collections.abc import Callable
 from urllib.parse import parse_qs, unquote_plus
@@ -84,6 +85,7 @@ class Tokens:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._issued: dict[str, _Issued] = {}
+        self._lock = threading.Lock()  # tokens are expired in one thread and handed out in another
 
     def issue(self, clinic: FakeClinic, issuer: str, lifetime_seconds: float) -> str:
         """Return a new token that lives so long."""
@@ -97,14 +99,16 @@ class Tokens:
             "jti": uuid.uuid4().hex,
         }
         token = f"{_HEADER}.{_part(json.dumps(claims).encode())}.{_part(os.urandom(256))}"
-        self._issued[token] = _Issued(clinic, now + lifetime_seconds)
+        with self._lock:
+            self._issued[token] = _Issued(clinic, now + lifetime_seconds)
         return token
 
     def expire(self, clinic: FakeClinic | None) -> None:
         """Make all tokens handed out so far expired, or those of one clinic."""
-        for issued in self._issued.values():
-            if clinic is None or issued.clinic is clinic:
-                issued.expires_at = float("-inf")
+        with self._lock:
+            for issued in self._issued.values():
+                if clinic is None or issued.clinic is clinic:
+                    issued.expires_at = float("-inf")
 
     def owner(self, authorization: str) -> tuple[FakeClinic | None, Refusal | None]:
         """Return the clinic of the token in an Authorization header, and what is wrong with that token."""

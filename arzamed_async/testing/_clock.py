@@ -1,0 +1,34 @@
+"""A clock that only moves when it is told to."""
+
+from __future__ import annotations
+
+from ._script import number
+
+__all__ = ["ManualClock"]
+
+
+class ManualClock:
+    """Seconds since the epoch, moved by hand: give the same one to `FakeArzamed(clock=)` and to the session's clocks.
+
+        clock = ManualClock()
+        async with FakeArzamed(clock=clock) as fake:
+            session = ArzamedSession(base_url=fake.base_url, clock=clock, wall_clock=clock)
+            ...
+            clock.advance(3600)  # every token has expired, here and there
+
+    It starts at the beginning of 2030 (UTC). Deadlines and waits are no business of it: they go by the event loop.
+    """
+
+    def __init__(self, start: float = 1_893_456_000.0) -> None:
+        self._now = start
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self._now
+
+    def __repr__(self) -> str:
+        return f"<ManualClock {self._now:.3f}>"
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass; ConfigurationError if they are negative."""
+        self._now += number("seconds", seconds)

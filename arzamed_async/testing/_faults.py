@@ -1,0 +1,88 @@
+"""The steps of a script: what the next requests meet, one each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from attrs import NOTHING, field, frozen
+
+from arzamed_async import ConfigurationError
+
+from ._script import Refusal
+
+__all__ = ["Answer", "Fault", "Step", "Word", "fault", "refusal"]
+
+Word = Literal["ok", "cut", "garbage", "reset", "silence"]
+
+_WORDS: dict[object, Word] = {word: word for word in get_args(Word)}
+
+
+@frozen
+class Answer:
+    """An answer of your own making: status, then a body as bytes or as what JSON can tell, and headers.
+
+    Answer(429, retry_after=2)        # a rate limit, with Retry-After
+    Answer(json=[{"name": 1}])        # JSON, but not what the API promises
+    Answer(body=b'[{"name": "Dr')     # no JSON
+    Answer()                          # 200 and nothing
+    """
+
+    status: int = 200
+    json: Any = field(default=NOTHING, kw_only=True)
+    body: bytes = field(default=b"", kw_only=True)
+    headers: Mapping[str, str] = field(factory=dict[str, str], kw_only=True)
+    retry_after: float | str | None = field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.status, bool) or not isinstance(self.status, int) or not 200 <= self.status <= 599:
+            raise ConfigurationError(f"status must be one of 200 to 599, not {self.status!r}")
+        if self.json is not NOTHING and self.body:
+            raise ConfigurationError("an Answer has a json or a body, not both")
+
+    def encoded(self) -> tuple[bytes, dict[str, str]]:
+        """Return body and headers as they are sent."""
+        body = self.body if self.json is NOTHING else json.dumps(self.json).encode()
+        headers = {"Content-Type": "application/json; charset=utf-8", **self.headers}
+        if self.retry_after is not None:
+            headers["Retry-After"] = seconds_or_date(self.retry_after)
+        return body, headers
+
+
+Step = int | Word | Answer
+Fault = Refusal | Answer | Word
+
+
+def seconds_or_date(retry_after: float | str) -> str:
+    """Return the value of a Retry-After header: seconds, or an HTTP date as it is."""
+    return retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
+
+
+def refusal(
+    status: int, on: str, base_url: str, *, retry_after: float | str | None = None, message: str = ""
+) -> Refusal:
+    """Return a refusal in the words of the API, or of the token endpoint."""
+    if isinstance(status, bool) or not isinstance(status, int) or not 300 <= status <= 599:
+        raise ConfigurationError(f"status must be one of 300 to 599, not {status!r}")
+    headers: list[tuple[str, str]] = []
+    if retry_after is not None:
+        headers.append(("Retry-After", seconds_or_date(retry_after)))
+    if status < 400:
+        headers.append(("Location", f"{base_url}/redirected"))
+    if on == "token" and not message:
+        message = {400: "invalid_request", 401: "invalid_client"}.get(status, "temporarily_unavailable")
+    return Refusal(status, message, headers=tuple(headers))
+
+
+def fault(step: object, on: str, base_url: str) -> Fault:
+    """Return what a step of a script stands for; ConfigurationError for what is none."""
+    if isinstance(step, Answer):
+        return step
+    if isinstance(step, int):
+        return refusal(step, on, base_url)
+    word = _WORDS.get(step) if isinstance(step, str) else None
+    if word is None:
+        words = ", ".join(repr(word) for word in _WORDS)
+        raise ConfigurationError(f"a step of a script is a status, an Answer, or one of {words}; not {step!r}")
+    return word
