@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
+import runpy
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from arzamed_async.testing import FakeArzamed
 
 pytest_plugins = ["pytester"]
 
@@ -195,3 +200,21 @@ def test_the_installed_plugin_costs_nothing_until_it_is_used(tmp_path: Path) -> 
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
     assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_testing_page_is_true(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block of docs/testing.md runs as it stands, and its tables name what is there."""
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == page.count("```python") == 6
+    for name, source in blocks:
+        (pytester.path / name).write_text(source, encoding="utf-8")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    result = pytester.runpytest_inprocess("-p", PLUGIN, *STRICT, "-p", "no:cacheprovider", "-W", "error")
+    result.assert_outcomes(passed=7)
+    runpy.run_path(str(pytester.path / "without_pytest.py"))
+    called = set(re.findall(r"`(?:await )?(\w+)\([^`]*\)`", page)) - {"Answer"}
+    assert len(called) > 10
+    assert [name for name in sorted(called) if not hasattr(FakeArzamed, name)] == []
+    module = importlib.import_module(PLUGIN)
+    assert [name for name in module.__all__ if f"`{name}`" not in page] == []

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from attrs import NOTHING, field, frozen
+from attrs import field, frozen
 
 from arzamed_async import ConfigurationError
 
@@ -16,6 +16,8 @@ __all__ = ["Answer", "Fault", "Step", "Word", "fault", "refusal"]
 
 Word = Literal["ok", "cut", "garbage", "reset", "silence"]
 
+#: No JSON at all; None is JSON's null.
+_NOTHING: Any = object()
 _WORDS: dict[object, Word] = {word: word for word in get_args(Word)}
 
 
@@ -30,7 +32,7 @@ class Answer:
     """
 
     status: int = 200
-    json: Any = field(default=NOTHING, kw_only=True)
+    json: Any = field(default=_NOTHING, kw_only=True)
     body: bytes = field(default=b"", kw_only=True)
     headers: Mapping[str, str] = field(factory=dict[str, str], kw_only=True)
     retry_after: float | str | None = field(default=None, kw_only=True)
@@ -38,12 +40,12 @@ class Answer:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.status, bool) or not isinstance(self.status, int) or not 200 <= self.status <= 599:
             raise ConfigurationError(f"status must be one of 200 to 599, not {self.status!r}")
-        if self.json is not NOTHING and self.body:
+        if self.json is not _NOTHING and self.body:
             raise ConfigurationError("an Answer has a json or a body, not both")
 
     def encoded(self) -> tuple[bytes, dict[str, str]]:
         """Return body and headers as they are sent."""
-        body = self.body if self.json is NOTHING else json.dumps(self.json).encode()
+        body = self.body if self.json is _NOTHING else json.dumps(self.json).encode()
         headers = {"Content-Type": "application/json; charset=utf-8", **self.headers}
         if self.retry_after is not None:
             headers["Retry-After"] = seconds_or_date(self.retry_after)
