@@ -11,11 +11,12 @@ from typing import Literal, Self
 
 from aiohttp import web
 
-from arzamed_async import ClinicCredentials, ConfigurationError
+from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 
 from ._clinics import FakeClinic
 from ._faults import Fault, Step, fault, refusal
 from ._ledger import Ledger
+from ._photos import photo_path
 from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
 from ._script import Drip, On, checked_on, number
 from ._server import BASE_PATH, Handler
@@ -127,6 +128,10 @@ class FakeArzamed(Ledger):
         """What ArzamedSession takes as `base_url`."""
         return self.origin + BASE_PATH.rstrip("/")
 
+    def photo_url(self, name: str) -> str:
+        """Return where this server has a photo for `name`, drawn from it: a `profileImage` that needs no token."""
+        return self.origin + photo_path(name)
+
     # Clinics
 
     def add_clinic(
@@ -144,7 +149,8 @@ class FakeArzamed(Ledger):
 
         Doctors are names, mappings as the API sends them, or Doctors; slots and patients are mappings of any
         shape. Each may be a callable that returns an iterable: it is called at each request, and encoded while it
-        is sent. What is left out is a few inventions. The server must have been started.
+        is sent. What is left out is a few inventions, the doctors' with photos (see `photo_url`). The server must have
+        been started.
         """
         if not name:
             raise ConfigurationError("a clinic of a FakeArzamed needs a name")
@@ -159,7 +165,7 @@ class FakeArzamed(Ledger):
             basic_encoding=basic_encoding,
         )
         listings = {
-            "equipe/doctors": DOCTORS if doctors is None else Listing(doctors, as_doctor),
+            "equipe/doctors": Listing(self._invented() if doctors is None else doctors, as_doctor),
             "equipe/slots": SLOTS if slots is None else Listing(slots),
             "equipe/patients": PATIENTS if patients is None else Listing(patients),
         }
@@ -171,6 +177,9 @@ class FakeArzamed(Ledger):
         path = path.strip("/")
         convert = as_doctor if path == "equipe/doctors" else None
         self._handler.clinics.find(clinic).listings[path] = Listing(records, convert)
+
+    def _invented(self) -> list[Doctor]:
+        return [Doctor(name, self.photo_url(name)) for name in DOCTORS]
 
     # Faults
 

@@ -83,7 +83,7 @@ class Listing:
         return (body[at : at + _PIECE_BYTES] for at in range(0, len(body), _PIECE_BYTES))
 
 
-DOCTORS = Listing(["Dr. Inventata Uno", "Dr. Finto Due", "Dr. Esempio Terzo"], as_doctor)
+DOCTORS = ("Dr. Inventata Uno", "Dr. Finto Due", "Dr. Esempio Terzo")
 SLOTS = Listing(
     [
         {"inventedSlot": 1, "inventedStart": "2030-01-07T09:00:00+01:00", "inventedDoctor": "Dr. Inventata Uno"},

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from ._clinics import Clinics, Counts, FakeClinic
 from ._faults import Answer, Fault
+from ._photos import PHOTOS_PATH, answer_photo
 from ._records import Listing
 from ._script import Drip, On, Refusal, Script
 from ._tokens import Tokens, refuse_token_request
@@ -77,6 +78,8 @@ class Handler:
         self._settings = settings
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith(PHOTOS_PATH):
+            return answer_photo(request)
         authorization = request.headers.get("Authorization", "")
         clinic = self.clinics.at(request.path)
         refusal: Refusal | None = None
