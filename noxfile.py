@@ -13,7 +13,7 @@ import nox
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
-nox.options.sessions = ["tests", "faults", "stores", "interop", "lint", "types", "audit", "demo"]
+nox.options.sessions = ["tests", "faults", "stores", "interop", "web", "lint", "types", "audit", "demo"]
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
 if shutil.which("pyenv"):
@@ -110,6 +110,13 @@ def interop(session: nox.Session) -> None:
     """Run the client against third-party authorization servers; one of them needs node and npm."""
     session.install("-q", "-e", ".[test,interop]")
     session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def web(session: nox.Session) -> None:
+    """Run the example and the docs' web applications in Debian's chromium; `-- --picture` writes the docs' picture."""
+    session.install("-q", "-e", ".[example,test,web]")
+    session.run("python", "-m", "pytest", "tests/web", *session.posargs)
 
 
 @nox.session(python=OLDEST)
