@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -21,6 +23,8 @@ __all__ = ["RedisTokenStore"]
 
 #: Lease numbers are remembered for longer than any token lives: of `expires_in` a day is the most that is believed.
 _REMEMBER_MILLISECONDS = 2 * 86_400_000
+#: How long to wait for a server that does not answer before a lease is given back to it once more.
+_GIVE_BACK_AGAIN_SECONDS = 0.3
 
 
 class RedisTokenStore:
@@ -41,7 +45,8 @@ class RedisTokenStore:
     id is in them, but the access token stands there as it is: who may read them can use it until it expires, and who
     may write them can plant another.
 
-    Times are by the server's clock. A lease whose caller was cancelled in the asking may stay out until its time is over.
+    Times are by the server's clock. A lease whose answer was not waited for, or got lost, is given back when the server
+    answers again.
     """
 
     def __init__(self, url_or_client: str | Redis | RedisCluster, *, prefix: str = "arzamed:token:") -> None:
@@ -49,6 +54,7 @@ class RedisTokenStore:
         self._prefix = prefix
         self._bound: dict[asyncio.AbstractEventLoop, BoundClient] = {}
         self._given: GivenClient | None = None
+        self._going_back: set[asyncio.Task[None]] = set()
         if isinstance(url_or_client, str):
             make = client_maker(url_or_client)
             url_or_client = ""  # a password may be in it: nothing of it in a traceback
@@ -86,7 +92,14 @@ class RedisTokenStore:
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
         """Return a lease for so many seconds; None while another has it. Does not wait."""
         owner = secrets.token_hex(16)
-        fence = await self._run(ACQUIRE, key, owner, max(1, _milliseconds(seconds)), _REMEMBER_MILLISECONDS)
+        try:
+            fence = await self._run(ACQUIRE, key, owner, max(1, _milliseconds(seconds)), _REMEMBER_MILLISECONDS)
+        except (Exception, asyncio.CancelledError):
+            # The server may have given it, or may yet: a lease that nobody knows of would be waited for.
+            work = asyncio.get_running_loop().create_task(self._give_back(key, owner, seconds))
+            self._going_back.add(work)
+            work.add_done_callback(self._going_back.discard)
+            raise
         return None if fence is None else Lease(key, owner, int(fence))
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
@@ -99,9 +112,23 @@ class RedisTokenStore:
 
     async def aclose(self) -> None:
         """Close the connections that this store has opened on the running event loop. More than once is fine."""
-        bound = self._bound.pop(asyncio.get_running_loop(), None)
+        running = asyncio.get_running_loop()
+        if going := {work for work in self._going_back if work.get_loop() is running}:
+            for work in going:
+                work.cancel()
+            await asyncio.wait(going)
+        bound = self._bound.pop(running, None)
         if bound is not None:
             await bound.closer.aclose()
+
+    async def _give_back(self, key: str, owner: str, seconds: float) -> None:
+        """Take a lease from its owner as soon as the server answers, if it does before the lease ends by itself."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(Exception):
+                await self._run(RELEASE, key, owner)
+                return
+            await asyncio.sleep(_GIVE_BACK_AGAIN_SECONDS)
 
     async def _run(self, script: str, key: str, *arguments: str | bytes | float) -> Any:
         # The braces keep a key's three places together in one slot of a Cluster.

@@ -170,6 +170,22 @@ async def test_a_cancelled_call_ends_at_once(server: RedisServer, ready: bool) -
 
 
 @pytest.mark.asyncio
+async def test_a_lease_whose_answer_came_too_late_is_given_back(server: RedisServer) -> None:
+    """A server that stood still gives a lease to who no longer waits for it: it is free again long before its time."""
+    one, other = RedisTokenStore(server.plain_url), RedisTokenStore(server.url)
+    await patiently(lambda: one.load("a" * 64))
+    server.pause()
+    with pytest.raises(TimeoutError):
+        await one.acquire("a" * 64, 600)
+    server.go_on()
+    async with asyncio.timeout(20):
+        while not server.client.keys("*:fence") or await other.acquire("a" * 64, 600) is None:
+            await asyncio.sleep(0.01)
+    for each in (one, other):
+        await each.aclose()
+
+
+@pytest.mark.asyncio
 async def test_an_answer_that_nobody_has_read_is_not_the_next_calls(
     server: RedisServer, store: RedisTokenStore
 ) -> None:
