@@ -20,10 +20,11 @@ from attrs import evolve
 from ._notices import Notices
 from ._protocol import Grant
 from ._store_door import StoreDoor, StoreFailedError, Visit
+from ._token_request import resolved
 from ._tokens import FetchedGrant, Known
 from .config import TokenPolicy
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
-from .errors import CredentialsRejectedError
+from .errors import ConfigurationError, CredentialsRejectedError
 from .protocols import TokenStore
 from .stored import Lease, StoredRejection, StoredToken
 
@@ -44,7 +45,7 @@ LOOK_AGAIN_MOST_SECONDS = 0.5
 def store_key(credentials: ClinicCredentials) -> str:
     """Return the digest under which a clinic's token is kept: of everything but the name.
 
-    Of a secret by reference the reference goes into it, and nothing of the secret.
+    Of a secret by reference the reference goes into it, and nothing of the secret: a token outlives its change.
     """
     secret = credentials.client_secret
     if isinstance(secret, SecretFromEnv):
@@ -55,6 +56,18 @@ def store_key(credentials: ClinicCredentials) -> str:
         kept = ["text", str(secret)]
     identity = ["arzamed-async 1", credentials.client_id, credentials.token_url, credentials.scope]
     return hashlib.sha256(json.dumps([*identity, credentials.basic_encoding, *kept]).encode()).hexdigest()
+
+
+async def _refusal_key(credentials: ClinicCredentials, key: str) -> str:
+    """Return the digest under which it is kept that the credentials were refused: of the secret as well.
+
+    Where a secret by reference is changed, one process has the new one and another still the old one for a while.
+    """
+    secret = credentials.client_secret
+    if not isinstance(secret, str):
+        with contextlib.suppress(ConfigurationError):  # the request will say so
+            return hashlib.sha256(json.dumps([key, await resolved(secret)]).encode()).hexdigest()
+    return key
 
 
 def _patience(now: float, deadline: float | None) -> float:
@@ -87,7 +100,8 @@ class SharedTokens:
         Raises what `ask` raises, and CredentialsRejectedError where another process has met that lately. `deadline` is
         that of the request, in loop time.
         """
-        visit = self._door.visit(credentials.display_name, store_key(credentials))
+        key = store_key(credentials)
+        visit = self._door.visit(credentials.display_name, key, await _refusal_key(credentials, key))
         if visit is None:
             return await ask()
         found = lease = None
@@ -123,14 +137,7 @@ class SharedTokens:
 
         One that is older than the known one does not help: what made an end of that has most likely made one of it, too.
         """
-        found = await self._door.ask(visit, lambda: self._store.load(visit.key), StoredToken | StoredRejection | None)
-        if isinstance(found, StoredRejection):
-            raise CredentialsRejectedError(
-                "the token endpoint refused the clinic's credentials to another process",
-                status=found.status,
-                error=found.error,
-                description=found.description,
-            )
+        found = await self._load(visit, visit.key)
         if found is None or (known is not None and found.access_token == known.access_token):
             return None
         age = found.age_seconds
@@ -140,6 +147,17 @@ class SharedTokens:
         if found.seconds_left <= min(self._policy.margin_seconds, life / 4):
             return None
         return FetchedGrant(Grant(found.access_token, life), asked_at, self._wall_clock() - age)
+
+    async def _load(self, visit: Visit, key: str) -> StoredToken | None:
+        found = await self._door.ask(visit, lambda: self._store.load(key), StoredToken | StoredRejection | None)
+        if isinstance(found, StoredRejection):
+            raise CredentialsRejectedError(
+                "the token endpoint refused the clinic's credentials to another process",
+                status=found.status,
+                error=found.error,
+                description=found.description,
+            )
+        return found
 
     async def _lease(
         self, visit: Visit, known: Known | None, deadline: float | None
@@ -161,6 +179,8 @@ class SharedTokens:
         found = None
         try:
             found = await self._look(visit, known)  # it may have come between the last look and the lease
+            if found is None and visit.refusal_key != visit.key:
+                await self._load(visit, visit.refusal_key)
         except StoreFailedError:
             pass  # the lease is ours all the same, and the others wait for us
         except BaseException:
@@ -192,8 +212,10 @@ class SharedTokens:
         own = evolve(visit)
 
         async def settle() -> None:
-            if kept is not None:
-                await self._door.try_to(own, lambda: self._store.save(lease.key, kept, lease))
+            if isinstance(kept, StoredRejection) and own.refusal_key != own.key:
+                await self._door.try_to(own, lambda: self._store.save(own.refusal_key, kept, None))
+            elif kept is not None:
+                await self._door.try_to(own, lambda: self._store.save(own.key, kept, lease))
             await self._door.try_to(own, lambda: self._store.release(lease))
             self._door.well(own)
 

@@ -40,10 +40,14 @@ class StoreFailedError(Exception):
 
 @define(eq=False)
 class Visit:
-    """What one token costs in the store: `seconds_left` of its budget, and whether anything has failed."""
+    """What one token costs in the store: `seconds_left` of its budget, and whether anything has failed.
+
+    A refusal is kept under `refusal_key`: that is `key`, where `key` has the secret in it.
+    """
 
     clinic: str
     key: str
+    refusal_key: str
     began_at: float
     seconds_left: float = Factory(lambda: BUDGET_SECONDS)
     failed: bool = False
@@ -75,14 +79,14 @@ class StoreDoor:
         self._slots = Bulkhead(AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def visit(self, clinic: str, key: str) -> Visit | None:
+    def visit(self, clinic: str, key: str, refusal_key: str) -> Visit | None:
         """Begin to ask for a token of this clinic; None while the store is left alone."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop, self._slots = loop, Bulkhead(AT_ONCE)
             self._tasks.clear()
         now = loop.time()
-        return None if now < self._rests_until else Visit(clinic, key, now)
+        return None if now < self._rests_until else Visit(clinic, key, refusal_key, now)
 
     async def ask(self, visit: Visit, work: Callable[[], Awaitable[R]], kind: Any = object, *, rests: bool = True) -> R:
         """Return what the store answers.

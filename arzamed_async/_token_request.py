@@ -27,7 +27,7 @@ from .errors import (
 )
 from .events import RetryScheduled, Work
 
-__all__ = ["TokenRequest"]
+__all__ = ["TokenRequest", "resolved"]
 
 
 class TokenRequest:
@@ -64,7 +64,7 @@ class TokenRequest:
         literal = isinstance(secret, str)
         if not isinstance(secret, str):
             try:
-                secret = await _resolved(secret)
+                secret = await resolved(secret)
             except ConfigurationError as error:
                 error.clinic = self.credentials.display_name
                 raise
@@ -159,7 +159,8 @@ class TokenRequest:
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
 
 
-async def _resolved(secret: SecretFromEnv | SecretFromFile) -> str:
+async def resolved(secret: SecretFromEnv | SecretFromFile) -> str:
+    """Return a secret by reference. Raises ConfigurationError where it cannot be had."""
     if isinstance(secret, SecretFromFile):  # it may lie on a disk that is slow, or gone
         return await asyncio.to_thread(secret.resolve)
     return secret.resolve()

@@ -43,7 +43,7 @@ SAME_FLOOR = {
     "_transport": {"_answers", "_bulkhead", "_scope", "_sockets"},
     "_token_request": {"_attempts", "_clinics", "_notices", "_tracing"},
     "_tracing": {"_notices"},
-    "_shared_tokens": {"_notices", "_store_door"},
+    "_shared_tokens": {"_notices", "_store_door", "_token_request"},
     "_store_door": {"_notices"},
     "_engine": {"_clinics", "_notices", "_shared_tokens", "_token_request", "_tracing"},
     "_calls": {"_attempts", "_clinics", "_engine", "_tracing"},

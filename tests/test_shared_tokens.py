@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +167,32 @@ async def test_a_refusal_is_told_to_the_others(store: MemoryTokenStore) -> None:
         clock.advance(61)
         assert (await second.clinic(server.credentials()).token()).access_token == "t2"
         await close(first, second)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_refusal_of_a_secret_by_reference_is_of_that_secret(
+    store: MemoryTokenStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: bool
+) -> None:
+    """Others with the same secret do not try it; one that has the new secret already is not held up by the old one's."""
+    async with Numbered() as server:
+        for secret in (SecretFromEnv("INVENTED"), SecretFromFile(tmp_path / "secret")):
+            server.refuses = True
+            before = server.token_requests
+            credentials = evolve(server.credentials(), client_secret=secret)
+            first, second = sessions(server, store, 2)
+            for session in (first, first, second):
+                if session is second:
+                    server.refuses = False
+                text = "invented-new" if changed and session is second else "invented-old"
+                monkeypatch.setenv("INVENTED", text)
+                (tmp_path / "secret").write_text(text)
+                if changed and session is second:
+                    await session.clinic(credentials).token()
+                else:
+                    with pytest.raises(CredentialsRejectedError):
+                        await session.clinic(credentials).token()
+            assert server.token_requests == before + 1 + changed
+            await close(first, second)
 
 
 async def test_a_holder_that_is_gone_costs_the_others_its_lease(
