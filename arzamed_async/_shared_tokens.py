@@ -14,6 +14,7 @@ import hashlib
 import json
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 
 from attrs import evolve
 
@@ -212,10 +213,10 @@ class SharedTokens:
         own = evolve(visit)
 
         async def settle() -> None:
-            if isinstance(kept, StoredRejection) and own.refusal_key != own.key:
-                await self._door.try_to(own, lambda: self._store.save(own.refusal_key, kept, None))
-            elif kept is not None:
-                await self._door.try_to(own, lambda: self._store.save(own.key, kept, lease))
+            if kept is not None:
+                apart = isinstance(kept, StoredRejection) and own.refusal_key != own.key
+                where = (own.refusal_key, kept, None) if apart else (own.key, kept, lease)
+                await self._door.try_to(own, partial(self._store.save, *where))
             await self._door.try_to(own, lambda: self._store.release(lease))
             self._door.well(own)
 
