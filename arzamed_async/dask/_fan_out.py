@@ -49,7 +49,9 @@ def fan_out_dask(
 
     Each clinic has exactly one outcome, also where a worker dies: then its shard is read again. Where a shard has
     cost more workers than Dask allows (`distributed.scheduler.allowed-failures`), its clinics without an outcome
-    fail with TransportError. An exception that is no ArzamedError is a bug: it cancels the rest and is raised as it
+    fail with TransportError. Where no worker is left it waits for one, as Dask does, as long as
+    `distributed.scheduler.no-workers-timeout` says (by default for ever); a scheduler that is gone ends it within Dask's
+    connect timeout. Both are Dask's errors, raised as they are. An exception that is no ArzamedError is a bug: it cancels the rest and is raised as it
     is. Raises ConfigurationError.
     """
     check_client(client)
