@@ -1,20 +1,81 @@
-"""The commands of `arzamed`."""
+"""The commands of `arzamed`. What each needs is imported when it runs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
-from rich.console import Console
 
-from arzamed_async import __version__
+from arzamed_async import ConfigurationError, __version__
 
-from .demo import run_demo
+from .formats import Format
+
+if TYPE_CHECKING:
+    from .running import Request
+    from .voice import Voice
 
 __all__ = ["app"]
 
+_CODES = (
+    "Exit codes: 0 all clinics worked, 3 some failed, 4 none worked, 2 wrong use (nothing was read),"
+    " 1 the output cannot be written, 130 Ctrl-C, 141 the reader of the output has gone."
+)
+
 # Locals of a traceback may be secrets.
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    epilog=_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_Clinics = Annotated[
+    Optional[Path],  # noqa: UP045 - read at run time by Typer
+    typer.Option(
+        "--clinics",
+        envvar="ARZAMED_CLINICS",
+        metavar="FILE",
+        help="The clinics file. Default: ./clinics.toml, else one clinic from ARZAMED_CLIENT_ID,"
+        " ARZAMED_CLIENT_SECRET and ARZAMED_TOKEN_URL.",
+    ),
+]
+_Names = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option("--clinic", metavar="NAME", help="Only this clinic; may be given more than once."),
+]
+_Format = Annotated[
+    Optional[Format],  # noqa: UP045 - the same
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="table, json, ndjson or csv. Default: table on a terminal, ndjson in a pipe or file.",
+    ),
+]
+_Params = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option("--param", metavar="KEY=VALUE", help="A query parameter; may be given more than once."),
+]
+_Path = Annotated[
+    Optional[str],  # noqa: UP045 - the same
+    typer.Option("--path", metavar="PATH", help="The endpoint's path below the base URL, if you know better."),
+]
+_Concurrency = Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Clinics read at the same time.")]
+_Deadline = Annotated[
+    Optional[float],  # noqa: UP045 - the same
+    typer.Option("--deadline", metavar="SECONDS", help="The most that the whole run may take. Default: no limit."),
+]
+_Sandbox = Annotated[bool, typer.Option("--sandbox", help="Read the vendor's sandbox, not production.")]
+_BaseUrl = Annotated[
+    Optional[str],  # noqa: UP045 - the same
+    typer.Option("--base-url", metavar="URL", help="Another base URL (that of `serve-fake`, for example)."),
+]
+_NoStore = Annotated[
+    bool, typer.Option("--no-token-store", help="Ask for new tokens, and keep none for the next command.")
+]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell of token requests and retries on stderr.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -29,10 +90,167 @@ def arzamed(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Read live data of Arzamed clinics."""
+    """Read live data of Arzamed clinics: records to stdout, everything else to stderr."""
+
+
+def _leave(command: Callable[[Voice], int]) -> None:
+    from .running import finish
+
+    raise typer.Exit(finish(command))
+
+
+def _request(
+    voice: Voice,
+    clinics: Path | None,
+    names: list[str] | None,
+    *,
+    concurrency: int,
+    deadline: float | None,
+    verbose: bool,
+    token_store: bool,
+    base_url: str | None = None,
+    sandbox: bool = False,
+) -> Request:
+    from .running import Request, base_url_of
+    from .sources import clinics_of
+
+    if deadline is not None and not deadline > 0:
+        raise ConfigurationError("--deadline must be over zero seconds")
+    return Request(
+        base_url=base_url_of(base_url, sandbox=sandbox),
+        clinics=clinics_of(clinics, names or [], voice),
+        concurrency=concurrency,
+        deadline_seconds=deadline,
+        verbose=verbose,
+        token_store=token_store,
+    )
+
+
+def _lister(kind: str) -> Callable[..., None]:
+    def command(
+        clinics: _Clinics = None,
+        clinic: _Names = None,
+        format: _Format = None,  # noqa: A002 - the option's name
+        param: _Params = None,
+        path: _Path = None,
+        concurrency: _Concurrency = 64,
+        deadline: _Deadline = None,
+        sandbox: _Sandbox = False,
+        base_url: _BaseUrl = None,
+        no_token_store: _NoStore = False,
+        verbose: _Verbose = False,
+    ) -> None:
+        def read(voice: Voice) -> int:
+            from .listing import Listing, list_records
+
+            request = _request(
+                voice, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
+                token_store=not no_token_store, base_url=base_url, sandbox=sandbox,
+            )  # fmt: skip
+            return list_records(Listing(kind=kind, path=path, params=param or [], format=format), request, voice)
+
+        _leave(read)
+
+    return command
+
+
+for _kind, _help in {
+    "doctors": "List the active doctors of your clinics.",
+    "slots": "List appointment slots. The vendor has not published this endpoint: see --path.",
+    "patients": "List patient records. The vendor has not published this endpoint: see --path.",
+}.items():
+    app.command(_kind, help=_help, epilog=_CODES)(_lister(_kind))
+
+
+@app.command(epilog=_CODES)
+def check(
+    clinics: _Clinics = None,
+    clinic: _Names = None,
+    concurrency: _Concurrency = 64,
+    deadline: _Deadline = None,
+    sandbox: _Sandbox = False,
+    base_url: _BaseUrl = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Try each clinic's key: a new token and one read; a line each, with the reason and the remedy."""
+
+    def run(voice: Voice) -> int:
+        from .check import check_clinics
+
+        # Without the store: a token that was kept would say nothing about the secret.
+        request = _request(
+            voice, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
+            token_store=False, base_url=base_url, sandbox=sandbox,
+        )  # fmt: skip
+        return check_clinics(request, voice)
+
+    _leave(run)
+
+
+@app.command(epilog=_CODES)
+def token(
+    clinics: _Clinics = None,
+    clinic: _Names = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the token itself: whoever has it can read.")] = False,
+    concurrency: _Concurrency = 64,
+    deadline: _Deadline = None,
+    no_token_store: _NoStore = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Show when each clinic's token expires and what it claims (read from it, not verified)."""
+
+    def run(voice: Voice) -> int:
+        from .tokens import show_tokens
+
+        request = _request(
+            voice, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
+            token_store=not no_token_store,
+        )  # fmt: skip
+        return show_tokens(request, voice, reveal=reveal)
+
+    _leave(run)
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where.")] = Path("clinics.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented clinics file (mode 0600) to fill in."""
+
+    def run(voice: Voice) -> int:
+        from .init import write_template
+
+        return write_template(file, force=force)
+
+    _leave(run)
+
+
+@app.command(name="serve-fake")
+def serve_fake(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0: a free one.")] = 0,
+    count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="How many clinics.")] = 3,
+    latency: Annotated[float, typer.Option(metavar="SECONDS", help="The wait before each answer.")] = 0.0,
+    write_clinics: Annotated[
+        Optional[Path],  # noqa: UP045 - the same
+        typer.Option(metavar="FILE", help="Write its clinics file here (mode 0600). Default: to stdout."),
+    ] = None,
+) -> None:
+    """Serve an Arzamed with invented clinics on this machine, until Ctrl-C."""
+
+    def run(voice: Voice) -> int:
+        from .fake import Serving, serve
+
+        return serve(Serving(port=port, count=count, latency_seconds=latency, write_clinics=write_clinics), voice)
+
+    _leave(run)
 
 
 @app.command()
 def demo() -> None:
     """Read a dozen invented clinics on this machine: the real client over real HTTP."""
+    from rich.console import Console
+
+    from .demo import run_demo
+
     run_demo(Console())

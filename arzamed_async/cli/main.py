@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import sys
+from importlib import import_module
 
 __all__ = ["main"]
 
@@ -12,6 +14,7 @@ _EXTRA = ("typer", "rich")
 def main() -> None:
     """Run the command line; exit with 2 where the packages it needs are not installed."""
     try:
+        import_module("rich")  # the commands import it when they run
         from .app import app
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
@@ -21,4 +24,7 @@ def main() -> None:
             f"arzamed needs {missing}, which is not installed: pip install 'arzamed-async[cli]'", file=sys.stderr
         )
         raise SystemExit(2) from None
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows fewer letters is no error
     app(prog_name="arzamed")

@@ -44,19 +44,20 @@ class FakeArzamed(Ledger):
 
     `clock` returns seconds since the epoch and governs the expiry of tokens. May be changed at any time:
     `latency_seconds` and `token_latency_seconds` (before each answer), `token_lifetime_seconds`, `compress` (gzip
-    for those who accept it). Starts once; the counters stay readable after the end.
+    for those who accept it). Starts once; the counters stay readable after the end. `port` 0 is any free one.
 
     `async with` serves in the event loop that runs; a plain `with` in a thread with a loop of its own, for tests that
     have no event loop, or several. All methods may be called from any thread; records that are a callable are called
     in the server's. Everything else is the same.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, port: int = 0) -> None:
         self.latency_seconds: float = 0.0
         self.token_latency_seconds: float = 0.0
         self.token_lifetime_seconds: float = 3600
         self.compress: bool = False
         self._handler = Handler(self, clock)
+        self._port = port
         self._runner: web.ServerRunner | None = None
         self._thread: ServerThread | None = None
         self._state: Literal["new", "running", "closed"] = "new"
@@ -80,14 +81,18 @@ class FakeArzamed(Ledger):
         self.close()
 
     async def start(self) -> None:
-        """Listen on a free port of 127.0.0.1, in the event loop that runs."""
+        """Listen on 127.0.0.1, in the event loop that runs. Raises OSError where the port cannot be had."""
         if self._state != "new":
             raise ConfigurationError("a FakeArzamed starts once: make a new one")
         self._state = "running"
         server = web.Server(self._handler, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=4096).start()
+        try:
+            await web.TCPSite(self._runner, "127.0.0.1", self._port, backlog=4096).start()
+        except OSError:
+            await self._stop()
+            raise
         self._handler.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def close(self) -> None:

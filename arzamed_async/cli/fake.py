@@ -1,0 +1,102 @@
+"""`arzamed serve-fake`: an Arzamed on this machine, for other people's tests."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+from arzamed_async import ClinicCredentials, ConfigurationError
+from arzamed_async.testing import FakeArzamed
+
+from .files import write_private
+from .lines import Lines
+from .running import run
+from .voice import Voice
+
+__all__ = ["Serving", "serve"]
+
+_MARK = "# Written by arzamed serve-fake: invented clinics."
+
+
+@frozen(kw_only=True)
+class Serving:
+    """What is served, and where its clinics file goes (None: to standard output)."""
+
+    port: int = 0
+    count: int = 3
+    latency_seconds: float = 0.0
+    write_clinics: Path | None = None
+
+
+def serve(serving: Serving, voice: Voice) -> int:
+    """Serve until Ctrl-C or SIGTERM."""
+    if not 0 <= serving.latency_seconds < float("inf"):
+        raise ConfigurationError("--latency must be zero or more seconds")
+    with suppress(KeyboardInterrupt):
+        run(_serve(serving, voice))
+    return 0
+
+
+async def _serve(serving: Serving, voice: Voice) -> None:
+    stop = asyncio.Event()
+    if sys.platform != "win32":
+        for each in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(each, stop.set)
+    fake = FakeArzamed(port=serving.port)
+    problem = ""
+    try:
+        await fake.start()
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise ConfigurationError(f"port {serving.port} of 127.0.0.1 cannot be had ({problem})")
+    try:
+        clinics = [fake.add_clinic(f"fake-{n + 1}") for n in range(serving.count)]
+        fake.latency_seconds = serving.latency_seconds
+        _announce(serving, fake.base_url, clinics, voice)
+        await stop.wait()
+    finally:
+        await fake.aclose()
+
+
+def _announce(serving: Serving, base_url: str, clinics: Iterable[ClinicCredentials], voice: Voice) -> None:
+    text = _toml(base_url, clinics)
+    file = serving.write_clinics
+    if file is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        # A file of ours may be replaced, anybody else's not.
+        write_private(file, text, replace=_is_ours(file), remedy="it was not written by serve-fake: name another")
+        Lines().write(base_url)
+        voice.command(f"arzamed doctors --clinics {shlex.quote(str(file))} --base-url {base_url}")
+    voice.say("serving invented clinics until Ctrl-C")
+
+
+def _is_ours(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(_MARK)) == _MARK.encode()
+    except OSError:
+        return False
+
+
+def _toml(base_url: str, clinics: Iterable[ClinicCredentials]) -> str:
+    """Return a clinics file. All in it is made by FakeArzamed, of letters, digits and dashes: nothing to escape."""
+    lines = [_MARK, f"# base URL: {base_url}"]
+    for clinic in clinics:
+        lines += [
+            "",
+            f"[clinics.{clinic.name}]",
+            f'client_id = "{clinic.client_id}"',
+            f'client_secret = "{clinic.client_secret}"',
+            f'token_url = "{clinic.token_url}"',
+        ]
+    return "\n".join([*lines, ""])

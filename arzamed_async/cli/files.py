@@ -1,0 +1,49 @@
+"""Files that hold secrets: made for their owner alone, and never written over by mistake."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from arzamed_async import ConfigurationError
+
+__all__ = ["write_private"]
+
+
+def write_private(path: Path, text: str, *, replace: bool, remedy: str) -> None:
+    """Write a file of mode 0600; ConfigurationError where there is one already, or it cannot be written.
+
+    It is created by O_EXCL, so that nothing that is there is followed or written over; with `replace` it is made
+    beside the old one and takes its place.
+    """
+    problem = ""
+    try:
+        if replace:
+            beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            _create(beside, text)
+            try:
+                beside.replace(path)
+            except OSError:
+                beside.unlink()
+                raise
+        else:
+            _create(path, text)
+    except FileExistsError:
+        problem = f"is there already, and is left as it is ({remedy})"
+    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        problem = f"cannot be written ({getattr(error, 'strerror', None) or type(error).__name__})"
+    if problem:
+        raise ConfigurationError(f"{path} {problem}")
+
+
+def _create(path: Path, text: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        with os.fdopen(file, "wb") as opened:
+            opened.write(text.encode())
+    except BaseException:  # a full disk: no half of a file is left
+        with suppress(OSError):
+            path.unlink()
+        raise

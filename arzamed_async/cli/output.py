@@ -1,0 +1,130 @@
+"""Standard output, written from a thread of its own: a pager that stands still holds up neither the network nor Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+__all__ = ["Out", "stdout_writer"]
+
+#: So much waits to be written; then the reader of the network waits, too.
+_MOST_BYTES = 65_536
+
+
+def stdout_writer() -> Callable[[bytes], None]:
+    """Return what writes to standard output, whole."""
+    stream = sys.stdout
+    if stream is None:
+        return lambda data: None
+    stream.flush()
+    try:
+        file = stream.fileno()
+    except (OSError, ValueError):  # replaced by a test, or by whoever calls us
+        buffer = stream.buffer
+
+        def write_to_buffer(data: bytes) -> None:
+            buffer.write(data)
+            buffer.flush()
+
+        return write_to_buffer
+
+    def write(data: bytes) -> None:
+        # Not by way of sys.stdout: a thread that hangs in it would hold its lock to the end of the process.
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(file, left) :]
+            except BlockingIOError:  # whoever has the other end has made it so
+                select.select([], [file], [])
+
+    return write
+
+
+class Out:
+    """Bytes on their way to standard output, in order; their memory is bounded.
+
+    An error of writing (BrokenPipeError where the reader has gone) rises from the next `put`, or from `drain`.
+    """
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+        self._news = threading.Condition()
+        self._pending = bytearray()
+        self._busy = False
+        self._error: OSError | None = None
+        self._wake: Callable[[], None] | None = None
+        self._thread: threading.Thread | None = None
+
+    def add(self, data: bytes) -> int:
+        """Take bytes, without waiting; return how many are waiting to be written."""
+        with self._news:
+            self._pending += data
+            if self._thread is None:
+                # A daemon: where nobody reads the other end of a pipe it never ends.
+                self._thread = threading.Thread(target=self._work, name="arzamed-stdout", daemon=True)
+                self._thread.start()
+            self._news.notify_all()
+            return len(self._pending)
+
+    async def put(self, data: bytes) -> None:
+        """Take bytes; wait while too many are on their way."""
+        if self.add(data) > _MOST_BYTES:
+            await self._until(lambda: len(self._pending) <= _MOST_BYTES)
+        self._check()
+
+    async def drain(self) -> None:
+        """Wait until all is written."""
+        await self._until(lambda: not self._pending and not self._busy)
+        self._check()
+
+    def close(self, seconds: float) -> None:
+        """Wait until all is written, but no longer than this; errors are of no interest any more."""
+        with self._news:
+            self._news.wait_for(lambda: self._error or not (self._pending or self._busy), seconds)
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            woken = asyncio.Event()
+            with self._news:
+                if self._error is not None or done():
+                    return
+                self._wake = partial(_call, loop, woken.set)
+            await woken.wait()
+
+    def _work(self) -> None:
+        while self._error is None:
+            with self._news:
+                self._busy = False
+                self._tell()
+                self._news.wait_for(lambda: self._pending)
+                self._busy = True
+                data = bytes(self._pending)
+                self._pending.clear()
+            try:
+                self._write(data)
+            except OSError as error:
+                with self._news:
+                    self._error = error
+                    self._tell()
+
+    def _tell(self) -> None:
+        self._news.notify_all()
+        if self._wake is not None:
+            self._wake()
+            self._wake = None
+
+
+def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+        loop.call_soon_threadsafe(callback)

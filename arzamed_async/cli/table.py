@@ -1,0 +1,81 @@
+"""Records as a table: collected, by clinic in the order in which the first records came."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import cast
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from arzamed_async import Doctor
+
+from .formats import Item, json_text
+from .voice import clean
+
+__all__ = ["TableWriter"]
+
+#: More columns than these are unreadable: the record is shown as JSON instead.
+_MOST_COLUMNS = 8
+
+
+class TableWriter:
+    """Keeps the records until the end. A key of an open record is a column, while there are few of them."""
+
+    def __init__(self, *, open_records: bool) -> None:
+        self._open = open_records
+        self._rows: dict[str, list[dict[str, object]]] = {}
+        self._keys: dict[str, None] = {}  # in the order in which they were seen
+
+    def head(self) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def encode(self, clinic: str, record: Item) -> bytes:
+        """Keep the record."""
+        if isinstance(record, Doctor):
+            row: dict[str, object] = {"Name": record.name, "Photo": record.profile_image}
+        else:
+            json_text(record.data, clinic)  # what has no text fails its clinic here, not the table at the end
+            row = dict(record.data)
+            if len(self._keys) <= _MOST_COLUMNS:
+                self._keys.update(dict.fromkeys(row))
+        self._rows.setdefault(clinic, []).append(row)
+        return b""
+
+    def piece(self, encoded: bytes) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def tail(self) -> bytes:
+        """Return the table; nothing where no record came."""
+        if not self._rows:
+            return b""
+        columns = list(self._keys) if self._open else ["Name", "Photo"]
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("Clinic", overflow="fold")
+        as_json = len(columns) > _MOST_COLUMNS
+        for name in ["Data"] if as_json else columns:
+            table.add_column(Text(clean(name)), overflow="fold")
+        for clinic, rows in self._rows.items():
+            for row in rows:
+                cells = [_cell(row, clinic)] if as_json else [_cell(row.get(name), clinic) for name in columns]
+                table.add_row(Text(clean(clinic)), *cells)
+        console = Console(file=sys.stdout)
+        with console.capture() as captured:
+            console.print(table)
+        lines = (line.rstrip() for line in captured.get().split("\n"))
+        return "\n".join(lines).strip("\n").encode(errors="replace") + b"\n"
+
+
+def _cell(value: object, clinic: str) -> Text:
+    if value is None:
+        return Text("")
+    if isinstance(value, str):
+        return Text(clean(value))
+    if isinstance(value, Mapping):
+        value = dict(cast("Mapping[str, object]", value))
+    return Text(clean(json_text(value, clinic).decode()))
