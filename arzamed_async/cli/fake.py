@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import signal
 import sys
@@ -54,7 +55,9 @@ async def _serve(serving: Serving, voice: Voice) -> None:
     try:
         await fake.start()
     except OSError as error:
-        problem = error.strerror or type(error).__name__
+        problem = (
+            os.strerror(error.errno) if error.errno else type(error).__name__
+        )  # asyncio's text tells the port again
     if problem:
         raise ConfigurationError(f"port {serving.port} of 127.0.0.1 cannot be had ({problem})")
     try:
