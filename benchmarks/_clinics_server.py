@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
-__all__ = ["DOCTORS", "Server", "clinics_server"]
+__all__ = ["DOCTORS", "GOOD", "TOKEN_BYTES", "Server", "answer", "clinics_server"]
 
 DOCTORS = 20
 #: As long as the tokens of hosted identity services are.
@@ -31,14 +31,15 @@ _LIST = json.dumps(
 ).encode()
 
 
-def _answer(status: int, body: bytes) -> bytes:
+def answer(status: int, body: bytes) -> bytes:
+    """Return an HTTP/1.1 answer, complete with its length."""
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-_DOCTORS = _answer(200, _LIST)
-_BUSY = _answer(503, b'{"error":"busy"}')
-_REFUSED = _answer(401, b'{"error":"invalid_client"}')
+GOOD = answer(200, _LIST)
+_BUSY = answer(503, b'{"error":"busy"}')
+_REFUSED = answer(401, b'{"error":"invalid_client"}')
 _TOKEN_PATH = re.compile(rb"POST /token/(\w+)/(\d+) ")
 _BEARER = re.compile(rb"(?i)authorization: bearer (\w+)-(\d+)-")
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
@@ -91,19 +92,19 @@ class _Connection(asyncio.Protocol):
             if len(self.buffer) < total:
                 return
             self.buffer = self.buffer[total:]
-            answer, prompt = self.answer(head)
-            if answer is None:
+            reply, prompt = self.reply(head)
+            if reply is None:
                 continue
             if prompt or not _state.latency:
-                self.transport.write(answer)
+                self.transport.write(reply)
             else:
-                asyncio.get_running_loop().call_later(_state.latency, self.send, answer)
+                asyncio.get_running_loop().call_later(_state.latency, self.send, reply)
 
-    def send(self, answer: bytes) -> None:
+    def send(self, reply: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            self.transport.write(reply)
 
-    def answer(self, head: bytes) -> tuple[bytes | None, bool]:
+    def reply(self, head: bytes) -> tuple[bytes | None, bool]:
         asked = _TOKEN_PATH.match(head)
         if asked:
             kind, number = asked.groups()
@@ -112,9 +113,7 @@ class _Connection(asyncio.Protocol):
             if kind == b"refuse":
                 return _REFUSED, False
             token = (key + b"-").ljust(TOKEN_BYTES, b"x").decode()
-            return _answer(
-                200, b'{"access_token":"%b","token_type":"Bearer","expires_in":3600}' % token.encode()
-            ), False
+            return answer(200, b'{"access_token":"%b","token_type":"Bearer","expires_in":3600}' % token.encode()), False
         bearer = _BEARER.search(head)
         if bearer:
             kind, number = bearer.groups()
@@ -124,7 +123,7 @@ class _Connection(asyncio.Protocol):
                 return None, False
             if kind == b"once" and _state.reads[key] == 1:
                 return _BUSY, False
-            return _DOCTORS, False
+            return GOOD, False
         return self.control(head.split(b" ", 2)[1]), True
 
     def control(self, path: bytes) -> bytes:
@@ -132,7 +131,7 @@ class _Connection(asyncio.Protocol):
             _state.latency = float(path.rpartition(b"/")[2])
         elif path == b"/reset":
             _state.reset()
-        return _answer(200, _state.counts())
+        return answer(200, _state.counts())
 
 
 class Server:
