@@ -13,7 +13,9 @@ import nox
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
-nox.options.sessions = ["tests", "faults", "stores", "interop", "web", "lint", "types", "audit", "demo"]
+nox.options.sessions = [
+    "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo",
+]  # fmt: skip
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
 if shutil.which("pyenv"):
@@ -123,5 +125,13 @@ def web(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Run the benchmarks and write their report."""
     session.install("-q", ".[bench,dask]")
-    for script in sorted(Path("benchmarks").glob("[!_]*.py")):
+    report = Path("benchmarks/report.py")
+    for script in [*sorted(set(Path("benchmarks").glob("[!_]*.py")) - {report}), report]:
         session.run("python", str(script), "--out", "docs/benchmarks", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def instructions(session: nox.Session) -> None:
+    """Hold what a warm call costs against its baseline, in instructions that valgrind (Debian's) counts: no time is in it."""
+    session.install("-q", ".")
+    session.run("python", "benchmarks/instructions.py", "--check", *session.posargs)

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["HoldMeter", "facts", "peak_kib", "reset_peak", "spread"]
+__all__ = ["HoldMeter", "callgrind", "cores", "facts", "peak_kib", "reset_peak", "spread"]
 
 
 def spread(values: list[float]) -> dict[str, float]:
     """Return median, min and max."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def cores() -> tuple[int, int] | tuple[None, None]:
+    """Return a core for the server and one for the client; None where there is one only, or no way to choose."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None, None
+    usable = sorted(os.sched_getaffinity(0))
+    return (usable[0], usable[-1]) if len(usable) > 1 else (None, None)
 
 
 def facts(*packages: str) -> dict[str, str]:
@@ -33,14 +44,36 @@ def facts(*packages: str) -> dict[str, str]:
         platform.processor(),
     )
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    cores = str(len(__import__("os").sched_getaffinity(0)))
+    count = str(len(os.sched_getaffinity(0)))
     return {
         "python": sys.version.split()[0],
-        "cpu": f"{cpu}, {cores} cores",
+        "cpu": f"{cpu}, {count} cores",
         "system": platform.system() + " " + platform.release(),
         "commit": commit.stdout.strip(),
         **{package: version(package) for package in packages},
     }
+
+
+def callgrind(arguments: list[str], core: int | None) -> list[int]:
+    """Run Python under callgrind; return the instructions counted from one os.getppid() to the next, and behind the last.
+
+    Nothing else asks for the parent's id, so that a program can mark with it what is to be counted apart.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        valgrind = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={folder}/counts"]
+        done = subprocess.run(
+            [*valgrind, sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            preexec_fn=None if core is None else (lambda: os.sched_setaffinity(0, {core})),
+        )
+        if done.returncode:
+            sys.exit(done.stderr)
+        # The last part of the program has the plain name, those before it are numbered.
+        parts = sorted(Path(folder).glob("counts*"), key=lambda path: int(path.suffix[1:] or sys.maxsize))
+        texts = [path.read_text(encoding="utf-8", errors="replace") for path in parts]
+    return [int(found[1]) for text in texts if (found := re.search(r"^totals: (\d+)", text, re.MULTILINE))]
 
 
 def _status(field: str) -> int:

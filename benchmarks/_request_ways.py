@@ -1,0 +1,65 @@
+"""All ways along the request path, open and warm: the rivals by hand, and this library's own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from _request_server import DOCTORS
+from _rivals_request import Call, expert, tutorial
+
+from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits
+
+__all__ = ["CONNECTIONS", "EXPERT", "opened", "warmed"]
+
+CONNECTIONS = 256
+EXPERT = "aiohttp, expert"  # (a): what the others are held against
+
+
+async def _nothing() -> None:
+    return None
+
+
+@contextlib.asynccontextmanager
+async def opened(origin: str, *, rivals: bool = True) -> AsyncIterator[tuple[dict[str, Call], dict[str, Any]]]:
+    """Give the ways that read doctors, and those that stay in the process: a warm token, and an empty await.
+
+    Without `rivals` only the expert's is there beside ours: nothing else has to be installed, or imported.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        ways: dict[str, Call] = {EXPERT: await stack.enter_async_context(expert(origin, CONNECTIONS))}
+        if rivals:
+            from _rivals_httpx import httpx_authlib
+
+            bare = expert(origin, CONNECTIONS, total_seconds=None)
+            ways["aiohttp, expert, no deadline"] = await stack.enter_async_context(bare)
+            ways["aiohttp, tutorial"] = await stack.enter_async_context(tutorial(origin, CONNECTIONS))
+            ways["httpx and Authlib"] = await stack.enter_async_context(httpx_authlib(origin, CONNECTIONS))
+        session = await stack.enter_async_context(
+            ArzamedSession(
+                base_url=f"{origin}/api/v1",
+                pool=PoolLimits(connections=CONNECTIONS, connections_per_clinic=CONNECTIONS),
+            )
+        )
+        clinic = session.clinic(ClinicCredentials("invented", "invented", f"{origin}/token", name="bench"))
+
+        async def batches() -> list[Any]:
+            records: list[Any] = []
+            async for batch in clinic.doctors.batches():
+                records += batch
+            return records
+
+        ways["list"] = lambda: clinic.doctors.list()  # noqa: PLW0108 - `doctors` is asked for anew, as users do
+        ways["batches"] = batches
+        yield ways, {"token": clinic.token, "empty await": _nothing}
+
+
+async def warmed(ways: dict[str, Call], calls: int = 3) -> None:
+    """Call each a few times, and see that each reads the same."""
+    for name, call in ways.items():
+        for _ in range(calls):
+            records = await call()
+        assert len(records) == DOCTORS, name
+        image = getattr(records[-1], "profile_image", None) or records[-1].profileImage
+        assert (records[-1].name, image.rpartition("/")[2]) == (f"Dr. Inventata Numero {DOCTORS - 1}", "000019.png")

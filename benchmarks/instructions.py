@@ -1,0 +1,164 @@
+"""How many instructions a request costs the client: counted by valgrind, which drifts with no machine and no load.
+
+All ways run in one process under callgrind, each so many times and then twice as many; the difference is what the
+calls cost, without what starting and warming up does. Between two of them the process asks for its parent's id, a call
+that nothing else makes and at which callgrind writes down what it has counted.
+Prints a table; writes JSON to the folder given with --out. With --check it only holds the ratios to aiohttp
+by hand, which depend little on versions and not at all on the machine, against the baseline below.
+
+    python benchmarks/instructions.py --out docs/benchmarks
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from _measure import callgrind, cores, facts
+from _request_server import request_server
+from _request_ways import EXPERT, opened, warmed
+
+WAYS = (EXPERT, "list", "batches")
+INSIDE = ("token", "empty await")
+CALLS = 8
+CALLERS, CHECKED_CALLERS = [1, 8, 32], [1, 8]
+#: Calls that stay in the process are made so many times more: one alone costs little.
+IN_PROCESS_TIMES = 20
+
+#: The ratios of Python 3.11 that a change must not exceed by more than the tolerance; five runs differ by a thousandth.
+#: Set them anew where they get better, or where what is new is worth its price.
+BASELINE = {
+    "list, callers: 1": 1.057,
+    "batches, callers: 1": 1.138,
+    "list, callers: 8": 1.005,
+    "token": 5.54,
+}
+TOLERANCE = 0.05
+
+
+def marker() -> None:
+    """Have callgrind write down what it has counted, and start anew."""
+    os.getppid()
+
+
+async def counted(call: Callable[[], Awaitable[Any]], calls: int, callers: int) -> None:
+    """Make the calls between two markers."""
+
+    async def caller() -> None:
+        for _ in range(calls):
+            await call()
+
+    gc.collect()
+    tasks = [caller() for _ in range(callers)]
+    marker()
+    if callers == 1:
+        await tasks[0]
+    else:
+        await asyncio.gather(*tasks)
+    marker()
+
+
+async def work(origin: str, calls: int, callers: list[int]) -> None:
+    """Do what is counted: each way at each number of callers, `calls` times and twice as many."""
+    async with opened(origin, rivals=False) as (ways, inside):
+        await warmed(ways, 10)
+        for number in callers:
+            for call in ways.values():
+                await counted(call, 2, number)  # connections, and what is made once
+                await counted(call, calls, number)
+                await counted(call, 2 * calls, number)
+        for call in inside.values():
+            await counted(call, 2, 1)
+            await counted(call, calls * IN_PROCESS_TIMES, 1)
+            await counted(call, 2 * calls * IN_PROCESS_TIMES, 1)
+
+
+def measure(calls: int, callers: list[int]) -> dict[str, float]:
+    """Return the instructions of a call, by way and number of callers."""
+    server_core, client_core = cores()
+    with request_server(server_core) as origin:
+        found = callgrind([__file__, "--work", f"{origin},{calls},{'+'.join(map(str, callers))}"], client_core)
+    # Three counts for each: warming up, so many calls, twice as many. Between two of them stands what is between.
+    counts = iter(found[1::2])
+    cost: dict[str, float] = {}
+    for number in callers:
+        for way in WAYS:
+            _, once, twice = next(counts), next(counts), next(counts)
+            cost[f"{way}, callers: {number}"] = (twice - once) / (calls * number)
+    for way in INSIDE:
+        _, once, twice = next(counts), next(counts), next(counts)
+        cost[way] = (twice - once) / (calls * IN_PROCESS_TIMES)
+    return cost
+
+
+def figures(cost: dict[str, float], callers: list[int]) -> dict[str, float]:
+    """Return what is held against the baseline: how many times as many instructions as the expert's."""
+    found = {
+        f"{way}, callers: {number}": cost[f"{way}, callers: {number}"] / cost[f"{EXPERT}, callers: {number}"]
+        for number in callers
+        for way in WAYS[1:]
+    }
+    return {**found, "token": cost["token"] / cost["empty await"]}
+
+
+def check(found: dict[str, float]) -> None:
+    """End with an error if a ratio is worse than the baseline allows."""
+    worse = []
+    for name, baseline in BASELINE.items():
+        ratio = found[name]
+        print(f"{name:24} {ratio:8.4f}, baseline {baseline:8.4f}")
+        if ratio > baseline * (1 + TOLERANCE):
+            worse.append(
+                f"{name}: {ratio:.3f} times the instructions of what it is held against, and not {baseline:.3f}"
+            )
+        elif ratio < baseline * (1 - TOLERANCE):
+            print(f"{name} is better than the baseline allows for: set it anew")
+    if worse:
+        sys.exit("\n".join(worse))
+
+
+def main() -> None:
+    """Measure and report, or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for JSON")
+    parser.add_argument("--quick", action="store_true", help="few calls, to see that it works")
+    parser.add_argument("--check", action="store_true", help="hold the ratios against the baseline")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.work:
+        origin, calls, number = arguments.work.split(",")
+        asyncio.run(work(origin, int(calls), [int(each) for each in number.split("+")]))
+        return
+    if not shutil.which("valgrind"):
+        sys.exit("valgrind is needed (Debian has it), and not here")
+    callers = CHECKED_CALLERS if arguments.quick or arguments.check else CALLERS
+    cost = measure(CALLS, callers)
+    found = figures(cost, callers)
+    if arguments.check:
+        check(found)
+        return
+    report: dict[str, Any] = {
+        "facts": facts("aiohttp", "attrs", "cattrs", "orjson"),
+        "instructions": cost,
+        "figures": found,
+    }
+    print(report["facts"])
+    for name, instructions in cost.items():
+        print(f"{name:40} {instructions:>10,.0f} instructions a call")
+    for name, ratio in found.items():
+        print(f"{name}: {ratio:.4f}")
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "instructions.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

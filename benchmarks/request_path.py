@@ -1,0 +1,193 @@
+"""One warm call after another: `list` and `batches` against aiohttp by hand and httpx with Authlib, over loopback.
+
+The server answers fixed bytes and runs in a process and on a core of its own; the clients share the other core, those
+with uvloop in a process of theirs. Rounds are interleaved and in changing order; what is compared is the ratio within
+a round. Wall time is what a caller sees. Beside it stands the client's own processor time, which other programs on the
+machine do not lengthen. Prints a table; writes JSON to the folder given with --out.
+
+    python benchmarks/request_path.py --out docs/benchmarks
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from _measure import cores, facts, spread
+from _request_server import DOCTORS, request_server
+from _request_ways import CONNECTIONS, EXPERT, opened, warmed
+
+LOOPS = ("asyncio", "uvloop")
+CALLERS = (1, 8, 32, 128)
+CALLS, ROUNDS = 1024, 25
+QUICK_CALLS, QUICK_ROUNDS = 256, 3
+#: What takes ten times as long is called less often, and only in some of the rounds.
+SLOW = {"httpx and Authlib": (8, 3)}
+IN_PROCESS_CALLS = 20_000
+
+Call = Callable[[], Awaitable[Any]]
+Times = list[tuple[float, float]]  # of one way, by round: seconds a call, by the wall and by the processor
+
+
+async def timed(call: Call, calls: int, callers: int) -> tuple[float, float]:
+    """Return what a call takes, in seconds, where so many callers make so many calls between them."""
+
+    async def caller(times: int) -> None:
+        for _ in range(times):
+            await call()
+
+    each = max(1, calls // callers)
+    gc.collect()
+    wall, own = time.perf_counter(), time.process_time()
+    if callers == 1:
+        await caller(each)
+    else:
+        await asyncio.gather(*(caller(each) for _ in range(callers)))
+    made = each * callers
+    return (time.perf_counter() - wall) / made, (time.process_time() - own) / made
+
+
+async def rounds(ways: dict[str, Call], callers: int, count: int, calls: int) -> dict[str, Times]:
+    """Measure all ways in turns."""
+    times: dict[str, Times] = {name: [] for name in ways}
+    for call in ways.values():
+        await timed(call, callers, callers)  # so many connections are open from here on
+    for turn in range(count):
+        order = list(ways.items())
+        for name, call in order if turn % 2 else reversed(order):
+            fewer, every = SLOW.get(name, (1, 1))
+            if turn % every == 0:
+                times[name].append(await timed(call, calls // fewer, callers))
+            else:
+                times[name].append((0.0, 0.0))
+    return times
+
+
+def rows(times: dict[str, Times], base: str, **which: Any) -> list[dict[str, Any]]:
+    """Return a row for each way: microseconds a call, and how many times as fast as `base` it was in the same round."""
+    found = []
+    for name, measured in times.items():
+        pairs = [(mine, theirs) for mine, theirs in zip(measured, times[base], strict=True) if mine[0]]
+        row = {**which, "way": name, "rounds": len(pairs)}
+        for index, clock in enumerate(("wall", "own")):
+            row[f"{clock}_us"] = spread([mine[index] * 1e6 for mine, _ in pairs])
+            row[f"{clock}_ratio"] = spread([theirs[index] / mine[index] for mine, theirs in pairs])
+        found.append(row)
+    return found
+
+
+async def measure(loop: str, origin: str, *, quick: bool) -> list[dict[str, Any]]:
+    """Measure all that one event loop has to show."""
+    count, calls = (QUICK_ROUNDS, QUICK_CALLS) if quick else (ROUNDS, CALLS)
+    found: list[dict[str, Any]] = []
+    async with opened(origin) as (ways, inside):
+        await warmed(ways)
+        for callers in CALLERS:
+            times = await rounds(ways, callers, count, calls)
+            found += rows(times, EXPERT, loop=loop, callers=callers)
+        times = await rounds(inside, 1, count, IN_PROCESS_CALLS)
+        found += rows(times, "empty await", loop=loop, callers=1)
+    return found
+
+
+def in_a_process_of_its_own(loop: str, origin: str, core: int | None, *, quick: bool) -> list[dict[str, Any]]:
+    """Measure with one event loop, in a process and on a core of its own."""
+    command = [sys.executable, __file__, "--one", f"{loop},{origin},{core}"] + ["--quick"] * quick
+    found: list[dict[str, Any]] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return found
+
+
+def one(spec: str, *, quick: bool) -> None:
+    """Do what `in_a_process_of_its_own` asked for."""
+    loop, origin, core = spec.split(",")
+    if core != "None":
+        os.sched_setaffinity(0, {int(core)})
+    factory = None
+    if loop == "uvloop":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        print(json.dumps(runner.run(measure(loop, origin, quick=quick))))
+
+
+def figures(found: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the ratios that the project has set itself."""
+    by = {(row["loop"], row["callers"], row["way"]): row for row in found}
+    named: dict[str, dict[str, float]] = {}
+    for loop in LOOPS:
+        for callers in (1, 32, 128):
+            row = by[loop, callers, "list"]
+            named[f"list against the expert's aiohttp, {loop}, callers: {callers}"] = row["wall_ratio"]
+        ours = by[loop, 32, "list"]["wall_us"]
+        for way in ("aiohttp, tutorial", "httpx and Authlib"):
+            theirs = by[loop, 32, way]["wall_us"]
+            # Of medians: httpx has fewer rounds.
+            named[f"list against {way}, {loop}, callers: 32"] = {
+                "median": theirs["median"] / ours["median"],
+                "min": theirs["min"] / ours["max"],
+                "max": theirs["max"] / ours["min"],
+            }
+        token = by[loop, 1, "token"]["own_ratio"]
+        named[f"warm token in empty awaits, {loop}"] = {
+            "median": 1 / token["median"],
+            "min": 1 / token["max"],
+            "max": 1 / token["min"],
+        }
+    return named
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for JSON")
+    parser.add_argument("--quick", action="store_true", help="few rounds, to see that it works")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", message=".*httpx")  # Authlib's word on its next dependency
+    if arguments.one:
+        one(arguments.one, quick=arguments.quick)
+        return
+    server_core, client_core = cores()
+    report: dict[str, Any] = {
+        "facts": facts("aiohttp", "attrs", "cattrs", "orjson", "uvloop", "httpx", "Authlib", "pydantic"),
+        "pinned": "no: one core, or no way to pin" if client_core is None else "server and client to a core each",
+        "doctors": DOCTORS,
+        "connections": CONNECTIONS,
+        "quick": arguments.quick,
+        "rows": [],
+    }
+    print(report["facts"], report["pinned"], sep="\n")
+    with request_server(server_core) as origin:
+        for loop in LOOPS:
+            report["rows"] += in_a_process_of_its_own(loop, origin, client_core, quick=arguments.quick)
+            for row in report["rows"]:
+                if row["loop"] == loop:
+                    wall, own, ratio = row["wall_us"], row["own_us"], row["wall_ratio"]
+                    print(
+                        f"{loop:8} {row['callers']:>3} callers  {row['way']:29} {wall['median']:>9,.2f} us a call"
+                        f" ({wall['min']:,.2f} to {wall['max']:,.2f}), own {own['median']:>9,.2f}"
+                        f"   times as fast: {ratio['median']:.3f} ({ratio['min']:.2f} to {ratio['max']:.2f})",
+                        f"own {row['own_ratio']['median']:.3f}",
+                        flush=True,
+                    )
+    report["figures"] = figures(report["rows"])
+    for name, value in report["figures"].items():
+        print(f"{name}: {value['median']:.2f} ({value['min']:.2f} to {value['max']:.2f})")
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "request_path.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
