@@ -2,7 +2,7 @@
 
 All ways talk to the same server, which runs in a process of its own, with 64 callers and 100 connections. Rounds
 are interleaved. Then the same where some clinics hang, refuse or fail; a clinic that hangs with a thousand calls
-queued; coalescing; memory. Prints tables; writes JSON and SVG to the folder given with --out.
+queued; coalescing; memory. Prints tables; writes JSON to the folder given with --out.
 
     python benchmarks/fan_out.py --out docs/benchmarks
 """
@@ -335,29 +335,10 @@ def in_a_process_of_its_own(server: Server, what: str, count: int) -> dict[str, 
     return found
 
 
-def plot(rows: list[dict[str, Any]], out: Path) -> None:
-    """Draw the cost of a clinic over their number."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "arzamed"
-    from matplotlib import pyplot as plt
-
-    _, axis = plt.subplots(figsize=(6, 4))
-    for name in dict.fromkeys(row["way"] for row in rows):
-        points = [(row["clinics"], row["us_per_clinic"]["median"] / 1e3) for row in rows if row["way"] == name]
-        axis.loglog(*zip(*points, strict=True), marker="o", label=name, linewidth=2.5 if "arzamed" in name else 1)
-    axis.set(title="token and doctors of cold clinics, 64 callers", xlabel="clinics", ylabel="ms per clinic")
-    axis.grid(visible=True, alpha=0.3)
-    axis.legend(fontsize=8)
-    plt.tight_layout()
-    plt.savefig(out, metadata={"Date": None})
-
-
 def main() -> None:
     """Measure everything and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON and SVG")
+    parser.add_argument("--out", type=Path, help="folder for JSON")
     parser.add_argument("--quick", action="store_true", help="few clinics and rounds, to see that it works")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -391,7 +372,6 @@ def main() -> None:
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "fan_out.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        plot(report["times"], arguments.out / "fan_out.svg")
 
 
 if __name__ == "__main__":

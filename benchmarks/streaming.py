@@ -1,7 +1,7 @@
 """Reading a long list: arzamed_async against the whole body, ijson, pydantic and msgspec, over loopback HTTP.
 
 Every way gets the same bytes from the same server, which runs in a process of its own. Rounds are
-interleaved. Prints a table; writes JSON and SVG to the folder given with --out.
+interleaved. Prints a table; writes JSON to the folder given with --out.
 
     python benchmarks/streaming.py --out docs/benchmarks
 """
@@ -276,36 +276,10 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, float]:
     return found
 
 
-def plot(rows: list[dict[str, Any]], out: Path) -> None:
-    """Draw time per record over the length of the list."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "arzamed"
-    from matplotlib import pyplot as plt
-
-    kinds = sorted({row["kind"] for row in rows})
-    _, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 4), squeeze=False)
-    for axis, kind in zip(axes[0], kinds, strict=True):
-        for way in WAYS:
-            points = sorted(
-                (row["records"], row["ns_per_record"]["median"])
-                for row in rows
-                if row["kind"] == kind and row["way"] == way
-            )
-            ours = way in ("batches", "stream", "list")
-            axis.loglog(*zip(*points, strict=True), marker="o", label=way, linewidth=2.5 if ours else 1)
-        axis.set(title=kind, xlabel="records in the list", ylabel="ns per record")
-        axis.grid(visible=True, alpha=0.3)
-    axes[0][-1].legend(fontsize=8)
-    plt.tight_layout()
-    plt.savefig(out, metadata={"Date": None})
-
-
 def main() -> None:
     """Measure everything and report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON and SVG")
+    parser.add_argument("--out", type=Path, help="folder for JSON")
     parser.add_argument("--quick", action="store_true", help="short lists and few rounds, to see that it works")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -336,7 +310,6 @@ def main() -> None:
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "streaming.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-        plot(rows, arguments.out / "streaming.svg")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,83 @@
+"""The report's pictures, drawn from what the benchmarks have written down: the same bytes for the same figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "arzamed"
+from matplotlib import pyplot as plt  # noqa: E402 - it has to be told first how to draw
+
+__all__ = ["PLOTS"]
+
+OURS = ("arzamed_async", "batches", "stream", "list")
+
+
+def _width(way: str) -> float:
+    return 2.5 if way in OURS else 1
+
+
+def request_path(report: dict[str, Any]) -> None:
+    """Draw throughput as a multiple of the expert's, over the number of callers, for each event loop."""
+    rows = [row for row in report["rows"] if row["way"] not in ("token", "empty await", "httpx and Authlib")]
+    loops = list(dict.fromkeys(row["loop"] for row in rows))
+    _, axes = plt.subplots(1, len(loops), figsize=(5 * len(loops), 4), squeeze=False, sharey=True)
+    for axis, loop in zip(axes[0], loops, strict=True):
+        for way in dict.fromkeys(row["way"] for row in rows):
+            of_way = [row for row in rows if row["loop"] == loop and row["way"] == way]
+            ratios = [row["wall_ratio"] for row in of_way]
+            middle = [ratio["median"] for ratio in ratios]
+            axis.plot([row["callers"] for row in of_way], middle, marker="o", label=way, linewidth=_width(way))
+        axis.set(title=loop, xlabel="concurrent callers", ylabel="times as many calls a second as the expert's")
+        axis.set_xscale("log", base=2)
+        axis.set_xticks([row["callers"] for row in of_way], [str(row["callers"]) for row in of_way])
+        axis.grid(visible=True, alpha=0.3)
+    axes[0][-1].legend(fontsize=8)
+
+
+def streaming(report: dict[str, Any]) -> None:
+    """Draw time per record over the length of the list."""
+    rows = report["times"]
+    kinds = sorted({row["kind"] for row in rows})
+    _, axes = plt.subplots(1, len(kinds), figsize=(5 * len(kinds), 4), squeeze=False)
+    for axis, kind in zip(axes[0], kinds, strict=True):
+        for way in dict.fromkeys(row["way"] for row in rows):
+            points = sorted(
+                (row["records"], row["ns_per_record"]["median"])
+                for row in rows
+                if row["kind"] == kind and row["way"] == way
+            )
+            axis.loglog(*zip(*points, strict=True), marker="o", label=way, linewidth=_width(way))
+        axis.set(title=kind, xlabel="records in the list", ylabel="ns per record")
+        axis.grid(visible=True, alpha=0.3)
+    axes[0][-1].legend(fontsize=8)
+
+
+def fan_out(report: dict[str, Any]) -> None:
+    """Draw the cost of a clinic over their number."""
+    rows = report["times"]
+    _, axis = plt.subplots(figsize=(6, 4))
+    for way in dict.fromkeys(row["way"] for row in rows):
+        points = [(row["clinics"], row["us_per_clinic"]["median"] / 1e3) for row in rows if row["way"] == way]
+        axis.loglog(*zip(*points, strict=True), marker="o", label=way, linewidth=_width(way))
+    axis.set(title="token and doctors of cold clinics, 64 callers", xlabel="clinics", ylabel="ms per clinic")
+    axis.grid(visible=True, alpha=0.3)
+    axis.legend(fontsize=8)
+
+
+def _saved(draw: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any], Path], None]:
+    def save(report: dict[str, Any], out: Path) -> None:
+        draw(report)
+        plt.tight_layout()
+        plt.savefig(out, metadata={"Date": None})
+        plt.close("all")
+
+    return save
+
+
+#: How a benchmark's picture is drawn: from its report, into a file.
+PLOTS = {draw.__name__: _saved(draw) for draw in (request_path, streaming, fan_out)}
