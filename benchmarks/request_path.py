@@ -35,6 +35,10 @@ QUICK_CALLS, QUICK_ROUNDS = 256, 3
 SLOW = {"httpx and Authlib": (8, 3)}
 IN_PROCESS_CALLS = 20_000
 
+#: asyncio reads into buffers of 256 KiB. glibc may map each of them anew, or cut it from memory it has at hand: that takes
+#: 20 us more or less, by the chance of what lies where, and is nobody's merit. So it is told to map none.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
+
 Call = Callable[[], Awaitable[Any]]
 Times = list[tuple[float, float]]  # of one way, by round: seconds a call, by the wall and by the processor
 
@@ -103,7 +107,8 @@ async def measure(loop: str, origin: str, *, quick: bool) -> list[dict[str, Any]
 def in_a_process_of_its_own(loop: str, origin: str, core: int | None, *, quick: bool) -> list[dict[str, Any]]:
     """Measure with one event loop, in a process and on a core of its own."""
     command = [sys.executable, __file__, "--one", f"{loop},{origin},{core}"] + ["--quick"] * quick
-    found: list[dict[str, Any]] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **MALLOC}).stdout
+    found: list[dict[str, Any]] = json.loads(output)
     return found
 
 
@@ -164,6 +169,7 @@ def main() -> None:
         "pinned": "no: one core, or no way to pin" if client_core is None else "server and client to a core each",
         "doctors": DOCTORS,
         "connections": CONNECTIONS,
+        "environment": MALLOC,
         "quick": arguments.quick,
         "rows": [],
     }
