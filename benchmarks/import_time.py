@@ -17,6 +17,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +89,8 @@ def heaviest(rounds: int, core: int | None) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: -float(str(row["own_us"])))
 
 
-def main() -> None:
-    """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few rounds and no valgrind, to see that it works")
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure all."""
     rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
     _, core = cores()
     report: dict[str, Any] = {"facts": facts("aiohttp", "attrs", "backoff", "cattrs", "orjson"), **times(rounds, core)}
@@ -105,17 +102,37 @@ def main() -> None:
         "own_us": sum(row["own_us"] for row in modules),
         "heaviest": modules[:HEAVIEST],
     }
+    return report
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print all."""
     print(report["facts"])
     for statement, ms in report["ms"].items():
         print(f"{statement:32} {ms['median']:7.1f} ms ({ms['min']:.1f} to {ms['max']:.1f})")
     print(f"ratio {report['ratio']['median']:.3f} ({report['ratio']['min']:.3f} to {report['ratio']['max']:.3f})")
     if "counted" in report:
         print(f"ratio of instructions {report['counted']['ratio']:.3f}", report["counted"]["instructions"])
-    print(f"{len(modules)} modules are there because of us, {report['only because of us']['own_us'] / 1e3:.1f} ms")
-    for row in modules[:HEAVIEST]:
+    ours = report["only because of us"]
+    print(f"{ours['modules']} modules are there because of us, {ours['own_us'] / 1e3:.1f} ms")
+    for row in ours["heaviest"]:
         print(
             f"  {row['module']:40} {row['own_us']:>7,.0f} us itself, {row['with_what_it_imports_us']:>8,.0f} with others"
         )
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="folder for JSON")
+    parser.add_argument("--quick", action="store_true", help="few rounds and no valgrind, to see that it works")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as compiled:
+        # What is compiled is kept, as it is where a package is installed, whatever this environment says.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = compiled
+        report = measure(arguments)
+    show(report)
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "import_time.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
