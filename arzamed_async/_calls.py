@@ -159,11 +159,12 @@ class Call(Generic[R]):
         if not bulkhead.take():
             await bulkhead.wait()
         try:
-            await engine.transport.room()
+            if not engine.transport.take_room():
+                await engine.transport.room()
             self.attempts += 1
             clinic.requests += 1
             self._asked = True
-            headers = {"Authorization": held.authorization}
+            headers = held.headers
             answer = await (self._told(headers) if engine.notices.observers else self._open(headers))
         except BaseException:
             bulkhead.give()

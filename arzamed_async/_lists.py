@@ -34,6 +34,8 @@ class Source(Generic[T]):
         watch = watcher(self._engine, self._target)
         reader = WindowReader(answer, self._decoder, self._options.limits, watch=watch)
         records = await reader.next() or []
+        if reader.whole():
+            return records
         while (window := await reader.next()) is not None:
             records += window
         return records

@@ -55,6 +55,10 @@ class WindowReader(Generic[T]):
             self._windows = ArrayWindows(record_bytes=self._limits.record_bytes, digest=self._digest)
         return self._windows
 
+    def whole(self) -> bool:
+        """Tell whether all has come and been handed out, and nothing is wrong: `next` would return None."""
+        return self._ended and self._bad is None
+
     def ready(self) -> list[T] | None:
         """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""
         values = self.windows.next_window()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import select
+from collections.abc import Callable
 
-__all__ = ["Closing", "has_unread"]
+__all__ = ["Closing", "unread_probe"]
 
 
 class Closing:
@@ -30,13 +31,16 @@ class Closing:
         return self._count
 
 
-def has_unread(transport: asyncio.Transport) -> bool:
-    """Tell whether something has come over a connection that the loop has not read yet: bytes, or its end."""
+def unread_probe(transport: asyncio.Transport) -> Callable[[], bool]:
+    """Return what tells whether something has come over a connection that the loop has not read yet: bytes, or its end.
+
+    It is good for as long as the connection is open.
+    """
     connection = transport.get_extra_info("socket")
     if connection is None or (number := connection.fileno()) < 0:
-        return False
+        return lambda: False
     if not hasattr(select, "poll"):  # Windows: there its select takes any number
-        return bool(select.select([number], [], [], 0)[0])
+        return lambda: bool(select.select([number], [], [], 0)[0])
     ready = select.poll()
     ready.register(number, select.POLLIN)
-    return bool(ready.poll(0))
+    return lambda: bool(ready.poll(0))

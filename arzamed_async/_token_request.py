@@ -74,7 +74,8 @@ class TokenRequest:
             "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        await self._transport.room()
+        if not self._transport.take_room():
+            await self._transport.room()
         self.attempts += 1
         if self.counted is not None:
             self.counted.token_requests += 1

@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import copy
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from attrs import Factory, define, frozen
@@ -61,11 +62,14 @@ class HeldToken:
     from_401: bool  # fetched because its forerunner was answered 401
     blocked: bool = False  # was answered 401 itself, though new
     _token: Token | None = None
+    _headers: Mapping[str, str] | None = None
 
     @property
-    def authorization(self) -> str:
-        """The value of the Authorization header (RFC 6750 section 2.1)."""
-        return Masked(f"Bearer {self.access_token}")
+    def headers(self) -> Mapping[str, str]:
+        """What a request with this token has as headers (RFC 6750 section 2.1), made at the first wish."""
+        if self._headers is None:
+            self._headers = MappingProxyType({"Authorization": Masked(f"Bearer {self.access_token}")})
+        return self._headers
 
     @property
     def token(self) -> Token:

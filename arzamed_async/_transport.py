@@ -22,7 +22,7 @@ from ._bulkhead import Bulkhead
 from ._decompress import ACCEPT_ENCODING
 from ._faults import certificate_fault, connection_fault
 from ._scope import Scope
-from ._sockets import Closing, has_unread
+from ._sockets import Closing, unread_probe
 from ._version import __version__
 from .config import PoolLimits, Timeouts
 from .errors import ConfigurationError, TransportError
@@ -32,8 +32,7 @@ __all__ = ["Http", "Transport"]
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 
 #: The most of an answer's head that is read: bytes of one line, and lines.
-HEADER_BYTES = 8190
-MOST_HEADERS = 128
+HEADER_BYTES, MOST_HEADERS = 8190, 128
 
 
 class DisconnectedError(aiohttp.ClientError):
@@ -83,7 +82,8 @@ class _Pool(aiohttp.TCPConnector):
         self.slots = Bulkhead(connections)
         self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
         self._connections = connections
-        self._last_use: dict[asyncio.Transport, tuple[Any, aiohttp.connector.Connection]] = {}  # least used first
+        # The least used first: to which host, its user's, and a look for bytes that are not read.
+        self._last_use: dict[asyncio.Transport, tuple[Any, aiohttp.connector.Connection, Callable[[], bool]]] = {}
         self._opening = 0
         self._closing = Closing(self._loop)
 
@@ -108,20 +108,16 @@ class _Pool(aiohttp.TCPConnector):
                 raise
             finally:
                 self._opening -= 1
-            if not self._spoilt(connection):
+            if (transport := connection.transport) is None:
+                break
+            used = self._last_use.pop(transport, None)
+            unread = unread_probe(transport) if used is None else used[2]
+            self._last_use[transport] = req.connection_key, connection, unread
+            if used is None or not (unread() or (connection.protocol is not None and connection.protocol.should_close)):
                 break
             connection.close()
-        if (transport := connection.transport) is not None:
-            self._last_use.pop(transport, None)
-            self._last_use[transport] = req.connection_key, connection
         scope.listen()
         return connection
-
-    def _spoilt(self, connection: aiohttp.connector.Connection) -> bool:
-        protocol = connection.protocol
-        if protocol is None or (transport := protocol.transport) not in self._last_use:
-            return False
-        return protocol.should_close or has_unread(transport)
 
     def open(self) -> int:
         """Return how many connections are open. Those that are closing are closed at once.
@@ -141,7 +137,7 @@ class _Pool(aiohttp.TCPConnector):
 
     async def _make_room(self, key: Any) -> None:
         while self.open() + self._opening + len(self._closing) >= self._connections:
-            idle = {each: host for each, (host, connection) in self._last_use.items() if connection.closed}
+            idle = {each: host for each, (host, connection, _) in self._last_use.items() if connection.closed}
             if key in idle.values() or not (idle or self._closing):
                 return  # one of its own host is there to be used again
             if not self._closing:
@@ -216,10 +212,14 @@ class Transport:
             self._timeouts = (timeouts, aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read))
         return self._timeouts[1]
 
-    async def room(self) -> None:
-        """Wait for a slot of the pool. The `open` that has to follow gives it back, or else its answer does."""
+    def take_room(self) -> bool:
+        """Take a slot of the pool if one is free. The `open` that has to follow gives it back, or else its answer does."""
         self._bound_client()
-        if self.pool is not None and not self.pool.slots.take():
+        return self.pool is None or self.pool.slots.take()
+
+    async def room(self) -> None:
+        """Wait for such a slot, behind a `take_room` that found none."""
+        if self.pool is not None:
             await self.pool.slots.wait()
 
     async def open(

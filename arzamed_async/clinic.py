@@ -29,7 +29,7 @@ class Clinic:
     It holds the session's engine, never the session; its calls raise SessionClosedError once that is closed.
     """
 
-    __slots__ = ("_engine", "_options", "_state", "credentials", "name")
+    __slots__ = ("_doctors", "_engine", "_options", "_state", "credentials", "name")
 
     def __init__(self, engine: Engine, credentials: ClinicCredentials, options: Options | None = None) -> None:
         if not isinstance(credentials, ClinicCredentials):
@@ -39,6 +39,7 @@ class Clinic:
         self._state = engine.clinics.make(credentials)
         self.credentials = credentials
         self.name = credentials.display_name
+        self._doctors: Resource[Doctor] | None = None
 
     def __repr__(self) -> str:
         return f"<Clinic {self.name}>"
@@ -50,7 +51,9 @@ class Clinic:
     @property
     def doctors(self) -> Resource[Doctor]:
         """All active practitioners, in the clinic's own display order."""
-        return Resource(self._engine, self._live(), self.name, _DOCTORS, self._options)
+        if self._doctors is None:
+            self._doctors = Resource(self._engine, self._live(), self.name, _DOCTORS, self._options)
+        return self._doctors
 
     @property
     def slots(self) -> Resource[Slot]:

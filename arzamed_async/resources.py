@@ -46,11 +46,20 @@ class Resource(Generic[T]):
         self._endpoint = endpoint
         self._options = options
         self._guessed = guessed
+        self._plain: Source[T] | None = None  # without params, made once
 
     def __repr__(self) -> str:
         return f"<Resource {self._endpoint.path} of {self._name}>"
 
     def _source(self, params: Params | None) -> Source[T]:
+        if params is None and self._plain is not None and not self._clinic.forgotten:
+            return self._plain
+        source = self._made(params)
+        if params is None:
+            self._plain = source
+        return source
+
+    def _made(self, params: Params | None) -> Source[T]:
         endpoint = self._endpoint
         if self._guessed:
             option = endpoint.path.rpartition("/")[2]
@@ -59,7 +68,7 @@ class Resource(Generic[T]):
                 f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
                 f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
                 UnpublishedEndpointWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         self._clinic = self._engine.live(self._clinic)
         target = Target(

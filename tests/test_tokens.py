@@ -324,7 +324,7 @@ async def test_repr_hides_the_token(cache: TokenCache) -> None:
     """The repr of what the cache holds shows no token."""
     held = await cache.get()
     assert "token-1" not in repr(held)
-    assert held.authorization == "Bearer token-1"
+    assert held.headers == {"Authorization": "Bearer token-1"}
 
 
 async def test_a_request_that_is_cancelled_cancels_who_waits(clock: Clock, endpoint: Endpoint) -> None:
