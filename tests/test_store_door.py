@@ -109,6 +109,55 @@ async def test_an_answer_that_came_while_the_loop_was_busy_counts(monkeypatch: p
     assert store_failures(events) == []
 
 
+async def test_the_time_of_a_loop_that_stood_still_is_not_the_stores() -> None:
+    """A loop that stands still for longer than a store may take leaves the store the rest of its time."""
+    stood = False
+
+    async def before(_name: str) -> None:
+        nonlocal stood
+        if not stood:
+            stood = True
+            asyncio.get_running_loop().call_soon(time.sleep, door.ANSWER_SECONDS + 0.1)
+            await asyncio.sleep(0)
+            for _ in range(4 * door.TURNS):  # it has still to do what takes it many turns
+                await asyncio.sleep(0)
+
+    events: list[Event] = []
+    async with Numbered() as server:
+        (session,) = sessions(server, Wrapped(before), 1, observers=[events.append])
+        await session.clinic(server.credentials()).token()
+        await session.aclose()
+    assert store_failures(events) == []
+
+
+async def test_a_single_late_answer_does_not_close_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call that takes too long costs that token alone; the store is left alone when several in succession do."""
+    monkeypatch.setattr(door, "ANSWER_SECONDS", 0.02)
+    asked = 0
+    hangs = {1}
+
+    async def before(_name: str) -> None:
+        nonlocal asked
+        asked += 1
+        if asked in hangs:
+            await asyncio.Event().wait()
+        monkeypatch.setattr(door, "ANSWER_SECONDS", 20)
+
+    store = Wrapped(before)
+    async with Numbered() as server:
+        (session,) = sessions(server, store, 1)
+        for name in ("late", "well"):
+            await session.clinic(server.credentials(name)).token()
+        assert isinstance(await store.load(shared.store_key(server.credentials("well"))), StoredToken)
+        hangs.update(range(1000))
+        monkeypatch.setattr(door, "ANSWER_SECONDS", 0.02)
+        asked = 0
+        for n in range(2 * door.LATE_IN_SUCCESSION):
+            await session.clinic(server.credentials(f"c{n}")).token()
+        assert asked == door.LATE_IN_SUCCESSION
+        await session.aclose()
+
+
 async def test_a_store_without_room_costs_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that can be read and gives no lease (it is full, or a replica) is told of once, however often it is tried."""
     monkeypatch.setattr(door, "REST_SECONDS", 0.0)

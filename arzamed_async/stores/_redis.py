@@ -31,7 +31,7 @@ class RedisTokenStore:
     """A TokenStore in Redis: tokens in common for many machines (extra `redis`, servers from Redis 5 on).
 
     `url_or_client` is a `redis://` or `rediss://` (TLS) URL, with redis-py's options behind a question mark, or a ready
-    `redis.asyncio` client: Sentinel's and Cluster's too. Over a URL a call gives up after 0.2 s (`socket_timeout`) and
+    `redis.asyncio` client: Sentinel's and Cluster's too. Over a URL a call gives up after 0.5 s (`socket_timeout`; a session waits 0.2 s) and
     connects anew once; there are 8 connections at the most for an event loop, and certificates are read when the store
     is made. A ready client has its own limits, is used on the event loops that it is good for, and is never closed. A bad
     URL is a ConfigurationError; calls raise TimeoutError, and redis-py's errors as they are.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundClient", "GivenClient", "client_maker"]
 
-_SECONDS = 0.2
+#: More than a session gives an answer (0.2 s), which does not count the time in which its event loop stood still.
+_SECONDS = 0.5
 #: Calls under way at once, and so connections, in each process: a call is one short script.
 _CONNECTIONS = 8
 
