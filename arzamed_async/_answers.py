@@ -18,6 +18,10 @@ __all__ = ["Answer", "Content", "silence"]
 class Content(Protocol):
     """A body's bytes, as they arrive: what is used of an aiohttp.StreamReader."""
 
+    def read_nowait(self) -> bytes:
+        """Return what has come, which may be nothing."""
+        ...
+
     async def readany(self) -> bytes:
         """Return what has come, and wait if that is nothing; empty at the end."""
         ...
@@ -108,8 +112,11 @@ class Answer:
     async def _read_raw(self) -> bytes:
         content = self._content
         scope = self.scope
-        scope.listen()
         try:
+            data = content.read_nowait()  # a small body has often come with its headers
+            if data or content.at_eof():
+                return data
+            scope.listen()
             while True:
                 data = await content.readany()
                 if data or content.at_eof():

@@ -26,6 +26,11 @@ WINDOWS_A_TURN = 4
 class WindowReader(Generic[T]):
     """Reads one answer as a list of records, window by window."""
 
+    __slots__ = (
+        "_bad", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_turns", "_watch", "_windows",
+        "answer",
+    )  # fmt: skip
+
     def __init__(
         self,
         answer: Answer,

@@ -96,7 +96,8 @@ class Scope:
         self.deadline = deadline
         self.spawned = spawned
         self.ended: Reason | None = None
-        self._set_alarm(math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds)
+        silent_at = math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds
+        self.rings_at = silent_at if deadline is None or silent_at < deadline else deadline
 
     def __enter__(self) -> Self:
         task = asyncio.current_task(self._scopes.loop)

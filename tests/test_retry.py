@@ -87,9 +87,12 @@ class Body:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    async def readany(self) -> bytes:
+    def read_nowait(self) -> bytes:
         data, self._data = self._data, b""
         return data
+
+    async def readany(self) -> bytes:
+        return self.read_nowait()
 
     def at_eof(self) -> bool:
         return not self._data
