@@ -35,6 +35,9 @@ SHARDS_PER_THREAD = 2
 #: How long a cluster may take to clear up. Workers that are stopped never answer.
 CLEAR_UP_SECONDS = 10.0
 
+#: What a scheduler says of a task that has found no worker (distributed.scheduler.no-workers-timeout), by version.
+NO_WORKER = ("NoWorkerError", "NoValidWorkerError")
+
 _END = -1  # no shard's number: no more will be submitted
 
 
@@ -100,6 +103,8 @@ class Run(Generic[T]):
         bug = None if main.cancelled() else main.exception()
         if isinstance(bug, CancelledFromWithinError) or (main.cancelled() and not self._stopping):
             bug = asyncio.CancelledError()
+        elif isinstance(bug, _distributed.comm.CommClosedError):
+            bug = TransportError("the connection to the Dask scheduler was lost")
         elif isinstance(bug, StopAsyncIteration):  # out of a step of ours it would say that all has been told
             bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
         if not self._stopping:
@@ -148,6 +153,8 @@ class Run(Generic[T]):
         if isinstance(error, _distributed.KilledWorker):
             shard.loss = f"{error.allowed_failures + 1} Dask workers died while they read its shard"
             shard.hint = "One clinic of the shard may be to blame for all: a smaller shard_size tells which"
+        elif type(error).__name__ in NO_WORKER:
+            shard.loss = "no Dask worker was there to read its shard"
         elif error is not None:
             await shard.future  # raises it where it came from
         elif shard.future.cancelled():

@@ -491,3 +491,32 @@ async def test_bad_credentials(client: Any, clinics: Clinics) -> None:
     with pytest.raises(OSError, match="source is gone"):
         await anext(fan_out_dask(client, broken(), names))
     assert [outcome async for outcome in fan_out_dask(client, [], names)] == []
+
+
+@pytest.mark.parametrize("gone", ["workers", "scheduler"])
+async def test_a_cluster_that_is_gone(clinics: Clinics, gone: str) -> None:
+    """Where all workers are gone each clinic's failure says so, once Dask gives up; without a scheduler the fan-out ends."""
+    patience = {"distributed.scheduler.no-workers-timeout": "10ms" if gone == "workers" else None}
+    with (
+        dask.config.set({**patience, "distributed.comm.timeouts.connect": "500ms"}),
+        distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1") as cluster,
+    ):
+        async with bounded(), distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
+            async with fan_out_dask(client, clinics(2), names) as outcomes:
+                if gone == "workers":
+                    async for outcome in outcomes:
+                        assert isinstance(outcome, Failure)
+                        assert "no Dask worker" in str(outcome.error)
+                    return
+                reading = asyncio.ensure_future(anext(outcomes))
+                await until_submitted(client)
+                await asyncio.to_thread(cluster.close)
+                with pytest.raises(TransportError, match="scheduler"):
+                    await reading
+
+
+async def until_submitted(client: Any) -> None:
+    async def submitted() -> bool:
+        return bool(client.futures)
+
+    await until(submitted)
