@@ -33,7 +33,7 @@ CALLERS, CHECKED_CALLERS = [1, 8, 32], [1, 8]
 #: Calls that stay in the process are made so many times more: one alone costs little.
 IN_PROCESS_TIMES = 20
 
-#: The ratios of Python 3.11 that a change must not exceed by more than the tolerance; five runs differ by a thousandth.
+#: The ratios of Python 3.11 that a change must not exceed by more than the tolerance; runs of the same sources differ by a few thousandths.
 #: Set them anew where they get better, or where what is new is worth its price.
 BASELINE = {
     "list, callers: 1": 1.035,

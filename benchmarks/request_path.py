@@ -35,8 +35,8 @@ QUICK_CALLS, QUICK_ROUNDS = 256, 3
 SLOW = {"httpx and Authlib": (8, 3)}
 IN_PROCESS_CALLS = 20_000
 
-#: asyncio reads into buffers of 256 KiB. glibc may map each of them anew, or cut it from memory it has at hand: that takes
-#: 20 us more or less, by the chance of what lies where, and is nobody's merit. So it is told to map none.
+#: asyncio reads into buffers of 256 KiB. glibc maps each of them anew, or cuts it from memory that lies at hand: which of the
+#: two is chance, and nobody's merit. So it is told to map none.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 
 Call = Callable[[], Awaitable[Any]]
