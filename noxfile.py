@@ -14,7 +14,7 @@ OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
 nox.options.sessions = [
-    "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo",
+    "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs",
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
@@ -98,6 +98,15 @@ def demo(session: nox.Session) -> None:
     """Run the demo as a user would have it."""
     session.install("-q", ".[cli]")
     session.run("arzamed", "demo")
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation's site, where any warning is an error, and look at what came out."""
+    session.install("-q", "-e", ".[docs,test]")
+    # The variable silences an advertisement. Not --quiet: that silences the warnings before they are counted.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "-m", "pytest", "tests/site", *session.posargs)
 
 
 @nox.session(python=OLDEST)
