@@ -14,7 +14,7 @@ OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
 
 nox.options.sessions = [
-    "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs",
+    "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs", "build",
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
 
@@ -107,6 +107,16 @@ def docs(session: nox.Session) -> None:
     # The variable silences an advertisement. Not --quiet: that silences the warnings before they are counted.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("python", "-m", "pytest", "tests/site", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def build(session: nox.Session) -> None:
+    """Make wheel and sdist in dist/, check them, and try the wheel in an environment of its own."""
+    session.install("-q", "-e", ".[test]", "build", "twine")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", silent=True)
+    session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))
+    session.run("python", "-m", "pytest", "tests/release", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -1,0 +1,128 @@
+"""What `nox -s build` has put into dist/: what it holds, what it says of itself, and that it works where it is installed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from email.message import Message
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+from docs_pages import ROOT, blocks_of, clinics_for
+
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "arzamed_async" / "_version.py").read_text(encoding="utf-8"))[1]
+NAME = f"arzamed_async-{VERSION}"
+WHEEL = ROOT / "dist" / f"{NAME}-py3-none-any.whl"
+SDIST = ROOT / "dist" / f"{NAME}.tar.gz"
+INFO = f"{NAME}.dist-info"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def tracked() -> set[str]:
+    """Return the files that git knows."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(filter(None, done.stdout.split("\0")))
+
+
+def metadata() -> Message:
+    with zipfile.ZipFile(WHEEL) as wheel:
+        return Parser().parsestr(wheel.read(f"{INFO}/METADATA").decode())
+
+
+def run(*command: object, cwd: Path) -> str:
+    """Run something outside the checkout, with nothing of this environment; return what it prints."""
+    done = subprocess.run(
+        list(map(str, command)), cwd=cwd, env={"HOME": str(cwd)}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """An environment that holds the wheel, its extra `cli` and what these need; pip itself stays outside."""
+    place = tmp_path_factory.mktemp("installed")
+    assert not place.is_relative_to(ROOT)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    python = place / "venv" / "bin" / "python"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "-q", f"{WHEEL}[cli]"], cwd=place, check=True
+    )
+    return place
+
+
+def test_there_is_one_wheel_and_one_sdist_of_this_version():
+    """Nothing of another version lies in dist/ that could be uploaded by mistake."""
+    assert {path.name for path in (ROOT / "dist").iterdir() if path.name != ".gitignore"} == {WHEEL.name, SDIST.name}
+
+
+def test_the_wheel_holds_the_package_and_nothing_else():
+    """Its files are those of the package, with py.typed and the licence: no tests, no docs, no leftovers."""
+    with zipfile.ZipFile(WHEEL) as wheel:
+        names = set(wheel.namelist())
+    info = {name for name in names if name.startswith(INFO)}
+    package = re.compile(r"arzamed_async/|_arzamed_async_pytest\.py$")
+    assert names - info == set(filter(package.match, tracked()))
+    assert "arzamed_async/py.typed" in names
+    files = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
+    assert info == {f"{INFO}/{name}" for name in files}
+
+
+def test_the_sdist_holds_the_checkout_and_nothing_else():
+    """Its files are those that git knows, and PKG-INFO: so tests and docs can be run from it."""
+    with tarfile.open(SDIST) as sdist:
+        names = {member.name.removeprefix(f"{NAME}/") for member in sdist.getmembers() if member.isfile()}
+    assert names - {"PKG-INFO"} == tracked()
+    assert {"LICENSE", "README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "mkdocs.yml"} <= names
+    assert {"noxfile.py", "docs/index.md", "tests/conftest.py", "arzamed_async/py.typed"} <= names
+
+
+def test_the_metadata_says_what_the_project_says():
+    """Version, Python, licence and dependencies of the wheel are the project's, and its text is README.md."""
+    said = metadata()
+    assert (said["Name"], said["Version"]) == ("arzamed-async", VERSION)
+    assert (said["Requires-Python"], said["License-Expression"]) == (PROJECT["project"]["requires-python"], "MIT")
+    assert said.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    needed = [line.partition(";")[0].strip() for line in said.get_all("Requires-Dist") or [] if "extra" not in line]
+    assert sorted(needed) == sorted(PROJECT["project"]["dependencies"])
+    assert set(said.get_all("Provides-Extra") or []) == PROJECT["project"]["optional-dependencies"].keys()
+
+
+def test_what_is_installed_is_the_wheel_with_its_version(installed):
+    """Package, metadata and command of the installed wheel agree on the version."""
+    code = (
+        "import arzamed_async, importlib.metadata as m;"
+        "print(arzamed_async.__file__, arzamed_async.__version__, m.version('arzamed-async'))"
+    )
+    file, *versions = run(installed / "venv" / "bin" / "python", "-c", code, cwd=installed).split()
+    assert Path(file).is_relative_to(installed)
+    assert versions == [VERSION, VERSION]
+    printed = run(installed / "venv" / "bin" / "arzamed", "--version", cwd=installed)
+    assert printed == f"arzamed-async {VERSION}\n"
+
+
+def test_the_installed_wheel_runs_the_demo(installed):
+    """`arzamed demo` reads its clinics with nothing but what the wheel brings."""
+    printed = run(installed / "venv" / "bin" / "arzamed", "demo", cwd=installed)
+    assert "11 clinics read, 1 failed" in printed
+
+
+def test_the_installed_wheel_runs_the_example_of_the_readme(installed):
+    """README's example, as it stands, with the clinics file that README shows, finds the clinic's doctors."""
+    blocks = blocks_of("README.md")
+    example = next(block for block in blocks if block.is_program)
+    (installed / "example.py").write_text(example.code, encoding="utf-8")
+    (installed / "shown.toml").write_text(clinics_for(example, blocks), encoding="utf-8")
+    runner = installed / "run.py"
+    runner.write_text((ROOT / "tests" / "docs_program.py").read_text(encoding="utf-8"), encoding="utf-8")
+    printed = run(
+        installed / "venv" / "bin" / "python", "-W", "error", runner, "example.py", "shown.toml", cwd=installed
+    )
+    first, *others = printed.splitlines()
+    assert first.startswith("Dr. Inventata Uno ")
+    assert others == ["milano: 3 doctors"]
