@@ -40,6 +40,13 @@ def test_there_is_a_site():
     assert {"index.html", "start/index.html", "many-clinics/index.html", "api/session/index.html"} <= names
 
 
+@pytest.mark.parametrize("name", ["Start", "Guides", "Reference", "How it works", "Benchmarks", "Project"])
+def test_each_part_of_the_site_has_a_tab(name):
+    """The first page leads to each part by a tab; the benchmarks are not hidden behind another part's name."""
+    tabs = (SITE / "index.html").read_text(encoding="utf-8").partition('class="md-tabs"')[2].partition("</nav>")[0]
+    assert name in [re.sub(r"<[^>]*>", "", tab).strip() for tab in re.findall(r"<a .*?</a>", tabs, re.DOTALL)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(SITE)))
 def test_a_page_loads_nothing_from_elsewhere(page):
     """Fonts, scripts, styles and pictures are the site's own files: it can be read without a network."""
