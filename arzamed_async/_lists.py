@@ -8,7 +8,7 @@ from ._answers import Answer
 from ._calls import Call, Target
 from ._codec import Decoder
 from ._engine import Engine, Options
-from ._reader import WindowReader, watcher
+from ._reader import WindowReader, watcher, whole_list
 from ._streams import Windows
 from .errors import ArzamedError, DeadlineExceededError, DecodeError
 
@@ -31,11 +31,17 @@ class Source(Generic[T]):
         return Call(self._engine, self._target, self._options, self._read_all)
 
     async def _read_all(self, answer: Answer) -> list[T]:
-        watch = watcher(self._engine, self._target)
-        reader = WindowReader(answer, self._decoder, self._options.limits, watch=watch)
-        records = await reader.next() or []
-        if reader.whole():
+        data = await answer.read()
+        limits, watch = self._options.limits, watcher(self._engine, self._target)
+        values = whole_list(answer, data, limits)
+        if values is not None:
+            records = self._decoder.decode(values, 0)
+            if watch is not None and (unknown := self._decoder.unknown_fields(values, all_good=True)):
+                watch(unknown)
             return records
+        reader = WindowReader(answer, self._decoder, limits, watch=watch)
+        reader.begin(data)
+        records = await reader.next() or []
         while (window := await reader.next()) is not None:
             records += window
         return records

@@ -15,12 +15,19 @@ from ._json_array import ArrayWindows, Digest, whole_array
 from .config import Limits
 from .errors import DecodeError, LimitExceededError
 
-__all__ = ["WindowReader", "watcher"]
+__all__ = ["WindowReader", "watcher", "whole_list"]
 
 T = TypeVar("T")
 
 #: How many windows (of about 16 KiB) are decoded before other tasks are let in, where no await would do it.
 WINDOWS_A_TURN = 4
+
+
+def whole_list(answer: Answer, data: bytes, limits: Limits) -> list[Any] | None:
+    """Return the values of a body that is small and has come as a whole, in `data`; None: it is read in windows."""
+    if answer.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
+        return whole_array(data)
+    return None
 
 
 class WindowReader(Generic[T]):
@@ -60,9 +67,10 @@ class WindowReader(Generic[T]):
             self._windows = ArrayWindows(record_bytes=self._limits.record_bytes, digest=self._digest)
         return self._windows
 
-    def whole(self) -> bool:
-        """Tell whether all has come and been handed out, and nothing is wrong: `next` would return None."""
-        return self._ended and self._bad is None
+    def begin(self, data: bytes) -> None:
+        """Take what has been read of the answer already."""
+        self._begun = True
+        self._take(data)
 
     def ready(self) -> list[T] | None:
         """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""
@@ -112,12 +120,10 @@ class WindowReader(Generic[T]):
     async def _at_once(self) -> list[T] | None:
         """Return the records of a body that is small and there as a whole; else feed what has come."""
         data = await self.answer.read()
-        limits = self._limits
-        if self.answer.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
-            values = whole_array(data)
-            if values is not None:
-                self._ended = True
-                return self._decoded(values)
+        values = whole_list(self.answer, data, self._limits)
+        if values is not None:
+            self._ended = True
+            return self._decoded(values)
         self._take(data)
         return None
 

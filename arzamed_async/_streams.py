@@ -59,9 +59,7 @@ class Windows(Generic[T]):
         self.reader: asyncio.Task[Any] | None = None  # who has taken the last step
         self.step: asyncio.Future[None] | None = None  # done when the step that is being taken is over
         self.delivered = 0
-        self.done = False
-        self.left = False
-        self.whole = False
+        self.done = self.left = self.whole = False
 
     async def next(self) -> list[T] | None:
         """Return the next records, None at the end."""
@@ -180,7 +178,9 @@ class Windows(Generic[T]):
 
     def leave(self, error: str = "") -> None:
         """Let the connection go, whatever has been read; `error` is the class name of what has ended it."""
-        self.done = True
+        if not self.done:
+            self.done = True
+            del self._call.use  # a method of ours: so we hold what does not hold us
         if self._call.trace is not None:
             self._call.trace.end(error)
         if self._reader is not None:

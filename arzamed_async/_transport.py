@@ -94,7 +94,7 @@ class _Pool(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> aiohttp.connector.Connection:
         """Do as aiohttp does, once there is room."""
-        scope = self.senders.pop(asyncio.current_task(), None)
+        scope = self.senders.pop(asyncio.current_task(self._loop), None)
         if scope is None:
             raise DisconnectedError
         while True:

@@ -9,7 +9,6 @@ client_secret_env = "MILANO_SECRET"     # or client_secret_file = "milano.secret
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +42,8 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
 
 
 def _read(file: Path) -> dict[str, Any]:
+    import tomllib  # only here: it takes a hundredth of what importing this package does
+
     try:
         # Whoever prints a traceback with its locals prints this document: any value in it may be a secret, misspelt keys' too.
         return cast("dict[str, Any]", masked(tomllib.loads(file.read_text(encoding="utf-8"))))

@@ -118,8 +118,7 @@ async def test_a_warm_call_keeps_no_memory(clinic: Clinic, call: Call) -> None:
     [
         read,
         take_token,
-        # Its windows hold their call, and the call what they read with: to be cut when the stream is left.
-        pytest.param(read_in_batches, marks=pytest.mark.xfail(reason="a stream that is over is a cycle", strict=True)),
+        read_in_batches,
     ],
 )
 @pytest.mark.asyncio
