@@ -148,6 +148,41 @@ def dask_fan_out(report: Report) -> list[str]:
     return [*lines, *_machine(report)]
 
 
+def token_store(report: Report) -> list[str]:
+    """Return what a token store costs."""
+    warm, outages, redis = report["warm"], report["outage"], report["redis"]
+    rows = [
+        [
+            f"warm `token()`, store: {name}",
+            f"{warm['nanoseconds'][name]['median']:,.0f} ns, {_spread(ratio, 3)} of that without one",
+        ]
+        for name, ratio in warm["ratio"].items()
+    ]
+    rows += [
+        [f"a session's first token, store: {name}", _spread(ms, 1, " ms")] for name, ms in report["first_ms"].items()
+    ]
+    rows += [
+        [f"kill -9 of the process that asks, store: {name}", f"the other has a token {seconds:.2f} s later"]
+        for name, seconds in report["killed_seconds"].items()
+    ]
+    rows += [
+        [
+            f"Redis {name}" if name != "without a store" else name,
+            f"{out['calls']} calls, {out['failed']} failed, {out['events']} events, the slowest {out['slowest_ms']:.0f} ms",
+        ]
+        for name, out in outages.items()
+    ]
+    rows += [
+        [
+            "scripts Redis runs for who asks, and for each other",
+            f"{redis['scripts_who_asks']:g}, {redis['scripts_each_other']:g}",
+        ],
+        ["bytes a clinic takes in Redis", f"{redis['bytes_a_clinic']:,.0f}"],
+        ["a process, for each clinic whose token it holds", f"{report['held_kib']:.1f} KiB"],
+    ]
+    return _table(["what", "measured"], rows) + _machine(report)
+
+
 def cancellation(report: Report) -> list[str]:
     lines: list[str] = []
     for name, rows in report.items():
@@ -173,5 +208,6 @@ TABLES: dict[str, tuple[str, Callable[[Report], list[str]]]] = {
     "fan_out": ("fan_out", fan_out),
     "fan_out_figures": ("fan_out", fan_out_figures),
     "dask_fan_out": ("dask_fan_out", dask_fan_out),
+    "token_store": ("token_store", token_store),
     "cancellation": ("cancellation", cancellation),
 }

@@ -300,6 +300,7 @@ def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--quick", action="store_true", help="what the other benchmarks take: this one is quick")
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(measure(Path(folder)))
