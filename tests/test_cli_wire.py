@@ -133,15 +133,55 @@ async def test_ctrl_c_ends_with_what_has_arrived(place, form):
         assert json.loads(text.splitlines()[-1])["clinic"] == "Milano"
 
 
-def test_a_full_disk_is_one_line(place):
-    """Output that cannot be written is a line and exit code 1."""
+def test_ctrl_c_does_not_wait_for_a_long_table(place):
+    """Ctrl-C while a long table is laid out, which takes a minute, writes its first rows and says how many."""
+    with Beside() as beside:
+        file = beside.clinics(place, "Milano", doctors=lambda: (f"Dr. Inventata {n}" for n in range(100_000)))
+        arguments = ("doctors", "--clinics", file, "--base-url", beside.fake.base_url, "--format", "table")
+        with running(*arguments) as process:
+            poll(lambda: beside.fake.requests, "no request")
+            poll(lambda: beside.fake.open_requests == 0 and len(beside.fake.requests) == 2, "the list was not read")
+            process.send_signal(signal.SIGINT)
+            shown, said = process.communicate(timeout=SECONDS)
+        assert process.returncode == 130
+        assert b"(2,000 records)" in said
+        assert shown.count(b"Dr. Inventata") == 2_000
+
+
+COMMANDS = {
+    "doctors": ("doctors", "--clinics", "FILE", "--base-url", "URL"),
+    "check": ("check", "--clinics", "FILE", "--base-url", "URL"),
+    "token": ("token", "--clinics", "FILE"),
+    "init": ("init", "NEW"),
+    "serve-fake": ("serve-fake",),
+    "demo": ("demo",),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_is_one_line(place, command):
+    """Output that cannot be written is a line and exit code 1, whatever the command."""
     device = Path("/dev/full")
     assert device.exists(), "this test needs Linux's /dev/full"
     with Beside() as beside, device.open("wb") as full:
-        file = beside.clinics(place, "Milano")
-        with running("doctors", "--clinics", file, "--base-url", beside.fake.base_url, stdout=full) as process:
+        names = {"FILE": beside.clinics(place, "Milano"), "URL": beside.fake.base_url, "NEW": str(place / "new.toml")}
+        arguments = [names.get(each, each) for each in COMMANDS[command]]
+        with running(*arguments, stdout=full) as process:
             assert process.wait(SECONDS) == 1
-            assert process.stderr.read().startswith(b"arzamed: the output cannot be written (No space left on device)")
+            assert process.stderr.read() == b"arzamed: the output cannot be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize("command", ["check", "token", "init", "serve-fake", "demo"])
+def test_a_pipe_that_is_closed_has_the_same_exit_code_for_all_commands(place, command):
+    """A reader that has gone is 141, and not a word is said."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    with Beside() as beside, os.fdopen(theirs, "wb") as pipe:
+        names = {"FILE": beside.clinics(place, "Milano"), "URL": beside.fake.base_url, "NEW": str(place / "new.toml")}
+        arguments = [names.get(each, each) for each in COMMANDS[command]]
+        with running(*arguments, stdout=pipe) as process:
+            assert process.wait(SECONDS) == 141
+            assert process.stderr.read() == b""
 
 
 def on_a_terminal(*arguments):

@@ -249,8 +249,12 @@ def serve_fake(
 @app.command()
 def demo() -> None:
     """Read a dozen invented clinics on this machine: the real client over real HTTP."""
-    from rich.console import Console
 
-    from .demo import run_demo
+    def run(_voice: Voice) -> int:
+        from .demo import run_demo
+        from .voice import PipeConsole
 
-    run_demo(Console())
+        run_demo(PipeConsole())
+        return 0
+
+    _leave(run)

@@ -45,8 +45,8 @@ class Writer(Protocol):
         """Return an encoded record with what stands between it and the one before."""
         ...
 
-    def tail(self) -> bytes:
-        """Return what comes last."""
+    def tail(self, most: int | None = None, /) -> bytes:
+        """Return what comes last: of records that were kept for it, `most` at most."""
         ...
 
 
@@ -106,7 +106,7 @@ class NdjsonWriter:
         """Return a line."""
         return encoded + b"\n"
 
-    def tail(self) -> bytes:
+    def tail(self, _most: int | None = None, /) -> bytes:
         """Return nothing."""
         return b""
 
@@ -127,7 +127,7 @@ class JsonWriter(NdjsonWriter):
         self._first = False
         return between + encoded
 
-    def tail(self) -> bytes:
+    def tail(self, _most: int | None = None, /) -> bytes:
         """Close the array."""
         return b"]\n" if self._first else b"\n]\n"
 
@@ -166,7 +166,7 @@ class CsvWriter:
         """Return a row."""
         return encoded
 
-    def tail(self) -> bytes:
+    def tail(self, _most: int | None = None, /) -> bytes:
         """Return nothing."""
         return b""
 

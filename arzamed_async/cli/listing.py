@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import warnings
 from collections.abc import AsyncIterator, Sequence
@@ -33,6 +34,8 @@ __all__ = ["Listing", "list_records"]
 #: Nothing grows with the list, so that its length needs no bound.
 _ENDLESS = Limits(list_bytes=2**50)
 _LAST_WORDS_SECONDS = 1.0
+#: So many rows of a table are laid out in a second, about: behind Ctrl-C no more are.
+_LAST_ROWS = 2_000
 
 
 @frozen(kw_only=True)
@@ -78,17 +81,14 @@ class _Reading:
                 warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it speaks to those who write Python
                 run(self._read())
         except KeyboardInterrupt:
-            self._out.add(self._writer.tail())
+            self._out.add(self._writer.tail(_LAST_ROWS))
             self._out.close(_LAST_WORDS_SECONDS)
             self._tell_failures()
             records = sum(self._counter.records.values())
+            if self._table:
+                records = min(records, _LAST_ROWS)
             self._voice.say(f"interrupted: what is written is not all ({records:,} records)")
             leave(Code.INTERRUPTED)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            self._voice.say(f"the output cannot be written ({error.strerror or type(error).__name__})")
-            return Code.UNWRITTEN
         self._tell_failures()
         return code_of(self._worked, len(self._failures))
 
@@ -115,7 +115,8 @@ class _Reading:
                                 self._tell_failures()
                         else:
                             self._worked += 1
-        await out.put(writer.tail())
+        # A long table takes its time: in a thread, so that Ctrl-C is heard meanwhile.
+        await out.put(await asyncio.to_thread(writer.tail))
         await out.drain()
 
     async def _encoded(self, clinic: Clinic) -> AsyncIterator[bytes]:

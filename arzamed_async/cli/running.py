@@ -112,6 +112,9 @@ def finish(command: Callable[[Voice], int]) -> int:
         return Code.USAGE
     except BrokenPipeError:
         return Code.CLOSED_PIPE
+    except OSError as error:  # files and the network have their own; what is left is standard output
+        voice.say(f"the output cannot be written ({error.strerror or type(error).__name__})")
+        return Code.UNWRITTEN
 
 
 @asynccontextmanager

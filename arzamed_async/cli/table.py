@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import cast
 
 from rich.box import SIMPLE_HEAD
@@ -50,8 +51,8 @@ class TableWriter:
         """Return nothing."""
         return b""
 
-    def tail(self) -> bytes:
-        """Return the table; nothing where no record came."""
+    def tail(self, most: int | None = None, /) -> bytes:
+        """Return the table, of its first rows if there are `most`; nothing where no record came."""
         if not self._rows:
             return b""
         columns = list(self._keys) if self._open else ["Name", "Photo"]
@@ -60,15 +61,17 @@ class TableWriter:
         as_json = len(columns) > _MOST_COLUMNS
         for name in ["Data"] if as_json else columns:
             table.add_column(Text(clean(name)), overflow="fold")
-        for clinic, rows in self._rows.items():
-            for row in rows:
-                cells = [_cell(row, clinic)] if as_json else [_cell(row.get(name), clinic) for name in columns]
-                table.add_row(Text(clean(clinic)), *cells)
+        for clinic, row in islice(self._in_order(), most):
+            cells = [_cell(row, clinic)] if as_json else [_cell(row.get(name), clinic) for name in columns]
+            table.add_row(Text(clean(clinic)), *cells)
         console = Console(file=sys.stdout)
         with console.capture() as captured:
             console.print(table)
         lines = (line.rstrip() for line in captured.get().split("\n"))
         return "\n".join(lines).strip("\n").encode(errors="replace") + b"\n"
+
+    def _in_order(self) -> Iterator[tuple[str, dict[str, object]]]:
+        return ((clinic, row) for clinic, rows in self._rows.items() for row in rows)
 
 
 def _cell(value: object, clinic: str) -> Text:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from arzamed_async import ArzamedError, DeadlineExceededError, DecodeError, TransportError
 
-__all__ = ["Voice", "clean", "is_terminal", "wrapped"]
+__all__ = ["PipeConsole", "Voice", "clean", "is_terminal", "wrapped"]
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 #: Control characters (C0, DEL, C1), what turns the direction of writing, and halves of surrogate pairs.
@@ -41,7 +41,9 @@ def wrapped(line: str, stream: TextIO | None) -> str:
     return "\n".join(parts)
 
 
-class _Stderr(Console):
+class PipeConsole(Console):
+    """A console that does not take the end of the process into its own hands."""
+
     def on_broken_pipe(self) -> None:
         """Let the command end as for any other closed pipe."""
         raise BrokenPipeError
@@ -51,7 +53,7 @@ class Voice:
     """Says things on stderr, above the progress bar if there is one."""
 
     def __init__(self) -> None:
-        self.console = _Stderr(stderr=True)
+        self.console = PipeConsole(stderr=True)
 
     def say(self, line: str) -> None:
         """Say one thing in one line."""
