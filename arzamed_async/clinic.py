@@ -9,6 +9,7 @@ from ._attempts import read_body
 from ._calls import Call, Target
 from ._clinics import ClinicState
 from ._engine import Engine, Options
+from ._notices import Place, place_of_use
 from ._protocol import Params, request_url
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
@@ -59,20 +60,22 @@ class Clinic:
     def slots(self) -> Resource[Slot]:
         """Appointment slots. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
         known = self._engine.endpoints.slots
-        return self._resource(Endpoint(known or "equipe/slots", Slot), guessed=known is None)
+        guessed_at = place_of_use() if known is None else None
+        return self._resource(Endpoint(known or "equipe/slots", Slot), guessed_at)
 
     @property
     def patients(self) -> Resource[Patient]:
         """Patient records. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
         known = self._engine.endpoints.patients
-        return self._resource(Endpoint(known or "equipe/patients", Patient, personal=True), guessed=known is None)
+        guessed_at = place_of_use() if known is None else None
+        return self._resource(Endpoint(known or "equipe/patients", Patient, personal=True), guessed_at)
 
     def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
         """Return any other list endpoint, its records made into the endpoint's attrs class."""
-        return self._resource(endpoint, guessed=False)
+        return self._resource(endpoint)
 
-    def _resource(self, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
-        return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed=guessed)
+    def _resource(self, endpoint: Endpoint[T], guessed_at: Place | None = None) -> Resource[T]:
+        return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed_at=guessed_at)
 
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None

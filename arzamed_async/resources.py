@@ -10,6 +10,7 @@ from ._clinics import ClinicState
 from ._codec import decoder_for
 from ._engine import Engine, Options
 from ._lists import Source
+from ._notices import Place
 from ._protocol import Params, endpoint_url, with_query
 from ._streams import RecordStream
 from .config import Endpoint
@@ -38,14 +39,14 @@ class Resource(Generic[T]):
         endpoint: Endpoint[T],
         options: Options,
         *,
-        guessed: bool = False,
+        guessed_at: Place | None = None,
     ) -> None:
         self._engine = engine
         self._clinic = clinic
         self._name = name
         self._endpoint = endpoint
         self._options = options
-        self._guessed = guessed
+        self._guessed_at = guessed_at  # where in the user's code a path was needed that nobody has given
         self._plain: Source[T] | None = None  # without params, made once
 
     def __repr__(self) -> str:
@@ -61,14 +62,14 @@ class Resource(Generic[T]):
 
     def _made(self, params: Params | None) -> Source[T]:
         endpoint = self._endpoint
-        if self._guessed:
+        if self._guessed_at is not None:
             option = endpoint.path.rpartition("/")[2]
             self._engine.notices.warn_once(
                 endpoint.path,
                 f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
                 f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
                 UnpublishedEndpointWarning,
-                stacklevel=4,
+                self._guessed_at,
             )
         self._clinic = self._engine.live(self._clinic)
         target = Target(
@@ -76,7 +77,7 @@ class Resource(Generic[T]):
             self._name,
             endpoint.path,
             with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
-            hint="This path is unpublished; the path itself may be wrong" if self._guessed else "",
+            hint="This path is unpublished; the path itself may be wrong" if self._guessed_at else "",
         )
         return Source(self._engine, target, self._options, decoder_for(endpoint.model))
 

@@ -51,7 +51,7 @@ SAME_FLOOR = {
     "_resume": {"_calls", "_engine"},
     "_streams": {"_calls", "_engine", "_reader", "_resume", "_tracing"},
     "_lists": {"_calls", "_engine", "_reader", "_streams"},
-    "resources": {"_calls", "_clinics", "_engine", "_lists", "_streams"},
+    "resources": {"_calls", "_clinics", "_engine", "_notices", "_lists", "_streams"},
     "session": {"_crew", "clinic", "fan_out", "merge"},
     "fan_out": {"_crew", "clinic"},
     "merge": {"_crew", "clinic"},

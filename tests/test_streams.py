@@ -318,6 +318,31 @@ async def test_unpublished_endpoints_warn_once() -> None:
     assert server.requests[-1].target == "/api/v1/equipe/slots"
 
 
+async def taken(records):
+    """Read to the end."""
+    return [each async for each in records]
+
+
+WAYS = {
+    "awaited": lambda session, clinic: clinic.slots.list(),
+    "in a task": lambda session, clinic: asyncio.create_task(clinic.slots.list()),
+    "in a fan-out": lambda session, clinic: session.gather([clinic], lambda clinic: clinic.slots.list()),
+    "merged": lambda session, clinic: taken(session.merge([clinic], lambda clinic: clinic.slots.stream())),
+    "in batches": lambda session, clinic: taken(clinic.slots.batches()),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_warning_points_at_the_line_that_names_the_resource(way: str) -> None:
+    """Whoever awaits the list in the end, the warning of a guessed path tells the user's own file and line."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        serving(server, b"[]")
+        with pytest.warns(UnpublishedEndpointWarning) as caught:
+            await WAYS[way](session, session.clinic(server.credentials()))
+    (warning,) = caught
+    assert (warning.filename, warning.lineno) == (__file__, WAYS[way].__code__.co_firstlineno)
+
+
 async def test_a_known_path_does_not_warn() -> None:
     """A path that the user gave is taken as right: no warning, and no doubt in its errors."""
     async with (
