@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from arzamed_async import PRODUCTION, SANDBOX, ConfigurationError, load_clinics
+
+#: A source of a Content-Security-Policy that cannot end its directive or the header.
+_SOURCE = re.compile(r"https?:(//[A-Za-z0-9.*:\[\]-]+/?)?")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -28,6 +32,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on (%(default)s)")
     options = parser.parse_args(arguments)
+    if not 0 <= options.port <= 65535:
+        parser.error("--port must be from 0 to 65535")
+    for each in options.photos or []:
+        if not _SOURCE.fullmatch(each):
+            parser.error(f"--photos takes an origin, like https://photos.example.com, not {each!r}")
     try:
         import uvicorn
 

@@ -196,3 +196,16 @@ def test_a_clinics_file_that_cannot_be_read_is_one_sentence():
     process = command("--clinics", "nowhere.toml")
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "nowhere.toml: cannot be read (No such file or directory)\n")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--port", "65536"), ("--photos", "https://a.example; script-src *"), ("--photos", "'unsafe-inline'")],
+)
+def test_an_option_that_makes_no_sense_is_one_sentence(option: str, value: str):
+    """A port that is none, or a photo source that would loosen the policy, is refused before anything is served."""
+    process = command("--clinics", "nowhere.toml", option, value)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert re.search(rf"error: {option} (must be|takes)", out)
+    assert "Traceback" not in out
