@@ -12,6 +12,7 @@ from cli_support import Beside, run, toml
 
 from arzamed_async import ClinicCredentials, load_clinics
 from arzamed_async.cli.init import TEMPLATE
+from arzamed_async.cli.running import finish
 
 
 @pytest.fixture
@@ -348,3 +349,9 @@ def test_init_follows_no_link(place):
     assert run("init", "--force").exit_code == 0
     assert not (place / "elsewhere").exists()
     assert not (place / "clinics.toml").is_symlink()
+
+
+def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(place):
+    """Only what standard output raises is told as such: a file that nobody looked for is a bug, and shows."""
+    with pytest.raises(FileNotFoundError):
+        finish(lambda voice: (place / "nowhere").stat().st_mode)

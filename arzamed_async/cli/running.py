@@ -112,7 +112,9 @@ def finish(command: Callable[[Voice], int]) -> int:
         return Code.USAGE
     except BrokenPipeError:
         return Code.CLOSED_PIPE
-    except OSError as error:  # files and the network have their own; what is left is standard output
+    except OSError as error:
+        if error.filename is not None:  # of a file, which nobody has foreseen: a bug
+            raise
         voice.say(f"the output cannot be written ({error.strerror or type(error).__name__})")
         return Code.UNWRITTEN
 
