@@ -133,6 +133,30 @@ async def test_ctrl_c_ends_with_what_has_arrived(place, form):
         assert json.loads(text.splitlines()[-1])["clinic"] == "Milano"
 
 
+#: The command, and at its end the peak of its memory (Linux; what `getrusage` tells includes the parent's).
+MEASURED = """
+import atexit, re, sys
+from arzamed_async.cli.main import main
+atexit.register(lambda: sys.stderr.write(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]))
+main()
+"""
+
+
+@pytest.mark.parametrize("form", ["ndjson", "json", "csv"])
+def test_memory_does_not_grow_with_the_list(place, form):
+    """A list ten times as long takes no more memory, though its text alone would be megabytes."""
+    with Beside() as beside:
+        peaks = []
+        for size in (10_000, 100_000):
+            records = (f"Dr. Inventata {n}" for n in range(size))
+            file = beside.clinics(place, f"{size}", doctors=lambda records=records: records)
+            arguments = ["doctors", "--clinics", file, "--base-url", beside.fake.base_url, "--format", form]
+            command = [sys.executable, "-c", MEASURED, *arguments]
+            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
+            peaks.append(int(done.stderr))
+    assert peaks[1] - peaks[0] < 4_000, peaks  # KiB
+
+
 def test_ctrl_c_does_not_wait_for_a_long_table(place):
     """Ctrl-C while a long table is laid out, which takes a minute, writes its first rows and says how many."""
     with Beside() as beside:
