@@ -15,7 +15,6 @@ import copy
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timezone
-from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from attrs import Factory, define, frozen
@@ -68,7 +67,7 @@ class HeldToken:
     def headers(self) -> Mapping[str, str]:
         """What a request with this token has as headers (RFC 6750 section 2.1), made at the first wish."""
         if self._headers is None:
-            self._headers = MappingProxyType({"Authorization": Masked(f"Bearer {self.access_token}")})
+            self._headers = {"Authorization": Masked(f"Bearer {self.access_token}")}
         return self._headers
 
     @property
