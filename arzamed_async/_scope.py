@@ -30,22 +30,18 @@ class Scopes:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._open: set[Scope] = set()
+        self.open: set[Scope] = set()
         self._rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
     def __iter__(self) -> Iterator[Scope]:
-        return iter(tuple(self._open))
+        return iter(tuple(self.open))
 
     def add(self, scope: Scope) -> None:
-        """Watch a scope."""
-        self._open.add(scope)
+        """Watch a scope, for as long as it is among those that are `open`."""
+        self.open.add(scope)
         if scope.rings_at < self._rings_at:
             self._wind(scope.rings_at)
-
-    def discard(self, scope: Scope) -> None:
-        """Watch it no more."""
-        self._open.discard(scope)
 
     def end(self) -> None:
         """End all, for the session is closed."""
@@ -70,7 +66,7 @@ class Scopes:
                 scope.ring(now)
             soonest = min(soonest, scope.rings_at)
         if soonest != math.inf:
-            self._wind(max(soonest, now + max(PAUSE_SECONDS, PAUSE_SECONDS_EACH * len(self._open))))
+            self._wind(max(soonest, now + max(PAUSE_SECONDS, PAUSE_SECONDS_EACH * len(self.open))))
 
 
 class Scope:
@@ -155,7 +151,7 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        self._scopes.discard(self)
+        self._scopes.open.discard(self)
         if self._silent:  # nobody has caught it: the work had just ended
             self._silent = False
             self.task.uncancel()
