@@ -91,6 +91,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
 
     def run_tests(source: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(source)
+        pytester.makeini("[pytest]")  # else the project's own is found, where its folder is above the temporary one
         plugins = ("-p", PLUGIN, "-p", "no:cacheprovider", "-W", "error")
         return pytester.runpytest_inprocess(*plugins, *options)
 
