@@ -12,6 +12,8 @@ import nox
 
 OLDEST = "3.11"
 PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
+#: Run on the oldest Python alone.
+ONCE = [f"tests/test_{name}.py" for name in ("cli_demo", "cli_wire", "docs", "endpoints_page", "store_file")]
 
 nox.options.sessions = [
     "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs", "build",
@@ -42,8 +44,10 @@ def tests(session: nox.Session) -> None:
         session.skip(f"Python {session.python} is not here: its tests are left out")
     session.install("-q", "-e", ".[cli,otel,stores,test]")
     session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
-    covered = ("--cov", "--cov-report=term") if session.python == OLDEST else ()
-    session.run("python", "-m", "pytest", *covered, *session.posargs)
+    # Processes and pages are the same on each Python, and take long to start.
+    once = [f"--ignore={path}" for path in ONCE]
+    what = ["--cov", "--cov-report=term"] if session.python == OLDEST else once
+    session.run("python", "-m", "pytest", *what, *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -14,7 +14,6 @@ import hashlib
 import json
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
 
 from attrs import evolve
 
@@ -215,8 +214,8 @@ class SharedTokens:
         async def settle() -> None:
             if kept is not None:
                 apart = isinstance(kept, StoredRejection) and own.refusal_key != own.key
-                where = (own.refusal_key, kept, None) if apart else (own.key, kept, lease)
-                await self._door.try_to(own, partial(self._store.save, *where))
+                key, value, under = (own.refusal_key, kept, None) if apart else (own.key, kept, lease)
+                await self._door.try_to(own, lambda: self._store.save(key, value, under))
             await self._door.try_to(own, lambda: self._store.release(lease))
             self._door.well(own)
 
