@@ -113,28 +113,23 @@ async def test_a_warm_call_keeps_no_memory(clinic: Clinic, call: Call) -> None:
     assert min(map(abs, kept[1:])) < NOISE, kept  # what is kept by each call is kept in every series
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        read,
-        take_token,
-        read_in_batches,
-    ],
-)
+@each_call
 @pytest.mark.asyncio
 async def test_a_warm_call_leaves_nothing_to_the_collector(clinic: Clinic, call: Call) -> None:
     """What a warm call has made goes with its end: there is no cycle for the garbage collector to find."""
     for _ in range(WARMING):
         await call(clinic)
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(CALLS):
-            await call(clinic)
-        found = gc.collect()
-    finally:
-        gc.enable()
-    assert found < NOISE
+    found = []
+    for _ in range(3):
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(CALLS):
+                await call(clinic)
+            found.append(gc.collect())
+        finally:
+            gc.enable()
+    assert min(found) < NOISE, found  # what earlier tests have left may be found in one of them; each call's in all
 
 
 def test_importing_loads_no_extra() -> None:
