@@ -12,23 +12,20 @@ __all__ = ["Closing", "unread_probe"]
 class Closing:
     """How many sockets are being closed: the event loop does that in its next turn, and until then they are open."""
 
-    __slots__ = ("_count", "_loop")
+    __slots__ = ("_loop", "count")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._count = 0
+        self.count = 0
 
     def add(self) -> None:
         """Count one more, until the next turn. (A loop that is closed has none.)"""
         if not self._loop.is_closed():
-            self._count += 1
+            self.count += 1
             self._loop.call_soon(self._closed)
 
     def _closed(self) -> None:
-        self._count -= 1
-
-    def __len__(self) -> int:
-        return self._count
+        self.count -= 1
 
 
 def unread_probe(transport: asyncio.Transport) -> Callable[[], bool]:

@@ -1,7 +1,7 @@
 """One HTTP attempt: a request out, an answer in, its body in pieces. The only importer of aiohttp.
 
-Every exception of aiohttp, ssl or the operating system ends here as a TransportError made of facts;
-while the body streams, too. Nothing is chained: aiohttp's exceptions hold the request's headers.
+Every exception of aiohttp, ssl or the operating system ends here as a TransportError made of facts, while the body
+streams, too. Nothing is chained: aiohttp's exceptions hold the request's headers.
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ class _Protocol(ResponseHandler):
 class _Pool(aiohttp.TCPConnector):
     """Connections kept alive, never more of them open than `connections`; who sends holds one of its `slots`.
 
-    aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is
-    closed where a new one would be one too many. Each request announced in `senders` (by its task) gets one
-    connection: aiohttp asks for another where it means to send a GET again, silently, after a lost connection,
-    and attempts are RetryPolicy's to count. The wait for a connection is not the server's silence: `listen` comes after
-    it. One over which bytes came while it was idle, be they read or not, is used no more: they would pass for the answer
-    to the next request, which may be another clinic's.
+    aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is closed
+    where a new one would be one too many. Each request announced in `senders` (by its task) gets one connection: aiohttp
+    asks for another where it means to send a GET again, silently, after a lost connection, and attempts are RetryPolicy's
+    to count. The wait for a connection is not the server's silence: `listen` comes after it. One over which bytes came
+    while it was idle, read or not, is used no more: they would pass for the answer to the next request, maybe another's.
     """
 
     def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
@@ -82,8 +81,7 @@ class _Pool(aiohttp.TCPConnector):
         self.slots = Bulkhead(connections)
         self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
         self._connections = connections
-        # The least used first: to which host, its user's, and a look for bytes that are not read.
-        self._last_use: dict[asyncio.Transport, tuple[Any, aiohttp.connector.Connection, Callable[[], bool]]] = {}
+        self._last_use: dict[asyncio.Transport, list[Any]] = {}  # the least used first: user, host, a look for unread bytes
         self._opening = 0
         self._closing = Closing(self._loop)
 
@@ -98,7 +96,7 @@ class _Pool(aiohttp.TCPConnector):
         if scope is None:
             raise DisconnectedError
         while True:
-            if len(self._last_use) + self._opening + len(self._closing) >= self._connections:
+            if len(self._last_use) + self._opening + self._closing.count >= self._connections:
                 await self._make_room(req.connection_key)
             self._opening += 1
             try:
@@ -110,10 +108,12 @@ class _Pool(aiohttp.TCPConnector):
                 self._opening -= 1
             if (transport := connection.transport) is None:
                 break
-            used = self._last_use.pop(transport, None)
-            unread = unread_probe(transport) if used is None else used[2]
-            self._last_use[transport] = req.connection_key, connection, unread
-            if used is None or not (unread() or (connection.protocol is not None and connection.protocol.should_close)):
+            use = self._last_use.pop(transport, None)
+            if use is None:
+                self._last_use[transport] = [connection, req.connection_key, unread_probe(transport)]
+                break
+            use[0], self._last_use[transport] = connection, use
+            if not (use[2]() or (connection.protocol is not None and connection.protocol.should_close)):
                 break
             connection.close()
         scope.listen()
@@ -136,11 +136,14 @@ class _Pool(aiohttp.TCPConnector):
         await super().close(abort_ssl=abort_ssl)
 
     async def _make_room(self, key: Any) -> None:
-        while self.open() + self._opening + len(self._closing) >= self._connections:
-            idle = {each: host for each, (host, connection, _) in self._last_use.items() if connection.closed}
-            if key in idle.values() or not (idle or self._closing):
+        for transport, (connection, host, _) in self._last_use.items():  # in most cases the first: it is the least used
+            if connection.closed and host == key and not transport.is_closing():
+                return
+        while self.open() + self._opening + self._closing.count >= self._connections:
+            idle = {each: host for each, (connection, host, _) in self._last_use.items() if connection.closed}
+            if key in idle.values() or not (idle or self._closing.count):
                 return  # one of its own host is there to be used again
-            if not self._closing:
+            if not self._closing.count:
                 next(iter(idle)).abort()
             await asyncio.sleep(0)
 
@@ -194,8 +197,7 @@ class Transport:
                 client = self._given
             else:
                 client = self._make_client()
-                # asyncio.run closes what async generators a loop has left: so the pool goes with its loop,
-                # also where a session outlives the loop and nobody has closed it there.
+                # asyncio.run closes what async generators a loop has left: so the pool of a session not closed goes, too.
                 self._closer = _close_with_loop(client)
                 with contextlib.suppress(StopIteration):
                     self._closer.__anext__().send(None)  # runs to its yield, which awaits nothing
@@ -239,8 +241,7 @@ class Transport:
         answer: Answer | None = None
         host = ""
         try:
-            target = URL(url, encoded=True)
-            host = target.authority
+            host = (target := URL(url, encoded=True)).authority
             response = await client.request(
                 method,
                 target,
@@ -258,8 +259,7 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, host)
         else:
-            status, close = response.status, response.close
-            slot = None if pool is None else pool.slots
+            status, close, slot = response.status, response.close, None if pool is None else pool.slots
             if status >= 200:
                 answer = Answer(status, response.headers, response.content, close, host, scope, _fault, slot)
                 return answer
