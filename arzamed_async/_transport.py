@@ -81,7 +81,7 @@ class _Pool(aiohttp.TCPConnector):
         self.slots = Bulkhead(connections)
         self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
         self._connections = connections
-        self._last_use: dict[asyncio.Transport, list[Any]] = {}  # the least used first: user, host, a look for unread bytes
+        self._last_use: dict[asyncio.Transport, list[Any]] = {}  # least used first: user, host, a look for bytes
         self._opening = 0
         self._closing = Closing(self._loop)
 
