@@ -121,7 +121,7 @@ def test_without_the_extra_one_line_names_what_to_install(monkeypatch, capsys, m
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
-    assert "pip install 'arzamed-async[cli]'" in err
+    assert "pip install '.[cli]'" in err
 
 
 def test_without_the_extra_there_is_no_traceback():

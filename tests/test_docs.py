@@ -120,18 +120,26 @@ def test_what_the_docs_tell_to_install_and_to_run_is_there():
     assert named <= sessions
 
 
-def test_the_changelog_knows_no_later_version_than_the_package():
-    """The version stands in one place; what CHANGELOG.md has headed with a version is that one or older, newest first."""
+def test_the_newest_entry_of_the_changelog_is_the_version_of_the_package():
+    """The version stands in one place; CHANGELOG.md has an entry with a date for it, and older ones below."""
     released = re.findall(r"^## \[(\d+)\.(\d+)\.(\d+)\] - \d{4}-\d\d-\d\d$", TEXT["CHANGELOG.md"], re.MULTILINE)
     versions = [tuple(map(int, numbers)) for numbers in released]
     now = tuple(map(int, re.findall(r"\d+", __version__)))
     assert versions == sorted(versions, reverse=True)
-    assert all(version <= now for version in versions)
-    if "## [Unreleased]" not in TEXT["CHANGELOG.md"]:
-        assert versions[:1] == [now]
+    assert versions[:1] == [now]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project
     assert project["dynamic"] == ["version"]
+
+
+def test_the_page_on_versions_says_what_the_metadata_says():
+    """docs/versions.md and README call the same version a beta as the package's classifiers do."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [each for each in project["classifiers"] if each.startswith("Development Status")] == [
+        "Development Status :: 4 - Beta"
+    ]
+    assert f"**{__version__} is the first release, and beta**" in TEXT["docs/versions.md"]
+    assert f"This is {__version__}, a beta" in TEXT["README.md"]
 
 
 @pytest.mark.parametrize("page", [page for page in TEXT if "/" not in page])

@@ -153,7 +153,7 @@ def test_the_users_cache_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, folder: Path, package: str) -> None:
     """Where the extra is not installed, the error says what to install."""
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ConfigurationError, match=rf"needs {package}, .* pip install 'arzamed-async\[stores\]'"):
+    with pytest.raises(ConfigurationError, match=rf"needs {package}, .* pip install '\.\[stores\]'"):
         FileTokenStore(folder)
 
 

@@ -6,6 +6,8 @@ import io
 import sys
 from importlib import import_module
 
+from arzamed_async._extras import missing_package
+
 __all__ = ["main"]
 
 _EXTRA = ("typer", "rich")
@@ -20,9 +22,7 @@ def main() -> None:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
-        print(  # noqa: T201 - no better way is installed
-            f"arzamed needs {missing}, which is not installed: pip install 'arzamed-async[cli]'", file=sys.stderr
-        )
+        print(missing_package("arzamed", missing, "cli"), file=sys.stderr)  # noqa: T201 - no better way is installed
         raise SystemExit(2) from None
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 from arzamed_async import ConfigurationError, Outcome
+from arzamed_async._extras import missing_package
 
 from ._plan import Credentials, Fetch, Plan, SessionOptions, Shards, Store, checked_options
 
@@ -72,7 +73,7 @@ def check_client(client: Any, *, connected: bool = False) -> None:
     with contextlib.suppress(ImportError):
         library = importlib.import_module("distributed")
     if library is None:
-        raise ConfigurationError("fan_out_dask needs Dask's distributed: pip install 'arzamed-async[dask]'")
+        raise ConfigurationError(missing_package("fan_out_dask", "distributed", "dask"))
     if not isinstance(client, library.Client):
         raise ConfigurationError(f"client must be a distributed.Client, not {type(client).__name__}")
     if not client.asynchronous:

@@ -2,8 +2,10 @@
 
 from importlib.util import find_spec
 
+from arzamed_async._extras import missing_package
+
 if find_spec("opentelemetry") is None:
-    raise ModuleNotFoundError("arzamed_async.otel needs opentelemetry-api: pip install 'arzamed-async[otel]'")
+    raise ModuleNotFoundError(missing_package("arzamed_async.otel", "opentelemetry-api", "otel"))
 
 from ._observer import OTelObserver
 

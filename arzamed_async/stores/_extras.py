@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from arzamed_async import ConfigurationError
+from arzamed_async._extras import missing_package
 
 __all__ = ["require"]
 
@@ -13,6 +14,4 @@ def require(extra: str, *packages: str) -> None:
     """Raise ConfigurationError, naming the extra, where one of its packages is not installed."""
     for package in packages:
         if find_spec(package) is None:
-            raise ConfigurationError(
-                f"this token store needs {package}, which is not installed: pip install 'arzamed-async[{extra}]'"
-            )
+            raise ConfigurationError(missing_package("this token store", package, extra))

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         from .app import Place, create_app
         from .demo import demo_clinics
     except ModuleNotFoundError as error:
-        parser.exit(2, f"{error.name} is not installed: pip install 'arzamed-async[example]'\n")
+        parser.exit(2, f"the example needs {error.name}, which is not installed: python3 -m pip install '.[example]'\n")
 
     source = demo_clinics
     if options.clinics:

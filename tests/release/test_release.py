@@ -90,6 +90,8 @@ def test_the_metadata_says_what_the_project_says():
     assert said.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
     needed = [line.partition(";")[0].strip() for line in said.get_all("Requires-Dist") or [] if "extra" not in line]
     assert sorted(needed) == sorted(PROJECT["project"]["dependencies"])
+    urls = dict(line.split(", ", 1) for line in said.get_all("Project-URL") or [])
+    assert urls == PROJECT["project"]["urls"]
     assert set(said.get_all("Provides-Extra") or []) == PROJECT["project"]["optional-dependencies"].keys()
 
 

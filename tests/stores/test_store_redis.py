@@ -498,5 +498,5 @@ def test_a_bad_url_is_refused(url: str) -> None:
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the extra is not installed, the error says what to install."""
     monkeypatch.setitem(sys.modules, "redis", None)
-    with pytest.raises(ConfigurationError, match=r"needs redis, .* pip install 'arzamed-async\[redis\]'"):
+    with pytest.raises(ConfigurationError, match=r"needs redis, .* pip install '\.\[redis\]'"):
         RedisTokenStore("redis://127.0.0.1")
