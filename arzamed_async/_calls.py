@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar
+from functools import partial
+from typing import TypeVar
 
 from attrs import field, frozen
 
@@ -19,6 +20,7 @@ from ._breaker import Breaker
 from ._clinics import ClinicState
 from ._engine import Engine, Options
 from ._protocol import SentSecret, status_error
+from ._retry import Retries, retry
 from ._scope import Scope
 from ._tokens import HeldToken
 from ._tracing import Asking, Trace
@@ -52,13 +54,13 @@ class Target:
     hint: str = ""
 
 
-class Call(Generic[R]):
-    """One GET, with all its attempts. `use` makes an answer (a 2xx) into the result; it is `use` that reads the body.
+class Call:
+    """One GET, with all its attempts. A `use` reads a response with a status of 2xx and returns the call's result.
 
-    With `keep` a good answer is not closed behind `use`: who reads on has to.
+    With `keep` a good response stays open after `use`: the caller reads on, and closes it.
     """
 
-    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "trace", "tries", "use")
+    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "trace")
     scope: Scope
 
     def __init__(
@@ -66,39 +68,36 @@ class Call(Generic[R]):
         engine: Engine,
         target: Target,
         options: Options,
-        use: Callable[[Answer], Awaitable[R]],
         *,
         keep: bool = False,
     ) -> None:
         self.engine = engine
         self.target = target
         self.options = options
-        self.use = use
         self.keep = keep
         self.attempts = 0  # requests sent
-        self.tries = 0  # those of the retry loop: the repeat after a 401 is none
         self.last = ""
         self.trace: Trace | None = None  # only where there are tracers
         self._asked = False  # a request is out, and its answer not yet read
 
-    async def run(self) -> R:
-        """Return what the answer is made into. Raises what the contract's tree says, and nothing else."""
+    async def run(self, use: Callable[[Answer], Awaitable[R]]) -> R:
+        """Return what `use` makes of the response. Raises what the contract's tree says, and nothing else."""
         if self.engine.notices.tracers and self.trace is None:
             with Trace(self.engine.notices, self.work("call")) as self.trace:
-                return await self.run()
+                return await self.run(use)
         timeouts = self.options.timeouts
         scope = self.scope = self.engine.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
         clinic = self.target.clinic
         try:
             with scope:
                 try:
-                    result = await self.attempt()
+                    result = await self.attempt(use)
                 except ArzamedError as error:
                     failure = error
                 else:
                     self.engine.quota.succeeded(clinic, retried=False)
                     return result
-                result = await self.options.retrier.again(self, failure)
+                result = await retry(partial(self.attempt, use), failure, self, Retries(self.options.retry))
                 self.engine.quota.succeeded(clinic, retried=True)
                 return result
             raise self.cut_short(timeouts.total_seconds)
@@ -108,9 +107,8 @@ class Call(Generic[R]):
             error.__traceback__ = None
             raise
 
-    async def attempt(self) -> R:
-        """Open one answer and use it. Raises an ArzamedError that tells the clinic, the call and the attempts."""
-        self.tries += 1
+    async def attempt(self, use: Callable[[Answer], Awaitable[R]]) -> R:
+        """Open one response and use it. Raises an ArzamedError that names the clinic, the call and the attempts."""
         self._asked = False
         breaker = self.target.clinic.breaker
         permit = None if breaker is None else self._admitted(breaker)
@@ -123,7 +121,7 @@ class Call(Generic[R]):
                     answer, held = await self._once_more(answer, held)
                 if not 200 <= answer.status <= 299:
                     raise await self._refusal(answer, held)
-                result = await self.use(answer)
+                result = await use(answer)
             except BaseException:
                 answer.close()
                 raise
@@ -243,7 +241,7 @@ class Call(Generic[R]):
         if self.trace is not None:
             self.trace.tell(event)
 
-    # What the retry loop asks.
+    # What the retry loop asks: see Retryable.
 
     def describe(self, error: ArzamedError) -> None:
         """Complete the error's facts with those of this call."""
@@ -251,8 +249,8 @@ class Call(Generic[R]):
         if not isinstance(error, TokenError):
             error.method, error.path, error.attempts = "GET", self.target.path, self.attempts
 
-    def wait_for(self, error: ArzamedError) -> float | None:
-        """See Attempts."""
+    def delay_asked_for(self, error: ArzamedError) -> float | None:
+        """Return the response's Retry-After, None without one. Raises the error if it is not to be retried."""
         policy = self.options.retry
         asked: float | None = None
         if isinstance(error, StatusError):
@@ -260,7 +258,7 @@ class Call(Generic[R]):
             repeatable = error.status in policy.statuses
         else:
             repeatable = isinstance(error, TransportError) and error.transient
-        if not repeatable or too_long(asked, policy, self.scope.deadline) or self.tries >= policy.max_attempts:
+        if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
         if not self.engine.quota.spend(self.target.clinic):
             spent = "Not tried again: the session's retry quota is spent (RetryPolicy.quota)"
@@ -270,8 +268,8 @@ class Call(Generic[R]):
         self.last = str(error.args[0])
         return asked
 
-    def waiting(self, error: ArzamedError, seconds: float) -> None:
-        """See Attempts."""
+    def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
+        """Emit the event."""
         if self.engine.notices.observers:
             self._tell(
                 RetryScheduled(

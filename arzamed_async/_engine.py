@@ -7,7 +7,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from attrs import Factory, field, frozen
+from attrs import frozen
 
 from ._answers import Answer
 from ._checks import kinds
@@ -15,7 +15,7 @@ from ._clinics import Clinics, ClinicState
 from ._coalescing import Reads
 from ._notices import Notices
 from ._quota import Quota
-from ._retry import Retrier
+from ._retry import Retries, retry
 from ._scope import Scope, Scopes
 from ._shared_tokens import SharedTokens
 from ._token_request import TokenRequest
@@ -34,11 +34,6 @@ __all__ = ["Engine", "Options"]
 R = TypeVar("R")
 
 
-def _retrier(options: Options) -> Retrier:
-    kinds((options.retry, RetryPolicy), (options.timeouts, Timeouts), (options.limits, Limits))
-    return Retrier(options.retry)
-
-
 @frozen
 class Options:
     """The policies one handle's calls run under."""
@@ -46,7 +41,9 @@ class Options:
     retry: RetryPolicy
     timeouts: Timeouts
     limits: Limits
-    retrier: Retrier = field(init=False, eq=False, repr=False, default=Factory(_retrier, takes_self=True))
+
+    def __attrs_post_init__(self) -> None:
+        kinds((self.retry, RetryPolicy), (self.timeouts, Timeouts), (self.limits, Limits))
 
 
 class Engine:
@@ -179,7 +176,7 @@ class Engine:
                 return await request.attempt()
             except ArzamedError as error:
                 failure = error
-            return await options.retrier.again(request, failure)
+            return await retry(request.attempt, failure, request, Retries(options.retry))
 
         with scope:
             return await (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Generic, TypeVar
 
 from ._answers import Answer
@@ -26,9 +27,9 @@ class Source(Generic[T]):
         self._options = options
         self._decoder = decoder
 
-    def call(self) -> Call[list[T]]:
-        """Return the call that reads all records; an attempt that breaks half-way starts over."""
-        return Call(self._engine, self._target, self._options, self._read_all)
+    def read(self) -> Awaitable[list[T]]:
+        """Read all records; an attempt that breaks half-way starts over."""
+        return Call(self._engine, self._target, self._options).run(self._read_all)
 
     async def _read_all(self, answer: Answer) -> list[T]:
         data = await answer.read()
@@ -65,13 +66,13 @@ class Source(Generic[T]):
             if isinstance(error, DeadlineExceededError):
                 target.clinic.failures += not error.seconds  # the read's own deadline is the session's, and is counted
                 error.seconds = error.seconds or seconds
-            mine = self.call()
+            mine = Call(engine, target, self._options)
             mine.attempts = error.attempts
             mine.describe(error)
             raise
 
     async def _read_for_all(self) -> list[T]:
-        return await Source(self._engine, self._target, self._engine.options, self._decoder).call().run()
+        return await Source(self._engine, self._target, self._engine.options, self._decoder).read()
 
     def open(self, errors: list[DecodeError] | None) -> Windows[T]:
         """Return a reading of the list; it starts at its first step."""

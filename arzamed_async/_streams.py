@@ -6,6 +6,7 @@ import asyncio
 import copy
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -14,7 +15,8 @@ from ._calls import LEFT, Call, Target
 from ._codec import Decoder
 from ._engine import Engine, Options
 from ._reader import WindowReader, watcher
-from ._resume import DIGEST, Resume, replay
+from ._resume import DIGEST, replay
+from ._retry import Retries, retry
 from ._scope import Scope, this_task
 from ._tracing import Trace
 from .errors import (
@@ -50,10 +52,10 @@ class Windows(Generic[T]):
         self._options = options
         self._decoder = decoder
         self._errors = errors
-        self._call = Call(engine, target, options, self._first, keep=True)
+        self._call = Call(engine, target, options, keep=True)
         self._reader: WindowReader[T] | None = None
         self._digest = DIGEST()
-        self._tries_left = options.retry.max_attempts - 1
+        self._retries = Retries(options.retry)
         self._scope: Scope | None = None  # of the step that is being taken
         self._failure: ArzamedError | None = None
         self.reader: asyncio.Task[Any] | None = None  # who has taken the last step
@@ -117,7 +119,7 @@ class Windows(Generic[T]):
     async def _start(self) -> list[T] | None:
         if self._engine.notices.tracers:
             self._call.trace = Trace(self._engine.notices, self._call.work("stream"))
-        reader, window = await self._call.run()
+        reader, window = await self._call.run(self._first)
         self._reader = reader
         self._engine.keep(reader.answer)
         return window
@@ -154,21 +156,19 @@ class Windows(Generic[T]):
             reader.answer = answer
             self._engine.keep(answer)
 
-        resume = Resume(self._engine, self._target, self._options, use, broken, self._tries_left)
-        self._scope = resume.scope = scope
-        resume.trace = self._call.trace
+        call = self._call
+        self._scope = call.scope = scope
         failure: ArzamedError | None = None
         with scope:
             try:
-                await self._options.retrier.again(resume, broken)
+                await retry(partial(call.attempt, use), broken, call, self._retries)
                 self._engine.quota.succeeded(self._target.clinic, retried=True)
             except (TransportError, StatusError, TokenError, ResponseError) as error:
                 failure = error
-            self._tries_left, self._call.attempts = resume.tries_left, resume.attempts
             if failure is None:
                 return
         if failure is None:
-            raise resume.cut_short(seconds)
+            raise call.cut_short(seconds)
         raise self._interrupted(failure)
 
     def _interrupted(self, failure: ArzamedError) -> StreamInterruptedError:
@@ -178,9 +178,7 @@ class Windows(Generic[T]):
 
     def leave(self, error: str = "") -> None:
         """Let the connection go, whatever has been read; `error` is the class name of what has ended it."""
-        if not self.done:
-            self.done = True
-            del self._call.use  # a method of ours: so we hold what does not hold us
+        self.done = True
         if self._call.trace is not None:
             self._call.trace.end(error)
         if self._reader is not None:

@@ -123,8 +123,8 @@ class TokenRequest:
             attempt=self.attempts,
         )
 
-    def wait_for(self, error: ArzamedError) -> float | None:
-        """See Attempts: no answer and token_statuses are worth another try."""
+    def delay_asked_for(self, error: ArzamedError) -> float | None:
+        """See Retryable: a request without a response is retried, and so is one whose status is in token_statuses."""
         if not isinstance(error, TokenError) or isinstance(error, CredentialsRejectedError):
             raise error
         if error.status is None or error.status < 400:  # no answer, or one that was cut
@@ -138,8 +138,8 @@ class TokenRequest:
         self.last = str(error.args[0]) if error.status is None else f"answered {error.status}"
         return error.retry_after_seconds
 
-    def waiting(self, error: ArzamedError, seconds: float) -> None:
-        """See Attempts."""
+    def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
+        """See Retryable."""
         event = RetryScheduled(
             clinic=self.credentials.display_name,
             method="POST",

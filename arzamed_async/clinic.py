@@ -106,4 +106,4 @@ class Clinic:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
             return Response(answer.status, answer.headers, body, clinic=self.name, path=target.path)
 
-        return await Call(self._engine, target, self._options, use).run()
+        return await Call(self._engine, target, self._options).run(use)

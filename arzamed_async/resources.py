@@ -91,7 +91,7 @@ class Resource(Generic[T]):
         del params  # they may hold what no traceback should show, locals and all
         if self._engine.reads is not None and not self._endpoint.personal:
             return await source.read_together()
-        return await source.call().run()
+        return await source.read()
 
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.

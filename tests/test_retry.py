@@ -30,7 +30,7 @@ from arzamed_async import (
     TransportError,
 )
 from arzamed_async._answers import Answer
-from arzamed_async._retry import Retrier
+from arzamed_async._retry import Retries, retry
 from arzamed_async._scope import PAUSE_SECONDS
 
 R = TypeVar("R")
@@ -274,10 +274,10 @@ class Failing:
             return "done"
         raise TransportError
 
-    def wait_for(self, error: ArzamedError) -> float | None:
+    def delay_asked_for(self, error: ArzamedError) -> float | None:
         return None
 
-    def waiting(self, error: ArzamedError, seconds: float) -> None:
+    def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         self.waits.append(seconds)
 
 
@@ -288,9 +288,8 @@ def test_the_jitter_is_full() -> None:
     ceilings = [0.5, 1.0, 2.0, 3.0, 3.0]
 
     async def main(loop: JumpingLoop) -> list[list[float]]:
-        retrier = Retrier(policy)
         works = [Failing(5) for _ in range(1000)]
-        await asyncio.gather(*(retrier.again(work, TransportError()) for work in works))
+        await asyncio.gather(*(retry(work.attempt, TransportError(), work, Retries(policy)) for work in works))
         assert {work.attempts for work in works} == {6}
         return [work.waits for work in works]
 
@@ -300,3 +299,9 @@ def test_the_jitter_is_full() -> None:
         assert 0 <= shares[0] < 0.02
         assert 0.98 < shares[-1] <= 1
         assert all(abs(share - rank / 1000) < 0.08 for rank, share in enumerate(shares))
+
+
+def test_no_function_that_python_3_16_removes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session is made, and retries, without `asyncio.iscoroutinefunction`: from 3.14 it emits a DeprecationWarning."""
+    monkeypatch.delattr(asyncio, "iscoroutinefunction")
+    assert len(call("GET", RetryPolicy(max_attempts=2), [Try(503)], 500.0).waits) == 1
