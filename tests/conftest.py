@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
 from hypothesis import HealthCheck, settings
+
+# What tests import has asserts of its own. Rewritten, they hold under PYTHONOPTIMIZE too, and say what they compared.
+pytest.register_assert_rewrite(
+    *(
+        path.stem
+        for pattern in ("*.py", "*/*.py")
+        for path in Path(__file__).parent.glob(pattern)
+        if not path.name.startswith(("test_", "conftest"))
+    )
+)
 
 settings.register_profile(
     "default", deadline=None, print_blob=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]

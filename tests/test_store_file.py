@@ -10,9 +10,8 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import filelock
@@ -81,14 +80,6 @@ class TestFileTokenStore(TokenStoreContract):
         self.clock.now += seconds
 
 
-@pytest.fixture
-def scratch() -> Iterator[Path]:
-    """Give a folder that a user who is not root can reach, too."""
-    path = Path(tempfile.mkdtemp(prefix="arzamed-store-"))
-    yield path
-    shutil.rmtree(path)
-
-
 @pytest.mark.parametrize(
     ("scenario", "fact"),
     [
@@ -99,12 +90,12 @@ def scratch() -> Iterator[Path]:
         ("raced", "one of many processes has the lease, and its number is the highest yet"),
     ],
 )
-def test_in_processes(scratch: Path, scenario: str, fact: str) -> None:
+def test_in_processes(tmp_path: Path, scenario: str, fact: str) -> None:
     """With real processes: `fact`, for each scenario of store_processes.py."""
     root = str(Path(arzamed_async.__file__).parents[1])
     command = [sys.executable, "-W", "error", str(Path(__file__).with_name("store_processes.py")), scenario]
     done = subprocess.run(
-        [*command, str(scratch / "tokens"), str(SEED)],
+        [*command, str(tmp_path / "tokens"), str(SEED)],
         env={**os.environ, "PYTHONPATH": root},
         capture_output=True,
         text=True,

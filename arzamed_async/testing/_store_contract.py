@@ -8,7 +8,7 @@ from attrs import evolve
 
 from arzamed_async import Lease, TokenStore
 
-from ._store_keeping import Keeping, StoreTools, rejection, texts, token
+from ._store_keeping import Keeping, StoreTools, check, rejection, same, texts, token
 
 __all__ = ["TokenStoreContract"]
 
@@ -25,13 +25,13 @@ class _Leases(StoreTools):
         async with self.stores() as (one, other):
             key = self.key()
             lease = await self.lease(one, key)
-            assert lease.key == key
-            assert lease.owner
-            assert await other.acquire(key, _LONG) is None
-            assert await one.acquire(key, _LONG) is None
+            same(lease.key, key, "the lease's key")
+            check(bool(lease.owner), "the lease's owner is empty")
+            same(await other.acquire(key, _LONG), None, "acquire by another store while the lease is held")
+            same(await one.acquire(key, _LONG), None, "acquire by the holder while the lease is held")
             await one.release(lease)
             following = await self.lease(other, key)
-            assert following.owner != lease.owner, "owners have to be told apart"
+            check(following.owner != lease.owner, "two leases have the same owner")
 
     async def test_a_lease_ends_with_its_time(self) -> None:
         """A lease whose time is over is no longer its holder's, and another gets the next one."""
@@ -39,7 +39,7 @@ class _Leases(StoreTools):
             key = self.key()
             lease = await self.lease_run_out(one, key)
             await self.next_lease(other, key)
-            assert await one.renew(lease, _LONG) is False
+            same(await one.renew(lease, _LONG), False, "renew of an expired lease that another store follows")
 
     async def test_a_lease_that_nobody_followed_is_over_too(self) -> None:
         """Renewing comes too late once the time is over, also where no other has asked meanwhile."""
@@ -49,7 +49,7 @@ class _Leases(StoreTools):
             async def over() -> bool:
                 return not await one.renew(lease, self.short_seconds / 100)
 
-            await self.until(over, "a lease is renewed that is over")
+            await self.until(over, "renew still returns True for an expired lease")
 
     async def test_a_lease_lasts_from_its_renewal(self) -> None:
         """A renewed lease outlives the time it was first given for."""
@@ -60,10 +60,10 @@ class _Leases(StoreTools):
                 if await one.renew(lease, _LONG):
                     break
             else:
-                raise AssertionError("a lease is never renewed")
+                raise AssertionError("renew never returned True for a lease that is held")
             await self.pass_short_time()
-            assert await other.acquire(key, _LONG) is None
-            assert await one.renew(lease, self.short_seconds) is True, "it has much of its time left"
+            same(await other.acquire(key, _LONG), None, "acquire while a renewed lease is held")
+            same(await one.renew(lease, self.short_seconds), True, "renew of a lease with time left")
             await self.pass_short_time()
             await self.next_lease(other, key)
 
@@ -73,20 +73,24 @@ class _Leases(StoreTools):
             key = self.key()
             lease = await self.lease(one, key)
             forged = evolve(lease, owner="somebody-else")
-            assert await other.renew(forged, self.short_seconds / 100) is False
+            same(await other.renew(forged, self.short_seconds / 100), False, "renew with another owner")
             await other.release(forged)
             await self.pass_short_time()
-            assert await other.acquire(key, _LONG) is None
-            assert await one.renew(lease, _LONG) is True
+            same(await other.acquire(key, _LONG), None, "acquire after a release with another owner")
+            same(await one.renew(lease, _LONG), True, "renew by the holder")
             await one.release(lease)
             await one.release(lease)
-            assert await one.renew(lease, _LONG) is False
+            same(await one.renew(lease, _LONG), False, "renew after release")
             following = await self.lease(other, key)
             await one.release(lease)
-            assert await one.renew(lease, self.short_seconds / 100) is False
+            same(
+                await one.renew(lease, self.short_seconds / 100),
+                False,
+                "renew of a released lease that another follows",
+            )
             await self.pass_short_time()
-            assert await one.acquire(key, _LONG) is None
-            assert await other.renew(following, _LONG) is True
+            same(await one.acquire(key, _LONG), None, "acquire after releasing an old lease again")
+            same(await other.renew(following, _LONG), True, "renew by the holder of the following lease")
 
     async def test_leases_are_numbered_upwards(self) -> None:
         """Each lease of a key has a higher number than all before it, however those have ended."""
@@ -99,18 +103,18 @@ class _Leases(StoreTools):
                 await store.release(lease)
             fences.append((await self.lease_run_out(one, key)).fence)
             fences.append((await self.next_lease(other, key)).fence)
-            assert fences == sorted(set(fences))
+            same(fences, sorted(set(fences)), "the leases' numbers, which have to rise")
 
     async def test_saving_does_not_end_a_lease(self) -> None:
         """A lease goes on behind a save, and what is saved under it again replaces what was."""
         async with self.stores() as (one, other):
             key = self.key()
             lease = await self.lease(one, key)
-            assert await one.save(key, token("first"), lease) is True
-            assert await other.acquire(key, _LONG) is None
-            assert await one.save(key, token("second"), lease) is True
-            assert await one.renew(lease, _LONG) is True
-            assert texts(await other.load(key)) == "second"
+            same(await one.save(key, token("first"), lease), True, "save under a lease")
+            same(await other.acquire(key, _LONG), None, "acquire by another store after a save under the lease")
+            same(await one.save(key, token("second"), lease), True, "second save under the same lease")
+            same(await one.renew(lease, _LONG), True, "renew after a save under the lease")
+            same(texts(await other.load(key)), "second", "load after the second save")
 
     async def test_a_late_writer_replaces_nothing_later(self) -> None:
         """What is saved under a lease whose time is over never replaces what was saved under a later one."""
@@ -119,11 +123,10 @@ class _Leases(StoreTools):
                 key = self.key()
                 late = await self.lease_run_out(one, key)
                 lease = await self.next_lease(other, key)
-                assert await other.save(key, token("newer"), lease) is True
+                same(await other.save(key, token("newer"), lease), True, "save under the later lease")
                 await other.release(lease)
-                assert await one.save(key, value, late) is False
-                kept = await other.load(key)
-                assert texts(kept) == "newer"
+                same(await one.save(key, value, late), False, "save under an expired lease over a later one's token")
+                same(texts(await other.load(key)), "newer", "load after that save")
 
     async def test_a_late_writer_is_of_use_where_nothing_later_is_kept(self) -> None:
         """A token is not lost because its lease has ended; the next holder's replaces it."""
@@ -131,10 +134,10 @@ class _Leases(StoreTools):
             key = self.key()
             late = await self.lease_run_out(one, key)
             lease = await self.next_lease(other, key)
-            assert await one.save(key, token("late"), late) is True
-            assert texts(await other.load(key)) == "late"
-            assert await other.save(key, token("newer"), lease) is True
-            assert texts(await one.load(key)) == "newer"
+            same(await one.save(key, token("late"), late), True, "save under an expired lease where nothing is kept")
+            same(texts(await other.load(key)), "late", "load after that save")
+            same(await other.save(key, token("newer"), lease), True, "save under the later lease")
+            same(texts(await one.load(key)), "newer", "load after that save")
 
 
 class _Crowds(StoreTools):
@@ -148,7 +151,7 @@ class _Crowds(StoreTools):
                 asked = [(one, other)[n % 2] for n in range(_CROWD)]
                 leases = await asyncio.gather(*(store.acquire(key, _LONG) for store in asked))
                 given = [(store, lease) for store, lease in zip(asked, leases, strict=True) if lease is not None]
-                assert len(given) == 1
+                same(len(given), 1, f"leases given to {_CROWD} that ask at once")
                 await given[0][0].release(given[0][1])
 
     async def test_the_latest_of_many_writers_stays(self) -> None:
@@ -163,7 +166,7 @@ class _Crowds(StoreTools):
                 leases.append((store, lease))
             for order in (leases[::-1], leases[5:] + leases[:5], leases):
                 await asyncio.gather(*(store.save(key, token(f"of {lease.fence}"), lease) for store, lease in order))
-                assert texts(await one.load(key)) == f"of {leases[-1][1].fence}"
+                same(texts(await one.load(key)), f"of {leases[-1][1].fence}", "load after saves under many leases")
 
     async def test_one_of_many_discards(self) -> None:
         """Of many that discard a token at once, one has done it."""
@@ -171,15 +174,15 @@ class _Crowds(StoreTools):
             key = self.key()
             await one.save(key, token("bad"), None)
             dropped = await asyncio.gather(*((one, other)[n % 2].discard(key, "bad") for n in range(20)))
-            assert sum(dropped) == 1
+            same(sum(dropped), 1, "how many of 20 that discard a token at once were told that they did")
 
     async def test_one_of_many_saves_without_a_lease(self) -> None:
         """Of many that save without a lease at once, one is kept, and it is told so."""
         async with self.stores() as (one, other):
             key = self.key()
             kept = await asyncio.gather(*((one, other)[n % 2].save(key, token(f"{n}"), None) for n in range(20)))
-            assert sum(kept) == 1
-            assert texts(await other.load(key)) == str(kept.index(True))
+            same(sum(kept), 1, "how many of 20 that save without a lease at once were told that it is kept")
+            same(texts(await other.load(key)), str(kept.index(True)), "load after these saves")
 
 
 class TokenStoreContract(Keeping, _Leases, _Crowds):

@@ -9,10 +9,27 @@ from contextlib import asynccontextmanager
 
 from arzamed_async import Lease, StoredRejection, StoredToken, TokenStore
 
-__all__ = ["Keeping", "StoreTools", "rejection", "texts", "token"]
+__all__ = ["Keeping", "StoreTools", "check", "rejection", "same", "texts", "token"]
 
 _LONG = 600.0
 _BOUND_SECONDS = 20.0
+
+
+def check(fact: bool, otherwise: str) -> None:
+    """Raise an AssertionError that says what is wrong, unless `fact` is true.
+
+    No `assert`: `python -O` leaves these out, and the tests would pass with any store.
+    """
+    __tracebackhide__ = True  # pytest then shows the line of the test
+    if not fact:
+        raise AssertionError(otherwise)
+
+
+def same(found: object, expected: object, what: str) -> None:
+    """Raise an AssertionError that names `what`, and both values, unless they are equal."""
+    __tracebackhide__ = True
+    if found != expected:
+        raise AssertionError(f"{what}: expected {expected!r}, got {found!r}")
 
 
 def token(text: str = "invented-token", *, age: float = 0.0, left: float = _LONG) -> StoredToken:
@@ -23,6 +40,22 @@ def token(text: str = "invented-token", *, age: float = 0.0, left: float = _LONG
 def rejection(left: float = _LONG) -> StoredRejection:
     """Return a rejection to save."""
     return StoredRejection(401, "invalid_client", "An invented description: è no use", left)
+
+
+def kept_token(kept: StoredToken | StoredRejection | None) -> StoredToken:
+    """Return what `load` gave, which has to be a token."""
+    __tracebackhide__ = True
+    if not isinstance(kept, StoredToken):
+        raise AssertionError(f"load after saving a token: expected a StoredToken, got {kept!r}")  # noqa: TRY004 - a failed test
+    return kept
+
+
+def kept_rejection(kept: StoredToken | StoredRejection | None) -> StoredRejection:
+    """Return what `load` gave, which has to be a rejection."""
+    __tracebackhide__ = True
+    if not isinstance(kept, StoredRejection):
+        raise AssertionError(f"load after saving a rejection: expected a StoredRejection, got {kept!r}")  # noqa: TRY004 - the same
+    return kept
 
 
 def texts(kept: StoredToken | StoredRejection | None) -> object:
@@ -71,13 +104,14 @@ class StoreTools:
         loop = asyncio.get_running_loop()
         end = loop.time() + _BOUND_SECONDS
         while not await condition():
-            assert loop.time() < end, what
+            check(loop.time() < end, f"{what} (waited for {_BOUND_SECONDS:g} s)")
             await asyncio.sleep(0.01)
 
     async def lease(self, store: TokenStore, key: str, seconds: float = _LONG) -> Lease:
         """Return a lease that has to be had at once."""
         lease = await store.acquire(key, seconds)
-        assert lease is not None, "a lease that nobody has is not given"
+        if lease is None:
+            raise AssertionError("acquire returned None for a key that nobody has a lease of")
         return lease
 
     async def lease_run_out(self, store: TokenStore, key: str) -> Lease:
@@ -95,7 +129,7 @@ class StoreTools:
             found.extend([] if lease is None else [lease])
             return lease is not None
 
-        await self.until(given, "a lease outlives its time")
+        await self.until(given, "acquire still returns None after the last lease has expired")
         return found[0]
 
 
@@ -105,21 +139,22 @@ class Keeping(StoreTools):
     async def test_nothing_is_kept_at_first(self) -> None:
         """A key that nothing was saved for gives None."""
         async with self.stores() as (one, _):
-            assert await one.load(self.key()) is None
+            same(await one.load(self.key()), None, "load of a key that was never saved")
 
     async def test_a_token_saved_by_one_process_is_loaded_by_another(self) -> None:
         """What is kept comes back as it was, with its times, also when its text is 8 KB long."""
         for text in ("invented-token", "invented." * 1000):
             async with self.stores() as (one, other):
                 key = self.key()
-                assert await one.save(key, token(text, age=10, left=_LONG), await self.lease(one, key)) is True
+                saved = await one.save(key, token(text, age=10, left=_LONG), await self.lease(one, key))
+                same(saved, True, "save under a lease")
                 for store in (one, other):
-                    kept = await store.load(key)
-                    assert isinstance(kept, StoredToken), "a token was saved"
-                    assert kept.access_token == text
-                    assert kept.age_seconds >= 10 - 0.01
-                    assert kept.seconds_left <= _LONG + 0.01
-                    assert abs(kept.age_seconds + kept.seconds_left - _LONG - 10) < 0.1, "its life is not what it was"
+                    kept = kept_token(await store.load(key))
+                    check(kept.access_token == text, "load returned another access token than was saved")
+                    check(kept.age_seconds >= 10 - 0.01, "age_seconds is less than when the token was saved")
+                    check(kept.seconds_left <= _LONG + 0.01, "seconds_left is more than when the token was saved")
+                    life = kept.age_seconds + kept.seconds_left
+                    check(abs(life - _LONG - 10) < 0.1, "age_seconds + seconds_left is not what was saved")
 
     async def test_a_rejection_saved_by_one_process_is_loaded_by_another(self) -> None:
         """A rejection comes back as it was, also where no answer had a status."""
@@ -127,11 +162,10 @@ class Keeping(StoreTools):
             async with self.stores() as (one, other):
                 key = self.key()
                 saved = StoredRejection(status, "invalid_client", "An invented description: è no use", _LONG)
-                assert await one.save(key, saved, await self.lease(one, key)) is True
-                kept = await other.load(key)
-                assert isinstance(kept, StoredRejection), "a rejection was saved"
-                assert texts(kept) == texts(saved)
-                assert 0 < kept.seconds_left <= _LONG + 0.01
+                same(await one.save(key, saved, await self.lease(one, key)), True, "save under a lease")
+                kept = kept_rejection(await other.load(key))
+                same(texts(kept), texts(saved), "load of a rejection")
+                check(0 < kept.seconds_left <= _LONG + 0.01, "a rejection's seconds_left is not what was saved")
 
     async def test_time_passes_for_what_is_kept(self) -> None:
         """A token grows older by as much as is taken from what is left of it."""
@@ -141,12 +175,12 @@ class Keeping(StoreTools):
             await self.pass_short_time()
 
             async def older() -> bool:
-                kept = await other.load(key)
-                assert isinstance(kept, StoredToken), "it has time left"
-                assert abs(kept.age_seconds + kept.seconds_left - _LONG - 5) < 0.1, "its life is not what it was"
+                kept = kept_token(await other.load(key))
+                life = kept.age_seconds + kept.seconds_left
+                check(abs(life - _LONG - 5) < 0.1, "age_seconds + seconds_left changes as time passes")
                 return kept.age_seconds >= 5 + self.short_seconds * 0.9
 
-            await self.until(older, "the age stands still")
+            await self.until(older, "age_seconds does not grow as time passes")
 
     async def test_what_is_kept_ends_with_its_time(self) -> None:
         """A token or a rejection is gone when its time is over, and then a save without a lease is good."""
@@ -159,41 +193,45 @@ class Keeping(StoreTools):
                 async def gone(store: TokenStore = other, key: str = key) -> bool:
                     return await store.load(key) is None
 
-                await self.until(gone, "it outlives its time")
-                assert await other.save(key, token("next"), None) is True
-                assert texts(await one.load(key)) == "next"
+                await self.until(gone, "load still returns what has expired")
+                same(
+                    await other.save(key, token("next"), None),
+                    True,
+                    "save without a lease, after the last value expired",
+                )
+                same(texts(await one.load(key)), "next", "load after that save")
 
     async def test_only_the_very_token_is_discarded(self) -> None:
         """A token is dropped by its text, once; neither another token nor a rejection goes with it."""
         async with self.stores() as (one, other):
             key = self.key()
-            assert await one.discard(key, "invented-token") is False, "there was none"
+            same(await one.discard(key, "invented-token"), False, "discard where nothing is kept")
             lease = await self.lease(one, key)
             await one.save(key, token("new"), lease)
-            assert await other.discard(key, "old") is False
-            assert texts(await one.load(key)) == "new"
-            assert await other.discard(key, "new") is True
-            assert await one.load(key) is None
-            assert await one.discard(key, "new") is False
+            same(await other.discard(key, "old"), False, "discard of another token than is kept")
+            same(texts(await one.load(key)), "new", "load after discarding another token")
+            same(await other.discard(key, "new"), True, "discard of the token that is kept")
+            same(texts(await one.load(key)), None, "load after discarding the token")
+            same(await one.discard(key, "new"), False, "discard of the same token again")
             await one.save(key, rejection(), lease)
             for text in ("new", "", "invalid_client"):
-                assert await other.discard(key, text) is False
-            assert texts(await other.load(key)) == texts(rejection())
+                same(await other.discard(key, text), False, "discard where a rejection is kept")
+            same(texts(await other.load(key)), texts(rejection()), "load of a rejection after discarding tokens")
 
     async def test_without_a_lease_it_is_kept_only_where_nothing_is(self) -> None:
         """A save without a lease never replaces anything, and any lease's save replaces what it kept."""
         async with self.stores() as (one, other):
             key = self.key()
-            assert await one.save(key, token("first"), None) is True
-            assert await other.save(key, token("second"), None) is False
-            assert texts(await one.load(key)) == "first"
+            same(await one.save(key, token("first"), None), True, "save without a lease where nothing is kept")
+            same(await other.save(key, token("second"), None), False, "save without a lease over a token")
+            same(texts(await one.load(key)), "first", "load after that save")
             lease = await self.lease(other, key)
-            assert await other.save(key, rejection(), lease) is True
-            assert await one.save(key, token("third"), None) is False
-            assert texts(await one.load(key)) == texts(rejection())
-            assert await other.save(key, token("fourth"), lease) is True
+            same(await other.save(key, rejection(), lease), True, "save under a lease over a token saved without")
+            same(await one.save(key, token("third"), None), False, "save without a lease over a rejection")
+            same(texts(await one.load(key)), texts(rejection()), "load after that save")
+            same(await other.save(key, token("fourth"), lease), True, "second save under the same lease")
             await other.discard(key, "fourth")
-            assert await one.save(key, token("fifth"), None) is True
+            same(await one.save(key, token("fifth"), None), True, "save without a lease after a discard")
 
     async def test_keys_have_nothing_to_do_with_each_other(self) -> None:
         """What is kept, discarded or leased for a key leaves another alone, also where they begin alike."""
@@ -201,14 +239,14 @@ class Keeping(StoreTools):
             key = self.key()
             near = key[:-1] + ("0" if key[-1] != "0" else "1")
             lease, far = await self.lease(one, key), await self.lease(other, near)
-            assert (lease.key, far.key) == (key, near)
+            same((lease.key, far.key), (key, near), "the keys of two leases")
             await one.save(key, token("one"), lease)
-            assert await other.load(near) is None
+            same(texts(await other.load(near)), None, "load of a key after a save for another")
             await other.save(near, token("one"), far)
-            assert await one.discard(key, "one") is True
-            assert texts(await one.load(near)) == "one"
+            same(await one.discard(key, "one"), True, "discard of the token that is kept")
+            same(texts(await one.load(near)), "one", "load of a key after a discard for another")
             await one.release(lease)
-            assert await one.acquire(near, _LONG) is None
+            same(await one.acquire(near, _LONG), None, "acquire of a leased key after releasing another")
 
     async def test_closing_twice_is_fine(self) -> None:
         """A store can be closed more than once, and what it kept stays for others."""
@@ -217,4 +255,4 @@ class Keeping(StoreTools):
             await one.save(key, token(), None)
             await one.aclose()
             await one.aclose()
-            assert texts(await other.load(key)) == "invented-token"
+            same(texts(await other.load(key)), "invented-token", "load by another store after closing the first")
