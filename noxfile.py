@@ -1,24 +1,30 @@
-"""The project's checks. `nox` runs all but the benchmarks; `nox -s tests` the tests on every Python found."""
+"""The project's checks. `nox` runs all but the benchmarks; `nox -s tests` the tests on every promised Python it finds."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import nox
 
-OLDEST = "3.11"
-PYTHONS = [OLDEST, "3.12", "3.13", "3.14"]
-#: Run on the oldest Python alone.
-ONCE = [f"tests/test_{name}.py" for name in ("cli_demo", "cli_wire", "docs", "endpoints_page", "store_file")]
+#: The Pythons that are promised. `.ci/pythons` brings those that a machine lacks.
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+#: Tests of processes, pages and memory: they take long, and run on the oldest and the newest Python found.
+ENDS = [
+    f"tests/test_{name}.py"
+    for name in ("cli_demo", "cli_wire", "docs", "endpoints_page", "request_path_cost", "store_file", "token_machine")
+]
 
 nox.options.sessions = [
     "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs", "build",
 ]  # fmt: skip
-nox.options.error_on_missing_interpreters = False  # also under CI=true: a missing one is skipped with a word
+nox.options.error_on_missing_interpreters = True  # otherwise nox skips such a session and ends with success
 
 if shutil.which("pyenv"):
     # pyenv's `python3.12` is there for every version, and fails for those that are not switched on.
@@ -35,19 +41,61 @@ def runs(python: str) -> bool:
         return False
 
 
-@nox.session(python=PYTHONS)
+FOUND = [python for python in PYTHONS if runs(python)]
+if not FOUND:
+    sys.exit(f"none of the promised Pythons is found here: {', '.join(PYTHONS)}")
+OLDEST, NEWEST = FOUND[0], FOUND[-1]
+#: What became of the tests on each Python, once one of their sessions has begun.
+tested: dict[str, str] = {}
+
+
+@atexit.register
+def report_pythons() -> None:
+    """Report on which Pythons the tests ran, as the last thing nox prints.
+
+    Where ARZAMED_TESTS_SUMMARY names a file, the lines are appended to it too, so that a caller can print them last.
+    """
+    if not tested:
+        return
+    lines = [
+        f"tests on Python {python}: {tested.get(python, 'not run' if python in FOUND else 'NOT RUN, it is not found here')}"
+        for python in PYTHONS
+    ]
+    print(*lines, sep="\n", file=sys.stderr)  # noqa: T201
+    if summary := os.environ.get("ARZAMED_TESTS_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+
+def outcome(results: Path) -> tuple[int, str]:
+    """Read pytest's results: how many tests ran, and a line on them."""
+    if not results.exists():
+        return 0, "FAILED, pytest wrote no results"
+    suite = ET.parse(results).getroot()[0]
+    total, failures, errors, skipped = (int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped"))
+    ran, failed = total - skipped, failures + errors
+    seconds = float(suite.get("time", 0))
+    return ran, f"{ran - failed} passed, {failed} failed, {skipped} skipped in {seconds:.0f} s"
+
+
+@nox.session(python=FOUND)
 def tests(session: nox.Session) -> None:
     """Run the tests: random order, warnings as errors, branch coverage on the oldest Python."""
-    if not runs(str(session.python)):
-        if session.python == OLDEST:
-            session.error(f"Python {OLDEST} is needed and not here")
-        session.skip(f"Python {session.python} is not here: its tests are left out")
+    python = str(session.python)
+    tested[python] = "FAILED before the first test"
     session.install("-q", "-e", ".[cli,otel,stores,test]")
-    session.env["COVERAGE_FILE"] = str(Path(session.create_tmp()) / ".coverage")
-    # Processes and pages are the same on each Python, and take long to start.
-    once = [f"--ignore={path}" for path in ONCE]
-    what = ["--cov", "--cov-report=term"] if session.python == OLDEST else once
-    session.run("python", "-m", "pytest", *what, *session.posargs)
+    results = Path(session.create_tmp()).resolve() / "results.xml"
+    results.unlink(missing_ok=True)
+    session.env["COVERAGE_FILE"] = str(results.with_name(".coverage"))
+    what = [] if python in {OLDEST, NEWEST} else [f"--ignore={path}" for path in ENDS]
+    if python == OLDEST and not session.posargs:
+        what += ["--cov", "--cov-report=term"]
+    try:
+        session.run("python", "-m", "pytest", f"--junit-xml={results}", *what, *session.posargs)
+    finally:
+        ran, tested[python] = outcome(results)
+    if not ran:
+        session.error(f"no test ran on Python {python}")
 
 
 @nox.session(python=OLDEST)
