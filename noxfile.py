@@ -18,7 +18,16 @@ PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 #: Tests of processes, pages and memory: they take long, and run on the oldest and the newest Python found.
 ENDS = [
     f"tests/test_{name}.py"
-    for name in ("cli_demo", "cli_wire", "docs", "endpoints_page", "request_path_cost", "store_file", "token_machine")
+    for name in (
+        "cli_demo",
+        "cli_ending",
+        "cli_wire",
+        "docs",
+        "endpoints_page",
+        "request_path_cost",
+        "store_file",
+        "token_machine",
+    )
 ]
 
 nox.options.sessions = [

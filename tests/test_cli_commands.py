@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from cli_support import Beside, run, toml
+from cli_support import Beside, neutral_environment, run, toml
 
 from arzamed_async import ClinicCredentials, load_clinics
 from arzamed_async.cli.init import TEMPLATE
@@ -25,9 +25,7 @@ def beside():
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
     """Give a folder, a cache and an environment of its own to each test."""
-    for name in [name for name in os.environ if name.startswith("ARZAMED_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    neutral_environment(monkeypatch, tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -314,7 +312,7 @@ def test_the_token_is_shown_only_on_demand(beside, place):
     assert "https://api.nextgen.arzamed.com/read" in done.stdout
     assert "(in 60 min)" in done.stdout
     assert "hidden (--reveal shows it)" in done.stdout
-    assert "eyJ" not in done.output
+    assert "eyJ" not in done.stdout + done.stderr
     assert "  token    eyJ" in revealed.stdout.replace("token\n ", "token   ")
     assert lines(done.stderr)[0].startswith("arzamed: Roma: ")
 

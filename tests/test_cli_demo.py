@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-import runpy
+import signal
 import subprocess
 import sys
 
 import pytest
+from cli_support import neutral_environment, run
 from rich.console import Console
-from typer.testing import CliRunner
 
 from arzamed_async import NotFoundError, TransportError, __version__
 from arzamed_async.cli import demo, main
-from arzamed_async.cli.app import app
 from arzamed_async.testing import FakeArzamed
 
 FACTS = re.compile(
@@ -22,10 +22,22 @@ FACTS = re.compile(
 )
 
 
-def run(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """Give each test an environment of its own, and back the signals that `main`, ending a process, resets."""
+    neutral_environment(monkeypatch, tmp_path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def process(*arguments: str, code: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command as a user would, its output a pipe."""
     what = ["-c", code] if code else ["-m", "arzamed_async.cli", *arguments]
-    return subprocess.run([sys.executable, *what], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, *what], capture_output=True, encoding="utf-8", timeout=60, check=False, env=dict(os.environ)
+    )
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def quick(monkeypatch):
 
 def test_the_demo_in_a_pipe_prints_the_table_and_the_facts_and_exits_with_0():
     """`arzamed demo` reads 11 of 12 clinics, names the revoked one, and writes no control code into a pipe."""
-    done = run("demo")
+    done = process("demo")
     assert (done.returncode, done.stderr) == (0, "")
     facts = FACTS.search(done.stdout)
     assert facts is not None, done.stdout
@@ -78,31 +90,32 @@ def test_on_a_terminal_the_demo_shows_its_progress(quick):
 
 def test_the_demo_is_a_subcommand(quick):
     """`arzamed demo` stays a subcommand while it is the only one."""
-    done = CliRunner().invoke(app, ["demo"])
+    done = run("demo")
     assert done.exit_code == 0
-    assert FACTS.search(done.output)
+    assert FACTS.search(done.stdout)
 
 
 def test_version_is_printed():
     """`arzamed --version` names the distribution and its version."""
-    done = CliRunner().invoke(app, ["--version"])
-    assert (done.exit_code, done.output) == (0, f"arzamed-async {__version__}\n")
+    done = run("--version")
+    assert (done.exit_code, done.stdout) == (0, f"arzamed-async {__version__}\n")
 
 
 def test_without_a_command_the_help_is_shown():
     """`arzamed` alone lists its commands and exits with 2, as for any wrong use."""
-    done = run()
+    done = process()
     assert done.returncode == 2
     assert "demo" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("enter", [main.main, lambda: runpy.run_module("arzamed_async.cli", run_name="__main__")])
-def test_main_and_the_module_run_the_app(monkeypatch, capsys, enter):
-    """The entry point hands over to the commands, and so does `python -m arzamed_async.cli`."""
+def test_main_runs_the_app_and_leaves_the_streams_as_they_were(monkeypatch, capsys):
+    """The entry point hands over to the commands, ends by SystemExit, and takes its guards off again."""
     monkeypatch.setattr(sys, "argv", ["arzamed", "--version"])
+    before = sys.stdout, sys.stderr
     with pytest.raises(SystemExit) as leaving:
-        enter()
+        main.main()
     assert leaving.value.code == 0
+    assert (sys.stdout, sys.stderr) == before
     assert __version__ in capsys.readouterr().out
 
 
@@ -127,7 +140,7 @@ def test_without_the_extra_one_line_names_what_to_install(monkeypatch, capsys, m
 def test_without_the_extra_there_is_no_traceback():
     """The same in a process where neither package can be imported."""
     code = "import sys; sys.modules.update(typer=None, rich=None); from arzamed_async.cli.main import main; main()"
-    done = run(code=code)
+    done = process(code=code)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
 

@@ -1,4 +1,4 @@
-"""The commands of `arzamed`. What each needs is imported when it runs."""
+"""The commands of `arzamed`. What each needs is imported when it runs. Help is text: `python -OO` has no docstrings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["app"]
 
 _CODES = (
     "Exit codes: 0 all clinics worked, 3 some failed, 4 none worked, 2 wrong use (nothing was read),"
-    " 1 the output cannot be written, 130 Ctrl-C, 141 the reader of the output has gone."
+    " 1 the output cannot be written, 130 Ctrl-C, 143 SIGTERM, 141 broken pipe."
 )
 
 # Locals of a traceback may be secrets.
@@ -84,13 +84,13 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def arzamed(
+@app.callback(help="Read live data of Arzamed clinics: records to stdout, everything else to stderr.")
+def _arzamed(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Read live data of Arzamed clinics: records to stdout, everything else to stderr."""
+    pass
 
 
 def _leave(command: Callable[[Voice], int]) -> None:
@@ -162,8 +162,12 @@ for _kind, _help in {
     app.command(_kind, help=_help, epilog=_CODES)(_lister(_kind))
 
 
-@app.command(epilog=_CODES)
-def check(
+@app.command(
+    "check",
+    help="Try each clinic's key: a new token and one read; a line each, with the reason and the remedy.",
+    epilog=_CODES,
+)
+def _check(
     clinics: _Clinics = None,
     clinic: _Names = None,
     concurrency: _Concurrency = 64,
@@ -172,8 +176,6 @@ def check(
     base_url: _BaseUrl = None,
     verbose: _Verbose = False,
 ) -> None:
-    """Try each clinic's key: a new token and one read; a line each, with the reason and the remedy."""
-
     def run(voice: Voice) -> int:
         from .check import check_clinics
 
@@ -187,8 +189,12 @@ def check(
     _leave(run)
 
 
-@app.command(epilog=_CODES)
-def token(
+@app.command(
+    "token",
+    help="Show when each clinic's token expires and what it claims (read from it, not verified).",
+    epilog=_CODES,
+)
+def _token(
     clinics: _Clinics = None,
     clinic: _Names = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show the token itself: whoever has it can read.")] = False,
@@ -197,8 +203,6 @@ def token(
     no_token_store: _NoStore = False,
     verbose: _Verbose = False,
 ) -> None:
-    """Show when each clinic's token expires and what it claims (read from it, not verified)."""
-
     def run(voice: Voice) -> int:
         from .tokens import show_tokens
 
@@ -211,13 +215,11 @@ def token(
     _leave(run)
 
 
-@app.command()
-def init(
+@app.command("init", help="Write a commented clinics file (mode 0600) to fill in.")
+def _init(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where.")] = Path("clinics.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
-    """Write a commented clinics file (mode 0600) to fill in."""
-
     def run(voice: Voice) -> int:
         from .init import write_template
 
@@ -226,8 +228,8 @@ def init(
     _leave(run)
 
 
-@app.command(name="serve-fake")
-def serve_fake(
+@app.command("serve-fake", help="Serve an Arzamed with invented clinics on this machine, until Ctrl-C.")
+def _serve_fake(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0: a free one.")] = 0,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="How many clinics.")] = 3,
     latency: Annotated[float, typer.Option(metavar="SECONDS", help="The wait before each answer.")] = 0.0,
@@ -236,8 +238,6 @@ def serve_fake(
         typer.Option(metavar="FILE", help="Write its clinics file here (mode 0600). Default: to stdout."),
     ] = None,
 ) -> None:
-    """Serve an Arzamed with invented clinics on this machine, until Ctrl-C."""
-
     def run(voice: Voice) -> int:
         from .fake import Serving, serve
 
@@ -246,15 +246,21 @@ def serve_fake(
     _leave(run)
 
 
-@app.command()
-def demo() -> None:
-    """Read a dozen invented clinics on this machine: the real client over real HTTP."""
+@app.command("demo", help="Read a dozen invented clinics on this machine: the real client over real HTTP.")
+def _demo() -> None:
+    def run(voice: Voice) -> int:
+        import sys
 
-    def run(_voice: Voice) -> int:
+        from rich.console import Console
+
         from .demo import run_demo
-        from .voice import PipeConsole
+        from .voice import is_terminal
 
-        run_demo(PipeConsole())
+        try:
+            run_demo(Console(force_interactive=None if is_terminal(sys.stdout) else False))
+        except KeyboardInterrupt:
+            voice.say("interrupted: not all clinics were read")
+            raise
         return 0
 
     _leave(run)

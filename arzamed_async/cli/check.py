@@ -7,7 +7,7 @@ from datetime import datetime
 from arzamed_async import Clinic, Success
 
 from .lines import Lines
-from .running import Code, Counter, Request, code_of, leave, open_session, run
+from .running import Counter, Request, code_of, open_session, run
 from .voice import Voice, told
 
 __all__ = ["check_clinics"]
@@ -19,7 +19,7 @@ def check_clinics(request: Request, voice: Voice) -> int:
         return run(_check(request, voice))
     except KeyboardInterrupt:
         voice.say("interrupted: not all clinics were checked")
-        leave(Code.INTERRUPTED)
+        raise
 
 
 async def _probe(clinic: Clinic) -> datetime:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 from attrs import define, field
 from rich.box import SIMPLE_HEAD
@@ -29,6 +30,8 @@ from arzamed_async import (
 )
 from arzamed_async.testing import FakeArzamed
 
+from .running import run
+
 __all__ = ["run_demo"]
 
 _CITIES = (
@@ -43,8 +46,8 @@ _NAMES_SHOWN = 2
 
 
 def run_demo(console: Console) -> None:
-    """Run the demo and print its table and its line of facts."""
-    asyncio.run(_demo(console))
+    """Run the demo and print its table and its line of facts; after a signal the table of those that were read."""
+    run(_demo(console))
 
 
 @define
@@ -142,14 +145,19 @@ async def _demo(console: Console) -> None:
     board = _Board(tally, len(_CITIES), console.width)
     # Transient: in a pipe nothing of it is seen, on a terminal the table alone remains.
     live = Live(Group(board.table, board.progress), console=console, transient=True)
-    async with FakeArzamed() as fake:
-        clinics = _add_clinics(fake)
-        started = time.perf_counter()
-        async with ArzamedSession(base_url=fake.base_url, observers=[tally]) as session:
-            with live:
-                async with session.fan_out(clinics, lambda clinic: clinic.doctors.list()) as outcomes:
-                    async for outcome in outcomes:
-                        board.add(outcome)
-        seconds = time.perf_counter() - started
+    try:
+        async with FakeArzamed() as fake:
+            clinics = _add_clinics(fake)
+            started = time.perf_counter()
+            async with ArzamedSession(base_url=fake.base_url, observers=[tally]) as session:
+                # FORCE_COLOR makes a terminal of a pipe to Rich: colours, but no cursor that moves.
+                with live if console.is_interactive else nullcontext():
+                    async with session.fan_out(clinics, lambda clinic: clinic.doctors.list()) as outcomes:
+                        async for outcome in outcomes:
+                            board.add(outcome)
+            seconds = time.perf_counter() - started
+    except asyncio.CancelledError:
+        console.print(board.table)
+        raise
     console.print(board.table)
     console.print(board.facts(seconds), soft_wrap=True, highlight=False)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -46,10 +45,6 @@ def serve(serving: Serving, voice: Voice) -> int:
 
 
 async def _serve(serving: Serving, voice: Voice) -> None:
-    stop = asyncio.Event()
-    if sys.platform != "win32":
-        for each in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(each, stop.set)
     fake = FakeArzamed(port=serving.port)
     problem = ""
     try:
@@ -64,7 +59,7 @@ async def _serve(serving: Serving, voice: Voice) -> None:
         clinics = [fake.add_clinic(f"fake-{n + 1}") for n in range(serving.count)]
         fake.latency_seconds = serving.latency_seconds
         _announce(serving, fake.base_url, clinics, voice)
-        await stop.wait()
+        await asyncio.Event().wait()  # until a signal cancels it
     finally:
         await fake.aclose()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from arzamed_async import ConfigurationError
 
+from .interrupts import interrupts
+
 __all__ = ["write_private"]
 
 
@@ -20,22 +22,27 @@ def write_private(path: Path, text: str, *, replace: bool, remedy: str) -> None:
     """
     problem = ""
     try:
-        if replace:
-            beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            _create(beside, text)
-            try:
-                beside.replace(path)
-            except OSError:
-                beside.unlink()
-                raise
-        else:
-            _create(path, text)
+        with interrupts.raising():  # a signal leaves no half of a file, either
+            if replace:
+                _replace(path, text)
+            else:
+                _create(path, text)
     except FileExistsError:
         problem = f"is there already, and is left as it is ({remedy})"
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
         problem = f"cannot be written ({getattr(error, 'strerror', None) or type(error).__name__})"
     if problem:
         raise ConfigurationError(f"{path} {problem}")
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    _create(beside, text)
+    try:
+        beside.replace(path)
+    except BaseException:
+        beside.unlink()
+        raise
 
 
 def _create(path: Path, text: str) -> None:

@@ -17,6 +17,5 @@ class Lines:
 
     def write(self, line: str) -> None:
         """Write one line."""
-        if sys.stdout is not None:
-            sys.stdout.write(wrapped(line, sys.stdout) + "\n")
-            sys.stdout.flush()
+        sys.stdout.write(wrapped(line, sys.stdout) + "\n")
+        sys.stdout.flush()

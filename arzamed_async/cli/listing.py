@@ -26,7 +26,7 @@ from arzamed_async import (
 
 from .formats import Format, Writer, writer_for
 from .output import Out, stdout_writer
-from .running import Code, Counter, Request, code_of, leave, open_session, run
+from .running import Counter, Request, code_of, open_session, run
 from .voice import Voice, is_terminal
 
 __all__ = ["Listing", "list_records"]
@@ -66,16 +66,12 @@ class _Reading:
         self._writer: Writer = writer_for(kind, open_records=listing.kind != "doctors")
         self._counter = Counter(voice, len(request.clinics), quiet=terminal and not self._table)
         self._failures: list[Failure] = []
+        self._guessed = listing.path is None and listing.kind != "doctors"
         self._told = 0
         self._worked = 0
         self._out = Out(stdout_writer())
 
     def run(self) -> int:
-        if self._listing.path is None and self._listing.kind != "doctors":
-            self._voice.say(
-                f"the path equipe/{self._listing.kind} is a guess: the vendor has not published it."
-                " If you know the right one, give it with --path"
-            )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it speaks to those who write Python
@@ -83,12 +79,14 @@ class _Reading:
         except KeyboardInterrupt:
             self._out.add(self._writer.tail(_LAST_ROWS))
             self._out.close(_LAST_WORDS_SECONDS)
+            self._tell_guess()
             self._tell_failures()
             records = sum(self._counter.records.values())
             if self._table:
                 records = min(records, _LAST_ROWS)
             self._voice.say(f"interrupted: what is written is not all ({records:,} records)")
-            leave(Code.INTERRUPTED)
+            raise
+        self._tell_guess()
         self._tell_failures()
         return code_of(self._worked, len(self._failures))
 
@@ -133,8 +131,19 @@ class _Reading:
             return clinic.patients
         return clinic.doctors if self._doctors is None else clinic.resource(self._doctors)
 
+    def _tell_guess(self) -> None:
+        """Tell once that the path is a guess: not before something is written, for a broken pipe is silent."""
+        if self._guessed:
+            self._guessed = False
+            self._voice.say(
+                f"the path equipe/{self._listing.kind} is a guess: the vendor has not published it."
+                " If you know the right one, give it with --path"
+            )
+
     def _tell_failures(self) -> None:
         """Tell of the failures that have not been told."""
+        if self._told < len(self._failures):
+            self._tell_guess()
         for failure in self._failures[self._told :]:
             count = self._counter.records.get(failure.clinic, 0)
             note = f"The {count:,} records that came before are a part of its list" if count else ""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 from arzamed_async._extras import missing_package
+
+from .ending import Code, end_process
 
 __all__ = ["main"]
 
 _EXTRA = ("typer", "rich")
 
 
-def main() -> None:
-    """Run the command line; exit with 2 where the packages it needs are not installed."""
+def main() -> NoReturn:
+    """Run the command line, and end the process; with 2 where the packages it needs are not installed."""
+    end_process(_run)
+
+
+def _run() -> None:
     try:
         import_module("rich")  # the commands import it when they run
         from .app import app
@@ -23,8 +29,5 @@ def main() -> None:
         if missing not in _EXTRA:
             raise
         print(missing_package("arzamed", missing, "cli"), file=sys.stderr)  # noqa: T201 - no better way is installed
-        raise SystemExit(2) from None
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows fewer letters is no error
+        raise SystemExit(Code.USAGE) from None
     app(prog_name="arzamed")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import select
 import sys
 import threading
 from collections.abc import Callable
@@ -19,29 +17,14 @@ _MOST_BYTES = 65_536
 
 def stdout_writer() -> Callable[[bytes], None]:
     """Return what writes to standard output, whole."""
-    stream = sys.stdout
-    if stream is None:
-        return lambda data: None
-    stream.flush()
-    try:
-        file = stream.fileno()
-    except (OSError, ValueError):  # replaced by a test, or by whoever calls us
-        buffer = stream.buffer
-
-        def write_to_buffer(data: bytes) -> None:
-            buffer.write(data)
-            buffer.flush()
-
-        return write_to_buffer
+    sys.stdout.flush()
+    # Below the buffer: a thread that hangs in it would hold its lock to the end of the process.
+    raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
 
     def write(data: bytes) -> None:
-        # Not by way of sys.stdout: a thread that hangs in it would hold its lock to the end of the process.
         left = memoryview(data)
         while left:
-            try:
-                left = left[os.write(file, left) :]
-            except BlockingIOError:  # whoever has the other end has made it so
-                select.select([], [file], [])
+            left = left[raw.write(left) :]
 
     return write
 
@@ -49,7 +32,7 @@ def stdout_writer() -> Callable[[bytes], None]:
 class Out:
     """Bytes on their way to standard output, in order; their memory is bounded.
 
-    An error of writing (BrokenPipeError where the reader has gone) rises from the next `put`, or from `drain`.
+    An error of writing (`UnwrittenError`) is raised by the next `put`, or by `drain`.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
-from typing import Any, NoReturn, TypeVar
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import Any, TypeVar
 
 from attrs import frozen
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
@@ -28,23 +27,13 @@ from arzamed_async import (
     TokenStoreFailed,
 )
 
+from .ending import Code
+from .interrupts import interrupts
 from .voice import Voice, is_terminal
 
-__all__ = ["Code", "Counter", "Request", "base_url_of", "code_of", "finish", "leave", "open_session", "run"]
+__all__ = ["Counter", "Request", "base_url_of", "code_of", "finish", "open_session", "run"]
 
 T = TypeVar("T")
-
-
-class Code:
-    """Exit codes."""
-
-    ALL = 0
-    UNWRITTEN = 1
-    USAGE = 2
-    SOME_FAILED = 3
-    NONE_WORKED = 4
-    INTERRUPTED = 130  # 128 and the signal's number, as a shell has it
-    CLOSED_PIPE = 141
 
 
 def code_of(worked: int, failed: int) -> int:
@@ -81,12 +70,16 @@ def base_url_of(base_url: str | None, *, sandbox: bool) -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end. Behind a KeyboardInterrupt all tasks have ended, but threads may still hang: `leave` then."""
+    """Run to the end. After a KeyboardInterrupt (Ctrl-C or SIGTERM) all tasks have ended, but threads may still hang."""
     runner = asyncio.Runner()
     try:
-        value = runner.run(work)
+        value = runner.run(_cancelled_by_signals(work))
     except KeyboardInterrupt:
         raise  # closing waits for the look-up of a name, however long that takes
+    except asyncio.CancelledError:
+        if interrupts.received is not None:
+            raise KeyboardInterrupt from None
+        raise
     except BaseException:
         runner.close()
         raise
@@ -94,12 +87,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return value
 
 
-def leave(code: int) -> NoReturn:
-    """End the process now, without waiting for any thread."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(code)
+async def _cancelled_by_signals(work: Coroutine[Any, Any, T]) -> T:
+    with interrupts.cancelling():
+        return await work
 
 
 def finish(command: Callable[[Voice], int]) -> int:
@@ -110,13 +100,8 @@ def finish(command: Callable[[Voice], int]) -> int:
     except ConfigurationError as error:
         voice.say(str(error))
         return Code.USAGE
-    except BrokenPipeError:
-        return Code.CLOSED_PIPE
-    except OSError as error:
-        if error.filename is not None:  # of a file, which nobody has foreseen: a bug
-            raise
-        voice.say(f"the output cannot be written ({error.strerror or type(error).__name__})")
-        return Code.UNWRITTEN
+    except KeyboardInterrupt:
+        return interrupts.code
 
 
 @asynccontextmanager

@@ -8,10 +8,10 @@ import json
 from datetime import datetime, timezone
 from typing import Any, cast
 
-from arzamed_async import Clinic, Failure, Token
+from arzamed_async import Clinic, Failure, Outcome, Token
 
 from .lines import Lines
-from .running import Code, Request, code_of, leave, open_session, run
+from .running import Request, code_of, open_session, run
 from .voice import Voice
 
 __all__ = ["claims_of", "show_tokens"]
@@ -24,7 +24,8 @@ def show_tokens(request: Request, voice: Voice, *, reveal: bool) -> int:
     try:
         return run(_show(request, voice, reveal=reveal))
     except KeyboardInterrupt:
-        leave(Code.INTERRUPTED)
+        voice.say("interrupted: not all tokens were requested")
+        raise
 
 
 async def _token(clinic: Clinic) -> Token:
@@ -32,19 +33,52 @@ async def _token(clinic: Clinic) -> Token:
 
 
 async def _show(request: Request, voice: Voice, *, reveal: bool) -> int:
-    lines, failed = Lines(), 0
-    async with open_session(request, voice) as session:
-        outcomes = await session.gather(
-            request.clinics, _token, concurrency=request.concurrency, deadline_seconds=request.deadline_seconds
-        )
-    for outcome in outcomes:
+    report = _Report(request, voice, reveal=reveal)
+    try:
+        async with (
+            open_session(request, voice) as session,
+            session.fan_out(
+                request.clinics, _token, concurrency=request.concurrency, deadline_seconds=request.deadline_seconds
+            ) as outcomes,
+        ):
+            async for outcome in outcomes:
+                report.add(outcome)
+    finally:
+        report.write_rest()
+    return code_of(report.worked, report.failed)
+
+
+class _Report:
+    """Writes in the order of the clinics: each as soon as those before it are written."""
+
+    def __init__(self, request: Request, voice: Voice, *, reveal: bool) -> None:
+        self.worked = self.failed = 0
+        self._names = iter([clinic.display_name for clinic in request.clinics])
+        self._next = next(self._names, None)
+        self._early: dict[str, Outcome[Token]] = {}
+        self._lines, self._voice, self._reveal = Lines(), voice, reveal
+
+    def add(self, outcome: Outcome[Token]) -> None:
+        """Write the outcome, or keep it until its turn."""
+        self._early[outcome.clinic] = outcome
+        while self._next in self._early:
+            self._write(self._early.pop(self._next))
+            self._next = next(self._names, None)
+
+    def write_rest(self) -> None:
+        """Write what has arrived before its turn, where a signal has ended the run."""
+        for name in self._names:
+            if name in self._early:
+                self._write(self._early.pop(name))
+
+    def _write(self, outcome: Outcome[Token]) -> None:
         if isinstance(outcome, Failure):
-            failed += 1
-            voice.failure(outcome.clinic, outcome.error)
-            continue
-        for line in _about(outcome.clinic, outcome.value, reveal=reveal):
-            lines.write(line)
-    return code_of(len(outcomes) - failed, failed)
+            self.failed += 1
+            self._voice.failure(outcome.clinic, outcome.error)
+            return
+        self.worked += 1
+        for line in _about(outcome.clinic, outcome.value, reveal=self._reveal):
+            self._lines.write(line)
 
 
 def _about(clinic: str, token: Token, *, reveal: bool) -> list[str]:

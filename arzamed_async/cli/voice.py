@@ -14,7 +14,7 @@ from rich.text import Text
 
 from arzamed_async import ArzamedError, DeadlineExceededError, DecodeError, TransportError
 
-__all__ = ["PipeConsole", "Voice", "clean", "is_terminal", "wrapped"]
+__all__ = ["Voice", "clean", "is_terminal", "wrapped"]
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 #: Control characters (C0, DEL, C1), what turns the direction of writing, and halves of surrogate pairs.
@@ -26,12 +26,12 @@ def clean(text: str) -> str:
     return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))
 
 
-def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a person reads this stream. (There may be none: `>&-`.)"""
-    return stream is not None and stream.isatty()
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a person reads this stream."""
+    return stream.isatty()
 
 
-def wrapped(line: str, stream: TextIO | None) -> str:
+def wrapped(line: str, stream: TextIO) -> str:
     """Return the line, cleaned; for a terminal, or where COLUMNS is set, broken between words only."""
     line = clean(line)
     if not (is_terminal(stream) or os.environ.get("COLUMNS")):
@@ -41,30 +41,20 @@ def wrapped(line: str, stream: TextIO | None) -> str:
     return "\n".join(parts)
 
 
-class PipeConsole(Console):
-    """A console that does not take the end of the process into its own hands."""
-
-    def on_broken_pipe(self) -> None:
-        """Let the command end as for any other closed pipe."""
-        raise BrokenPipeError
-
-
 class Voice:
     """Says things on stderr, above the progress bar if there is one."""
 
     def __init__(self) -> None:
-        self.console = PipeConsole(stderr=True)
+        self.console = Console(stderr=True)
 
     def say(self, line: str) -> None:
         """Say one thing in one line."""
-        if sys.stderr is not None:
-            text = wrapped(f"arzamed: {line}", sys.stderr)
-            self.console.print(Text(text), soft_wrap=True, highlight=False)
+        text = wrapped(f"arzamed: {line}", sys.stderr)
+        self.console.print(Text(text), soft_wrap=True, highlight=False)
 
     def command(self, line: str) -> None:
         """Show a command in a line of its own, never broken, so that it can be copied."""
-        if sys.stderr is not None:
-            self.console.print(Text(f"  {clean(line)}"), soft_wrap=True, highlight=False)
+        self.console.print(Text(f"  {clean(line)}"), soft_wrap=True, highlight=False)
 
     def failure(self, clinic: str, error: ArzamedError, note: str = "") -> None:
         """Say what went wrong at a clinic, and what to do about it."""

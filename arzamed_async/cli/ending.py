@@ -1,0 +1,71 @@
+"""The one place where the process of `arzamed` ends: flush, then decide the exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from .interrupts import interrupts
+from .streams import StandardStreams, UnwrittenError
+
+__all__ = ["Code", "end_process"]
+
+#: What writing into a pipe or a socket whose other end is closed is told.
+_BROKEN = {errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN}
+
+
+class Code:
+    """Exit codes. (Behind a signal: 128 and its number, 130 for Ctrl-C and 143 for SIGTERM.)"""
+
+    ALL = 0
+    UNWRITTEN = 1
+    USAGE = 2
+    SOME_FAILED = 3
+    NONE_WORKED = 4
+    BROKEN_PIPE = 141  # 128 and SIGPIPE, as for tools that such a signal ends
+
+
+def end_process(work: Callable[[], object]) -> NoReturn:
+    """Do the work, flush, and end the process with the exit code that tells what became of the output.
+
+    Commands, Typer and Rich may end in whatever way they like: what counts is what the streams and signals have met.
+    """
+    interrupts.install()
+    with StandardStreams() as streams:
+        try:
+            code = _outcome(work, streams)
+        except KeyboardInterrupt:
+            code = interrupts.code
+        interrupts.reset()
+        if interrupts.received is not None:
+            with suppress(UnwrittenError):
+                streams.flush()
+            os._exit(code)  # threads may hang, in the look-up of a name or in a pipe that nobody reads
+    raise SystemExit(code)
+
+
+def _outcome(work: Callable[[], object], streams: StandardStreams) -> int:
+    code = Code.ALL
+    try:
+        try:
+            work()
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        streams.flush()
+    except UnwrittenError:
+        pass  # it is in streams.out.error, as is what somebody else has caught
+    if interrupts.received is not None:
+        return code if streams.out.error is None else interrupts.code
+    # Messages that are lost do not change what a command has done, save for wrong use: there they are all it does.
+    problem = streams.out.error or (streams.err.error if code == Code.USAGE and streams.err.was_open else None)
+    if problem is None:
+        return code
+    if problem.errno in _BROKEN:
+        return Code.BROKEN_PIPE
+    reason = problem.strerror or type(problem).__name__
+    print(f"arzamed: the output cannot be written ({reason})", file=sys.stderr)  # noqa: T201 - needs no extra
+    return Code.UNWRITTEN
