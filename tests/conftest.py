@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import Mock
@@ -28,6 +29,25 @@ settings.register_profile(
 settings.register_profile("deep", settings.get_profile("default"), max_examples=500)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look at what each module leaves behind."""
+    from leftovers import Watch  # not above: its asserts are rewritten, and this folder is on the path, from here on
+
+    config.pluginmanager.register(Watch(), "leftovers")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _place_for_temporary_files(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give tests, and the processes they start, a folder for temporary files that nobody else uses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(
+            "TMPDIR", str(tmp_path_factory.mktemp("t"))
+        )  # a short name: those of Unix sockets have to be short
+        patch.setattr(tempfile, "tempdir", None)
+        with pytestconfig.pluginmanager.get_plugin("leftovers").watching():
+            yield
 
 
 @pytest.fixture

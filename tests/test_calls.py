@@ -28,6 +28,7 @@ from arzamed_async import (
     RetryPolicy,
     RetryScheduled,
     ServiceUnavailableError,
+    SessionClosedError,
     StatusError,
     Timeouts,
     TokenError,
@@ -659,6 +660,8 @@ async def test_closing_that_is_cancelled_can_be_done_again() -> None:
         await asyncio.sleep(0)
         closing.cancel()
         await asyncio.wait([closing, waiting])
+        assert closing.cancelled()
+        assert isinstance(waiting.exception(), SessionClosedError)
         await session.aclose()
         del session
         async with asyncio.timeout(10):

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 from docs_pages import ROOT, Block, blocks_of, clinics_for, pages, run_program, run_snippets
-from typer.testing import CliRunner
+from typer.main import get_command
 
 from arzamed_async import __version__, load_clinics
 from arzamed_async.cli.app import app
@@ -100,10 +100,10 @@ def commands() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_each_command_of_the_docs_is_there_with_its_options(command):
-    """`arzamed COMMAND --help` knows every option that a page uses."""
-    done = CliRunner().invoke(app, [command[0], "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
-    assert done.exit_code == 0, done.output
-    assert [option for option in command[1:] if option not in done.output] == []
+    """`arzamed COMMAND` takes every option that a page uses."""
+    parameters = get_command(app).commands[command[0]].params
+    known = {"--help"}.union(*(parameter.opts for parameter in parameters))
+    assert [option for option in command[1:] if option not in known] == []
 
 
 def test_what_the_docs_tell_to_install_and_to_run_is_there():

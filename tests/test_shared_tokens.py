@@ -22,6 +22,7 @@ from arzamed_async import (
     RetryPolicy,
     SecretFromEnv,
     SecretFromFile,
+    SessionClosedError,
     StoredRejection,
     StoredToken,
     TokenStoreFailed,
@@ -416,7 +417,8 @@ async def test_closing_in_the_midst_gives_the_lease_back(store: MemoryTokenStore
         await until(lambda: server.token_requests == 1)
         await settle()
         await close(*opened)
-        await asyncio.wait(calls)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [SessionClosedError] * 2
         key = shared.store_key(server.credentials())
         assert await store.acquire(key, 10) is not None
         assert {task for task in asyncio.all_tasks() - before if "_serve" not in repr(task)} == set()
