@@ -29,6 +29,9 @@ PASSED_OVER = {"__pycache__", "build", "dist", "node_modules"}
 #: The standard streams: pytest turns them to itself and back.
 STANDARD = {"0", "1", "2"}
 
+#: Threads that a library keeps for the process, by the beginning of their names.
+KEPT_THREADS = ("Dask-Offload",)
+
 
 def tree(folder: Path, within: str = "") -> Iterator[str]:
     """Yield the paths of the files in the checkout, without hidden ones."""
@@ -51,6 +54,11 @@ def open_files() -> Counter[str]:
                 if each.name not in STANDARD:
                     found[str(each.readlink())] += 1
     return found
+
+
+def threads() -> set[threading.Thread]:
+    """Return the threads that there are, without those that libraries keep."""
+    return {each for each in threading.enumerate() if not each.name.startswith(KEPT_THREADS)}
 
 
 def children() -> set[str]:
@@ -92,7 +100,7 @@ class Leftovers:
 
     def accept(self) -> None:
         """Take what there is now for granted."""
-        self._threads = set(threading.enumerate())
+        self._threads = threads()
         self._open = open_files()
         self._children = children()
         self._tasks = set(pending_tasks())
@@ -101,7 +109,7 @@ class Leftovers:
 
     def after_test(self, name: str) -> None:
         """Remember of a thread or an open file in which test it first was there."""
-        for what in (*(open_files() - self._open), *map(repr, set(threading.enumerate()) - self._threads)):
+        for what in (*(open_files() - self._open), *map(repr, threads() - self._threads)):
             self._makers.setdefault(what, name)
 
     def _temporary_files(self) -> set[str]:
@@ -116,9 +124,10 @@ class Leftovers:
         found = self._collect()
         found += [f"asyncio logged: {text}" for text in self.complaints.texts]
         self.complaints.texts.clear()
-        for thread in set(threading.enumerate()) - self._threads:
+        for thread in threads() - self._threads:
             thread.join(ENDING_SECONDS)
-            found += [f"a thread: {self._of(repr(thread))}"] if thread.is_alive() else []
+            if thread.is_alive():
+                found.append(f"a thread: {self._of(repr(thread))}")
         found += [f"a process: {each}" for each in children() - self._children]
         found += [f"a pending task: {text}" for key, text in pending_tasks().items() if key not in self._tasks]
         found += [f"an open file: {self._of(what)}" for what in open_files() - self._open]
