@@ -11,6 +11,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -29,8 +30,9 @@ PASSED_OVER = {"__pycache__", "build", "dist", "node_modules"}
 #: The standard streams: pytest turns them to itself and back.
 STANDARD = {"0", "1", "2"}
 
-#: Threads that a library keeps for the process, by the beginning of their names.
-KEPT_THREADS = ("Dask-Offload",)
+#: Threads that are kept: by dask for the process, by an event loop until it is closed (then they end, or its sockets are
+#: found), by Litestar's logging until Python ends.
+KEPT_THREADS = re.compile(r"Dask-Offload|asyncio_|Thread-\d+ \(_monitor\)")
 
 
 def tree(folder: Path, within: str = "") -> Iterator[str]:
@@ -58,7 +60,7 @@ def open_files() -> Counter[str]:
 
 def threads() -> set[threading.Thread]:
     """Return the threads that there are, without those that libraries keep."""
-    return {each for each in threading.enumerate() if not each.name.startswith(KEPT_THREADS)}
+    return {each for each in threading.enumerate() if not KEPT_THREADS.match(each.name)}
 
 
 def children() -> set[str]:
