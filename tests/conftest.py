@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ pytest.register_assert_rewrite(
         if not path.name.startswith(("test_", "conftest"))
     )
 )
+
+# pytest-asyncio asks for the current event loop, which Python before 3.14 then makes where none has ever been set, and
+# leaves it open. pytest before 8.4 fails whichever test runs when that is collected.
+asyncio.set_event_loop(None)
 
 settings.register_profile(
     "default", deadline=None, print_blob=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]

@@ -1,21 +1,18 @@
-"""OpenTelemetry: spans, what goes with the requests, metrics, gauges, Prometheus; over real sockets, by in-memory exporters."""
+"""OpenTelemetry: spans, what goes with the requests, metrics, gauges; over real sockets, by in-memory exporters."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 import aiohttp
-import prometheus_client
 import pytest
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -482,23 +479,3 @@ async def test_a_deadline_ends_every_span(telemetry: Telemetry) -> None:
     assert {span.name for span in telemetry.spans()} == {
         "arzamed.call equipe/doctors", "arzamed.token_wait", "arzamed.token", "POST",
     }  # fmt: skip
-
-
-async def test_prometheus_has_it() -> None:
-    """What Prometheus scrapes, by way of OpenTelemetry's exporter, holds the metrics under the names the docs give."""
-    meters = MeterProvider([PrometheusMetricReader()], shutdown_on_exit=False)
-    observer = OTelObserver(meter_provider=meters)
-    async with (
-        RawServer(scripted(answer(503))) as server,
-        ArzamedSession(base_url=server.base_url, retry=QUICK, observers=[observer]) as session,
-    ):
-        observer.watch(session)
-        await session.clinic(server.credentials()).doctors.list()
-        text = (await asyncio.to_thread(prometheus_client.generate_latest)).decode()
-    names = set(re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE))
-    assert {
-        "http_client_request_duration_seconds", "arzamed_call_duration_seconds", "arzamed_token_requests_total",
-        "arzamed_retries_total", "arzamed_requests_in_flight", "arzamed_pool_connections",
-    } <= names  # fmt: skip
-    assert 'http_response_status_code="503"' in text
-    meters.shutdown()

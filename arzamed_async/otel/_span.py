@@ -18,8 +18,14 @@ from ._metrics import Metrics
 
 __all__ = ["WorkSpan"]
 
-#: Under this key instrumentations of HTTP libraries (aiohttp's) see that a request has its span already.
-_HAS_SPAN: Any = getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", None)
+#: Under these keys instrumentations of HTTP libraries see that a request already has its span. aiohttp's reads the first
+#: from 0.60b0 on, and before only the second, which holds for instrumentations of any kind. It would otherwise make a
+#: second client span, and send what the global propagator writes: baggage, too.
+_HAS_SPAN: tuple[Any, ...] = tuple(
+    key
+    for name in ("_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "_SUPPRESS_INSTRUMENTATION_KEY")
+    if (key := getattr(otel_context, name, None)) is not None
+)
 
 
 class WorkSpan:
@@ -42,8 +48,9 @@ class WorkSpan:
         self._propagator = propagator
         self._started = time.perf_counter()
         inside = context
-        if work.kind == "request" and _HAS_SPAN is not None:
-            inside = otel_context.set_value(_HAS_SPAN, True, context)
+        if work.kind == "request":
+            for key in _HAS_SPAN:
+                inside = otel_context.set_value(key, True, inside)
         self._attached = None if work.kind == "stream" else otel_context.attach(inside)
 
     def headers(self) -> Mapping[str, str]:

@@ -46,7 +46,8 @@ class RedisTokenStore:
     may write them can plant another.
 
     Times are by the server's clock. A lease whose answer was not waited for, or got lost, is given back when the server
-    answers again.
+    answers again. An answer that is another call's (one that was left unread in its connection) is not believed: that is
+    redis-py's InvalidResponse, and the connection is dropped.
     """
 
     def __init__(self, url_or_client: str | Redis | RedisCluster, *, prefix: str = "arzamed:token:") -> None:
@@ -134,7 +135,14 @@ class RedisTokenStore:
         # The braces keep a key's three places together in one slot of a Cluster.
         places = [f"{self._prefix}{{{key}}}:{what}" for what in ("kept", "lease", "fence")]
         client = self._given or self._bind()
-        return await client.eval(script, len(places), *places, *arguments)
+        number = secrets.token_hex(8)
+        reply = await client.eval(script, len(places), *places, *arguments, number)
+        # A ready client may or may not decode its replies.
+        parts: list[Any] = reply if isinstance(reply, list) else []  # pyright: ignore[reportUnknownVariableType]
+        if len(parts) == 2 and parts[0] in (number, number.encode()):
+            return parts[1]
+        await client.drop_idle()
+        raise _not_this_calls()
 
     def _bind(self) -> BoundClient:
         """Return the client of the running event loop."""
@@ -145,6 +153,12 @@ class RedisTokenStore:
                 del self._bound[old]
             bound = self._bound[loop] = BoundClient(self._make())
         return bound
+
+
+def _not_this_calls() -> Exception:
+    from redis.exceptions import InvalidResponse
+
+    return InvalidResponse("the answer is another call's: the connection has been dropped")
 
 
 def _milliseconds(seconds: float) -> int:

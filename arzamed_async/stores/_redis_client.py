@@ -41,6 +41,12 @@ class BoundClient:
         async with asyncio.timeout(self._seconds), self._slots:
             return await self._client.eval(script, numkeys, *keys_and_args)
 
+    async def drop_idle(self) -> None:
+        """Drop the connections that no call uses now."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._seconds):
+                await _drop_idle(self._client)
+
 
 class GivenClient:
     """A client that is another's, with limits that we do not know."""
@@ -61,10 +67,28 @@ class GivenClient:
             raise
         return call.result()
 
+    async def drop_idle(self) -> None:
+        """Drop the connections that no call uses now: the client makes others when it needs them."""
+        await _drop_idle(self._client)
+
     def _forget(self, call: asyncio.Future[Any]) -> None:
         self._left.discard(call)
         if not call.cancelled():
             call.exception()  # nobody is left to be told
+
+
+async def _drop_idle(client: Any) -> None:
+    """Drop a client's connections where no call uses them; in use are, at worst, some that the next such answer drops.
+
+    Errors while closing are of no interest: the sockets are closed all the same.
+    """
+    if hasattr(client, "get_nodes"):  # a Cluster's, which before redis-py 7 can drop but all
+        drops = [getattr(node, "disconnect_free_connections", node.disconnect)() for node in client.get_nodes()]
+    else:
+        drops = [client.connection_pool.disconnect(inuse_connections=False)]
+        if client.connection is not None:  # the client's only one, which the pool takes for one in use
+            drops.append(client.connection.disconnect())
+    await asyncio.gather(*drops, return_exceptions=True)
 
 
 async def _close_with_loop(client: Any) -> AsyncGenerator[None, None]:

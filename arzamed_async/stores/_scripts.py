@@ -3,6 +3,10 @@
 A key has three places, in one hash slot: KEYS[1] what is kept (a hash), KEYS[2] the lease (its owner), KEYS[3] the
 number of the latest lease. Each has a time to live. Numbers are microseconds since 1970, or one more than the last:
 they go up also where the server has lost what it knew. Lua's numbers are exact up to 2^53; those are below 2^51.
+
+The last argument of each is its call's number, which comes back before the result: redis-py may hand over an answer that
+an earlier call has left unread in a connection, and here that is seen, whatever its version. The number says more than
+the key would: also another call's answer for the same key is not this one's.
 """
 
 from __future__ import annotations
@@ -16,16 +20,22 @@ local function now()
 end
 """
 
+
+def _numbered(steps: str) -> str:
+    """Return a script that returns its call's number and what these steps return."""
+    return f"{_NOW}local function result(){steps}end\nreturn {{ARGV[#ARGV], result()}}"
+
+
 #: Returns what is kept, its age and what is left of its time (milliseconds); nil where there is nothing.
-LOAD = f"""{_NOW}
+LOAD = _numbered("""
 local kept = redis.call('HMGET', KEYS[1], 'token', 'rejection', 'born')
 if not kept[3] then return false end
-return {{kept[1], kept[2], string.format('%.0f', (now() - kept[3]) / 1000), redis.call('PTTL', KEYS[1])}}
-"""
+return {kept[1], kept[2], string.format('%.0f', (now() - kept[3]) / 1000), redis.call('PTTL', KEYS[1])}
+""")
 
 #: ARGV: lease number or '', token, rejection, age and time left in milliseconds. Returns whether it was kept.
 #: HSET comes first, and all its fields each time: a server without room refuses it, and then nothing has changed.
-SAVE = f"""{_NOW}
+SAVE = _numbered("""
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if fence and (ARGV[1] == '' or tonumber(fence) > tonumber(ARGV[1])) then return 0 end
 local born = string.format('%.0f', now() - ARGV[4] * 1000)
@@ -33,38 +43,38 @@ redis.call('HSET', KEYS[1], 'fence', ARGV[1] == '' and '0' or ARGV[1],
   'token', ARGV[2], 'rejection', ARGV[3], 'born', born)
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
-"""
+""")
 
 #: ARGV: the token. Returns whether it was this one.
-DISCARD = """
+DISCARD = _numbered("""
 if redis.call('HGET', KEYS[1], 'rejection') ~= '' then return 0 end
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
-"""
+""")
 
 #: ARGV: owner, milliseconds of the lease, and for how long to remember its number. Returns the number, nil: it is taken.
 #: Asked again by the same owner (the answer got lost), it answers as at first.
-ACQUIRE = f"""{_NOW}
+ACQUIRE = _numbered("""
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[1] then return false end
 local fence = now()
-for _, last in ipairs({{redis.call('GET', KEYS[3]) or '0', redis.call('HGET', KEYS[1], 'fence') or '0'}}) do
+for _, last in ipairs({redis.call('GET', KEYS[3]) or '0', redis.call('HGET', KEYS[1], 'fence') or '0'}) do
   fence = math.max(fence, tonumber(last) + 1)
 end
 fence = string.format('%.0f', fence)
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 redis.call('SET', KEYS[3], fence, 'PX', ARGV[3])
 return fence
-"""
+""")
 
 #: ARGV: owner, milliseconds. Returns whether the lease was still the owner's.
-RENEW = """
+RENEW = _numbered("""
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[2], ARGV[2])
-"""
+""")
 
 #: ARGV: owner.
-RELEASE = """
+RELEASE = _numbered("""
 if redis.call('GET', KEYS[2]) == ARGV[1] then redis.call('DEL', KEYS[2]) end
 return 0
-"""
+""")

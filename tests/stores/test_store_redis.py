@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
 import pytest_asyncio
@@ -19,7 +19,7 @@ import trustme
 from redis.asyncio import Redis, RedisCluster
 from redis_server import RedisServer
 
-from arzamed_async import ConfigurationError, StoredRejection, StoredToken, TokenStore
+from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken, TokenStore
 from arzamed_async.stores import RedisTokenStore
 from arzamed_async.stores._scripts import ACQUIRE
 from arzamed_async.testing import TokenStoreContract
@@ -189,15 +189,109 @@ async def test_a_lease_whose_answer_came_too_late_is_given_back(server: RedisSer
 async def test_an_answer_that_nobody_has_read_is_not_the_next_calls(
     server: RedisServer, store: RedisTokenStore
 ) -> None:
-    """A connection in which an old answer waits is not used again, as redis-py 8 would with its own default, RESP3."""
+    """Of a connection in which an old answer waits no answer is believed, and it is not used for long."""
     await store.save(KEY, token("mine"), None)
     pool = store._bind()._client.connection_pool
     connection = pool.get_available_connection()
     await pool.ensure_connection(connection)
     await connection.send_command("ECHO", "not yours")
-    await until(lambda: bool(connection._reader._buffer))
+    await until(lambda: waiting(connection))
     await pool.release(connection)
+    with contextlib.suppress(redis.InvalidResponse):  # or redis-py has seen it, and has dropped the connection itself
+        assert await text_of(store) == "mine"
     assert await text_of(store) == "mine"
+
+
+def waiting(connection: Any) -> bool:
+    """Tell whether an answer has arrived in a connection that nobody has read."""
+    return bool(connection._reader._buffer)
+
+
+class Shifted:
+    """A client that, once told so, hands over each answer one call late, as a connection with an unread answer does."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.late: list[Any] = []
+        self.unread: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    async def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Any:
+        answer = await self.client.eval(script, numkeys, *keys_and_args)
+        if self.unread is None:
+            return answer
+        self.late.append(answer)
+        return self.unread if len(self.late) == 1 else self.late[-2]
+
+
+@pytest.mark.asyncio
+async def test_another_calls_answer_is_not_believed(server: RedisServer) -> None:
+    """Whatever the client hands over, an answer that is not this call's is an error: another clinic's, the same one's."""
+    client = Redis(host="127.0.0.1", port=server.port)
+    shifted = Shifted(client)
+    store, others = RedisTokenStore(cast("Redis", shifted)), RedisTokenStore(client)
+    await others.save(KEY, token("of one"), None)
+    await others.save(OTHER_KEY, token("of the other"), None)
+    for unread in (b"not yours", 7, [], [None, None], [b"a", 1, 2], ["è", 1], [b"\xff", 1]):
+        shifted.unread, shifted.late = unread, []
+        for call in (
+            store.load(KEY), store.load(OTHER_KEY), store.load(OTHER_KEY), store.save(KEY, token("new"), None),
+            store.discard(OTHER_KEY, "of one"), store.acquire(KEY, LONG), store.release(Lease(KEY, "invented", 1)),
+        ):  # fmt: skip
+            with pytest.raises(redis.InvalidResponse, match="another call's"):
+                await call
+    shifted.unread = None
+    assert await text_of(store) == "of one"
+    async with asyncio.timeout(20):
+        while await store.acquire(KEY, LONG) is None:  # those of before are given back
+            await asyncio.sleep(0.01)
+    await store.aclose()
+    await client.aclose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", ["url", "pool", "single", "cluster"])
+async def test_a_connection_with_another_calls_answer_is_dropped(tmp_path: Path, kind: str) -> None:
+    """Where an answer was another call's, its connection is closed, whichever client it is of; the next call connects."""
+    cluster = ("--cluster-enabled", "yes") if kind == "cluster" else ()
+    with RedisServer(tmp_path, *cluster) as server:
+        client: Any = None
+        if kind == "cluster":
+            make_cluster(server)
+            client = RedisCluster(host="127.0.0.1", port=server.port)
+        elif kind != "url":
+            client = Redis(host="127.0.0.1", port=server.port, single_connection_client=kind == "single")
+        store = RedisTokenStore(client or server.url)
+        await store.save(KEY, token("mine"), None)
+        used = ids(server)
+        assert used
+        bound = store._given or store._bind()
+        shifted = Shifted(bound._client)
+        bound._client, shifted.unread = shifted, b"not yours"
+        with pytest.raises(redis.InvalidResponse):
+            await store.load(KEY)
+        bound._client = shifted.client
+        await until(lambda: not used & ids(server))
+        assert await text_of(store) == "mine"
+        await store.aclose()
+        if client is not None:
+            await client.aclose()
+
+
+def ids(server: RedisServer) -> set[str]:
+    """Return the numbers of the connections that ran a script last."""
+    return {each["id"] for each in server.client.client_list() if each["cmd"] == "eval"}
+
+
+def make_cluster(server: RedisServer) -> None:
+    """Let a server be a cluster of its own."""
+    server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    end = time.monotonic() + 20
+    while b"cluster_state:ok" not in server.client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True):
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.asyncio
@@ -297,11 +391,7 @@ async def test_every_key_has_an_end(server: RedisServer) -> None:
 async def test_a_cluster_client(tmp_path: Path) -> None:
     """All of a clinic's keys are in one slot, so that Redis Cluster's client serves."""
     with RedisServer(tmp_path, "--cluster-enabled", "yes") as server:
-        server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-        end = time.monotonic() + 20
-        while b"cluster_state:ok" not in server.client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True):
-            assert time.monotonic() < end
-            await asyncio.sleep(0.01)
+        make_cluster(server)
         client = RedisCluster(host="127.0.0.1", port=server.port)
         store = RedisTokenStore(client)
         for n in range(10):
