@@ -89,7 +89,10 @@ def outcome(results: Path) -> tuple[int, str]:
 
 @nox.session(python=FOUND)
 def tests(session: nox.Session) -> None:
-    """Run the tests: random order, warnings as errors, branch coverage on the oldest Python."""
+    """Run the tests: two processes, random order, warnings as errors, branch coverage on the oldest Python.
+
+    What stands after `--` goes to pytest instead, in one process and without coverage.
+    """
     python = str(session.python)
     tested[python] = "FAILED before the first test"
     session.install("-q", "-e", ".[cli,otel,stores,test]")
@@ -97,8 +100,9 @@ def tests(session: nox.Session) -> None:
     results.unlink(missing_ok=True)
     session.env["COVERAGE_FILE"] = str(results.with_name(".coverage"))
     what = [] if python in {OLDEST, NEWEST} else [f"--ignore={path}" for path in ENDS]
-    if python == OLDEST and not session.posargs:
-        what += ["--cov", "--cov-report=term"]
+    if not session.posargs:
+        what += ["-n", "2"]
+        what += ["--cov", "--cov-report=term"] if python == OLDEST else []
     try:
         session.run("python", "-m", "pytest", f"--junit-xml={results}", *what, *session.posargs)
     finally:
