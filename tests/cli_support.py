@@ -82,7 +82,7 @@ def toml(folder: Path, clinics: list[ClinicCredentials], name: str = "invented.t
             f'client_secret = "{clinic.client_secret}"',
             f'token_url = "{clinic.token_url}"',
         ]
-    file.write_text("\n".join(lines))
+    file.write_text("\n".join(lines), encoding="utf-8")  # as TOML has it, whatever the locale
     file.chmod(0o600)
     return str(file)
 

@@ -134,7 +134,7 @@ def test_messages_that_are_lost_are_no_traceback(milano, place, request, state, 
     """
     bad = place / "bad.toml"
     bad.write_text(
-        Path(milano["FILE"]).read_text()
+        Path(milano["FILE"]).read_text(encoding="utf-8")
         + '\n[clinics.Roma]\nclient_id="x"\nclient_secret_env="INVENTED_UNSET"\ntoken_url="http://127.0.0.1:1"\n'
     )
     bad.chmod(0o600)

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from cli_support import neutral_environment
 
 from arzamed_async import DecodeError, Doctor, OpenRecord, Slot
 from arzamed_async.cli.formats import CsvWriter, Format, JsonWriter, NdjsonWriter, writer_for
@@ -18,6 +19,12 @@ from arzamed_async.cli.tokens import claims_of
 from arzamed_async.cli.voice import clean
 
 EVIL = "Dr. \x1b]0;taken\x07\x1b[2J\x9b31m\u202egnorw\x7f"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """Give each test an environment without colours of its own."""
+    neutral_environment(monkeypatch, tmp_path)
 
 
 def written(writer, *records, clinic="Milano"):
