@@ -214,7 +214,7 @@ async def test_the_deadline(fetch: Fetches) -> None:
     """At the deadline what runs ends, what is drawn later fails without a start, and what has arrived is kept."""
     fetch.gates["c1"] = asyncio.Event()
     async with ArzamedSession() as session:
-        got = await session.gather(credentials(6), fetch, concurrency=1, deadline_seconds=0.05)
+        got = await session.gather(credentials(6), fetch, concurrency=1, deadline_seconds=1)
     assert fetch.started == ["c0", "c1"]
     assert isinstance(got[0], Success)
     for outcome in got[1:]:

@@ -138,7 +138,7 @@ async def test_the_deadline_keeps_what_has_arrived() -> None:
 
     async with (
         ArzamedSession() as session,
-        session.merge(credentials(4), open_stream, concurrency=1, deadline_seconds=0.05) as merged,
+        session.merge(credentials(4), open_stream, concurrency=1, deadline_seconds=1) as merged,
     ):
         got = [each async for each in merged]
     assert opened == ["c0", "c1"]
@@ -156,10 +156,10 @@ async def test_a_record_with_no_room_at_the_deadline_is_not_lost() -> None:
     streams = Streams(lambda _: 100)
     async with (
         ArzamedSession() as session,
-        session.merge(credentials(1), streams, buffer=3, deadline_seconds=0.05) as merged,
+        session.merge(credentials(1), streams, buffer=3, deadline_seconds=0.5) as merged,
     ):
         first = await anext(merged)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         rest = [each async for each in merged]
     numbers = [each.value for each in [first, *rest] if isinstance(each, Record)]
     assert numbers == list(range(streams.made["c0"]))
