@@ -345,12 +345,16 @@ def test_a_locale_without_letters_is_no_error(place, milano, monkeypatch):
     """In LANG=C without UTF-8 mode records are UTF-8 as ever, and a message loses letters alone."""
     for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
         monkeypatch.setenv(name, value)
+    # Without `site`: in this locale CPython does not start where a .pth file names a folder with such letters, as that of
+    # an editable install may.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    bare = [sys.executable, "-S", "-m", "arzamed_async.cli"]
     with Beside() as beside:
         file = beside.clinics(place, "Città", doctors=["Dr. Perché"])
         reading = ("--clinics", file, "--base-url", beside.fake.base_url)
-        code, written, said = ended("doctors", *reading)
+        code, written, said = ended("doctors", *reading, command=bare)
         assert (code, json.loads(written)["clinic"], said) == (0, "Città", b"")
-        code, written, said = ended("check", *reading)
+        code, written, said = ended("check", *reading, command=bare)
         assert (code, said) == (0, b"")
         assert written.startswith(b"ok      Citt?: token until ")
-        assert ended("demo")[0] == 0
+        assert ended("demo", command=bare)[0] == 0
