@@ -30,7 +30,7 @@ def test_a_skipped_test_is_a_failure_in_ci_only(tmp_path: Path, ci: str | None, 
     for number, text in enumerate(files):
         (tmp_path / f"test_{number}.py").write_text(text, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "CI" and name[:6] != "PYTEST"}
-    environment["PYTHONPATH"] = str(ROOT / "tests")
+    environment |= {"PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(tmp_path)}
     if ci is not None:
         environment["CI"] = ci
     done = subprocess.run(
