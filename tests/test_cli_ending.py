@@ -14,7 +14,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_support import COMMAND, SECONDS, Beside, Held, ended, neutral_environment, poll, running, start, toml, waiting
+from cli_support import (
+    COMMAND,
+    SECONDS,
+    Beside,
+    Held,
+    ended,
+    neutral_environment,
+    poll,
+    run,
+    running,
+    start,
+    toml,
+    waiting,
+)
+
+from arzamed_async.cli import listing
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="pipes and signals are others there")
 
@@ -268,6 +283,18 @@ async def test_a_signal_ends_with_what_has_arrived(place, form, number):
         assert json.loads(text)[0]["name"] == "Dr. Inventata 0"
     elif form == "ndjson":
         assert json.loads(text.splitlines()[-1])["clinic"] == "Milano"
+
+
+def test_a_signal_after_the_last_record_closes_the_array_once(milano, monkeypatch):
+    """Where a JSON array is whole already, the last words of Ctrl-C add no second end."""
+
+    def run_and_interrupt(work):
+        asyncio.run(work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(listing, "run", run_and_interrupt)
+    done = run("doctors", "--clinics", milano["FILE"], "--base-url", milano["URL"], "--format", "json")
+    assert (done.exit_code, len(json.loads(done.stdout))) == (130, 3)
 
 
 @pytest.mark.asyncio

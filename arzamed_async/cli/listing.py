@@ -67,6 +67,7 @@ class _Reading:
         self._counter = Counter(voice, len(request.clinics), quiet=terminal and not self._table)
         self._failures: list[Failure] = []
         self._guessed = listing.path is None and listing.kind != "doctors"
+        self._whole = False
         self._told = 0
         self._worked = 0
         self._out = Out(stdout_writer())
@@ -77,7 +78,8 @@ class _Reading:
                 warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it speaks to those who write Python
                 run(self._read())
         except KeyboardInterrupt:
-            self._out.add(self._writer.tail(_LAST_ROWS))
+            if not self._whole:
+                self._out.add(self._writer.tail(_LAST_ROWS))
             self._out.close(_LAST_WORDS_SECONDS)
             self._tell_guess()
             self._tell_failures()
@@ -86,6 +88,8 @@ class _Reading:
                 records = min(records, _LAST_ROWS)
             self._voice.say(f"interrupted: what is written is not all ({records:,} records)")
             raise
+        finally:
+            self._out.close(0)
         self._tell_guess()
         self._tell_failures()
         return code_of(self._worked, len(self._failures))
@@ -114,7 +118,9 @@ class _Reading:
                         else:
                             self._worked += 1
         # A long table takes its time: in a thread, so that Ctrl-C is heard meanwhile.
-        await out.put(await asyncio.to_thread(writer.tail))
+        tail = await asyncio.to_thread(writer.tail)
+        self._whole = True  # a signal from now on must not close the array twice
+        await out.put(tail)
         await out.drain()
 
     async def _encoded(self, clinic: Clinic) -> AsyncIterator[bytes]:

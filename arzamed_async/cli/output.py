@@ -40,6 +40,7 @@ class Out:
         self._news = threading.Condition()
         self._pending = bytearray()
         self._busy = False
+        self._ended = False
         self._error: OSError | None = None
         self._wake: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
@@ -62,13 +63,16 @@ class Out:
         self._check()
 
     async def drain(self) -> None:
-        """Wait until all is written."""
+        """Wait until all is written, which ends the thread."""
         await self._until(lambda: not self._pending and not self._busy)
+        self.close(0)
         self._check()
 
     def close(self, seconds: float) -> None:
-        """Wait until all is written, but no longer than this; errors are of no interest any more."""
+        """Wait until all is written, but no longer than this. Errors are of no interest any more; the thread ends."""
         with self._news:
+            self._ended = True
+            self._news.notify_all()
             self._news.wait_for(lambda: self._error or not (self._pending or self._busy), seconds)
 
     def _check(self) -> None:
@@ -90,7 +94,10 @@ class Out:
             with self._news:
                 self._busy = False
                 self._tell()
-                self._news.wait_for(lambda: self._pending)
+                self._news.wait_for(lambda: self._pending or self._ended)
+                if not self._pending:
+                    self._thread = None  # `add` starts another one
+                    return
                 self._busy = True
                 data = bytes(self._pending)
                 self._pending.clear()
