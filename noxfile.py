@@ -31,7 +31,7 @@ ENDS = [
 ]
 
 nox.options.sessions = [
-    "tests", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs", "build",
+    "tests", "surroundings", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs", "build",
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = True  # otherwise nox skips such a session and ends with success
 
@@ -109,6 +109,14 @@ def tests(session: nox.Session) -> None:
         ran, tested[python] = outcome(results)
     if not ran:
         session.error(f"no test ran on Python {python}")
+
+
+@nox.session(python=list(dict.fromkeys([OLDEST, NEWEST])))
+def surroundings(session: nox.Session) -> None:
+    """Run tests as on other people's machines: tests/surroundings.py holds the table. `-- NAME` runs one of it."""
+    others = ["pytest-xdist", "uvloop"] if session.python == OLDEST else []
+    session.install("-q", ".[cli,otel,stores,test]", *others)
+    session.run("python", "tests/surroundings.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -70,7 +70,7 @@ async def test_a_deadline_moved_on_is_kept() -> None:
         assert scope.deadline == pytest.approx(started + 0.06, abs=0.02)
         await asyncio.sleep(1)
     assert scope.ended == "deadline"
-    assert loop.time() - started >= 0.06
+    assert loop.time() - started > 0.059  # uvloop's clock counts milliseconds
 
 
 async def test_silence_is_told_from_the_deadline() -> None:
