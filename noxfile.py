@@ -82,9 +82,8 @@ def outcome(results: Path) -> tuple[int, str]:
         return 0, "FAILED, pytest wrote no results"
     suite = ET.parse(results).getroot()[0]
     total, failures, errors, skipped = (int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped"))
-    ran, failed = total - skipped, failures + errors
-    seconds = float(suite.get("time", 0))
-    return ran, f"{ran - failed} passed, {failed} failed, {skipped} skipped in {seconds:.0f} s"
+    ran, seconds = total - skipped, float(suite.get("time", 0))
+    return ran, f"{ran} tests ran with {failures} failures and {errors} errors, {skipped} skipped, in {seconds:.0f} s"
 
 
 @nox.session(python=FOUND)
