@@ -27,6 +27,7 @@ WIRE = ("calls", "session", "streams", "transport", "tokens", "fake", "resume")
 SHARED = ("store_file", "shared_tokens", "store_contract")
 VALUES = ("credentials", "errors", "codec", "breaker", "logs", "tracebacks", "otel")
 USERS = ("plugin", "protocol", "fuzz_twin")
+COMMANDS = ("cli_commands", "cli_formats")
 EVENT_LOOPS = ("calls", "fan_out", "merge", "loops", "scope", "session", "streams", "tokens", "coalescing", "fuzz_twin")
 
 IMPORTS = "import arzamed_async, pytest, surrounding"
@@ -71,7 +72,7 @@ TABLE = {
     "optimised": Surrounding(
         "-OO leaves asserts and docstrings out; half an hour breaks code that takes zones for whole hours; a strict umask;"
         " a terminal that can do nothing",
-        (*WIRE, *SHARED, *VALUES, *USERS),
+        (*WIRE, *SHARED, *VALUES, *USERS, *COMMANDS),
         {"PYTHONOPTIMIZE": "2", "TZ": "XXX-5:30", "TERM": "dumb", "COLUMNS": "40", "PYTHONHASHSEED": "1"},
         shell="umask 077",
     ),
@@ -84,7 +85,7 @@ TABLE = {
     "bare": Surrounding(
         "as in a service: ASCII by default, few files, no IPv6, SIGINT ignored by the parent, a user id without a name"
         " or a home, and a checkout that is read-only, in a folder with a strange name",
-        ("session", "fake", "credentials", *SHARED, "plugin", "logs"),
+        ("session", "fake", "credentials", *SHARED, "plugin", "logs", *COMMANDS, "cli_ending"),
         {"LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": ""},
         shell="ulimit -n 256; trap '' INT",
         without_ipv6=True,
@@ -92,7 +93,7 @@ TABLE = {
     ),
     "side by side": Surrounding(
         "tests in two processes at once, as CI services have it, which colour what rich and pytest print",
-        (*WIRE, *SHARED, *USERS, "otel", "limits", "retry"),
+        (*WIRE, *SHARED, *USERS, *COMMANDS, "otel", "limits", "retry"),
         {"GITHUB_ACTIONS": "true", "FORCE_COLOR": "1"},
         pytest=("-n", "2"),
     ),
