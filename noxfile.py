@@ -17,17 +17,14 @@ import nox
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 #: Tests of processes, pages and memory: they take long, and run on the oldest and the newest Python found.
 ENDS = [
-    f"tests/test_{name}.py"
-    for name in (
-        "cli_demo",
-        "cli_ending",
-        "cli_wire",
-        "docs",
-        "endpoints_page",
-        "request_path_cost",
-        "store_file",
-        "token_machine",
-    )
+    "tests/calls/test_request_path_cost.py",
+    "tests/cli/test_cli_demo.py",
+    "tests/cli/test_cli_ending.py",
+    "tests/cli/test_cli_wire.py",
+    "tests/docs/test_docs.py",
+    "tests/docs/test_endpoints_page.py",
+    "tests/stores/test_store_file.py",
+    "tests/tokens/test_token_machine.py",
 ]
 
 nox.options.sessions = [
@@ -112,17 +109,17 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=list(dict.fromkeys([OLDEST, NEWEST])))
 def surroundings(session: nox.Session) -> None:
-    """Run tests as on other people's machines: tests/surroundings.py holds the table. `-- NAME` runs one of it."""
+    """Run tests as on other people's machines: tests/support/surroundings.py holds the table. `-- NAME` runs one of it."""
     others = ["pytest-xdist", "uvloop"] if session.python == OLDEST else []
     session.install("-q", ".[cli,otel,stores,test]", *others)
-    session.run("python", "tests/surroundings.py", *session.posargs)
+    session.run("python", "tests/support/surroundings.py", *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def faults(session: nox.Session) -> None:
     """Run the matrix of faults and calls, and what else is hostile."""
     session.install("-q", "-e", ".[test]")
-    what = ("tests/faults", "tests/test_token_machine.py")
+    what = ("tests/faults", "tests/tokens/test_token_machine.py")
     session.run("python", "-m", "pytest", *what, *session.posargs, env={"HYPOTHESIS_PROFILE": "deep"})
 
 
@@ -195,7 +192,7 @@ def build(session: nox.Session) -> None:
 def stores(session: nox.Session) -> None:
     """Run the tests of what is shared between machines, with a real Redis (Debian's redis-server)."""
     session.install("-q", "-e", ".[dask,redis,stores,test]")
-    session.run("python", "-m", "pytest", "tests/stores", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/stores/shared", *session.posargs)
 
 
 @nox.session(python=OLDEST)

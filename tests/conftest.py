@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, settings
 
 # What tests import has asserts of its own. Rewritten, they hold under PYTHONOPTIMIZE too, and say what they compared.
 pytest.register_assert_rewrite(
+    "support",
     *(
         path.stem
-        for pattern in ("*.py", "*/*.py")
-        for path in Path(__file__).parent.glob(pattern)
-        if not path.name.startswith(("test_", "conftest"))
-    )
+        for path in Path(__file__).parent.rglob("*.py")
+        if path.parent.name != "support" and not path.name.startswith(("test_", "conftest"))
+    ),
 )
 
 # pytest-asyncio asks for the current event loop, which Python before 3.14 then makes where none has ever been set, and
@@ -38,7 +38,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 def pytest_configure(config: pytest.Config) -> None:
     """Look at what each module leaves behind."""
-    from leftovers import Watch  # not above: its asserts are rewritten, and this folder is on the path, from here on
+    from support.leftovers import (
+        Watch,  # not above: its asserts are rewritten, and this folder is on the path, from here on
+    )
 
     config.pluginmanager.register(Watch(), "leftovers")
 

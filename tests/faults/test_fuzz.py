@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from fuzz_run import Fuzz, Verdict, seeded
+from support.fuzz_run import Fuzz, Verdict, seeded
 
 import arzamed_async
 from arzamed_async import ArzamedError

@@ -13,7 +13,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
-from docs_pages import ROOT, blocks_of, clinics_for
+from support.docs_pages import ROOT, blocks_of, clinics_for
 
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "arzamed_async" / "_version.py").read_text(encoding="utf-8"))[1]
 NAME = f"arzamed_async-{VERSION}"
@@ -121,7 +121,7 @@ def test_the_installed_wheel_runs_the_example_of_the_readme(installed):
     (installed / "example.py").write_text(example.code, encoding="utf-8")
     (installed / "shown.toml").write_text(clinics_for(example, blocks), encoding="utf-8")
     runner = installed / "run.py"
-    runner.write_text((ROOT / "tests" / "docs_program.py").read_text(encoding="utf-8"), encoding="utf-8")
+    runner.write_text((ROOT / "tests" / "support" / "docs_program.py").read_text(encoding="utf-8"), encoding="utf-8")
     printed = run(
         installed / "venv" / "bin" / "python", "-W", "error", runner, "example.py", "shown.toml", cwd=installed
     )

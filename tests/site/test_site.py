@@ -86,7 +86,7 @@ def test_links_of_files_outside_docs_lead_to_the_pages_that_hold_them():
     """README's link to SECURITY.md leads to the page Security; a link to a file that is on no page is plain text."""
     assert '<a href="security/">The threat model</a>' in (SITE / "index.html").read_text(encoding="utf-8")
     security = (SITE / "security" / "index.html").read_text(encoding="utf-8")
-    assert "tests/test_tracebacks.py" in security
+    assert "tests/observers/test_tracebacks.py" in security
     assert "../tests/" not in security
     assert re.search(r'<a href="(?!http)[^"]*\.md[#"]', security) is None
 

@@ -1,0 +1,61 @@
+"""What CI holds beyond the tests: a clean environment, and no test that is skipped in silence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.docs_pages import ROOT
+
+PASSES = "def test_one():\n    pass\n"
+SKIPS = PASSES + "import pytest\n@pytest.mark.skip(reason='no server here')\ndef test_two():\n    pass\n"
+SKIPS_ALL = "import pytest\npytest.importorskip('no_such_module')\n"
+
+
+@pytest.mark.parametrize(
+    ("ci", "files", "code"),
+    [
+        ("true", [PASSES], 0),
+        ("true", [PASSES, SKIPS], 1),
+        ("true", [PASSES, SKIPS_ALL], 1),
+        (None, [PASSES, SKIPS, SKIPS_ALL], 0),
+    ],
+    ids=["in CI", "a test is skipped", "a module is skipped", "elsewhere"],
+)
+def test_a_skipped_test_is_a_failure_in_ci_only(tmp_path: Path, ci: str | None, files: list[str], code: int) -> None:
+    """A run that skips a test or a whole module fails where CI is set, and says why."""
+    for number, text in enumerate(files):
+        (tmp_path / f"test_{number}.py").write_text(text, encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "CI" and name[:6] != "PYTEST"}
+    environment |= {"PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(tmp_path)}
+    if ci is not None:
+        environment["CI"] = ci
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert ("a skipped test is a failure" in done.stdout) == (code == 1)
+
+
+def clean(environment: dict[str, str]) -> dict[str, str]:
+    """Return what a command of CI finds in its environment, which is started from another."""
+    script = '. .ci/clean.sh && make_clean /new/home "$PATH" && "${clean[@]}" env -0'
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
+
+
+def test_commands_of_ci_see_a_clean_environment() -> None:
+    """Only a new HOME, PATH, LANG, CI and what leads to packages are left of the machine's variables."""
+    kept = {"PIP_INDEX_URL": "https://packages.invalid/simple", "NPM_CONFIG_CAFILE": "/a b.pem", "LANG": "it_IT.UTF-8"}
+    gone = {"PYTHONUNBUFFERED": "1", "TERM": "xterm", "FORCE_COLOR": "1", "HOME": "/root", "PYTHONPATH": "."}
+    found = clean({"PATH": os.environ["PATH"], **kept, **gone})
+    assert found == {"PATH": os.environ["PATH"], "HOME": "/new/home", "CI": "true", **kept}
+    assert clean({"PATH": os.environ["PATH"]})["LANG"] == "C.UTF-8"
