@@ -8,6 +8,8 @@ async with ArzamedSession() as session:
             print(outcome.clinic, outcome.ok)
 """
 
+from ._fan_out.fan_out import FanOut
+from ._fan_out.merge import Merge
 from ._version import __version__
 from .clinic import Clinic
 from .clinics_file import load_clinics
@@ -48,15 +50,16 @@ from .errors import (
 from .events import (
     CircuitChanged,
     Event,
+    Observer,
     RequestFinished,
     RetryScheduled,
+    Span,
     TokenRequestFinished,
     TokenStoreFailed,
+    Tracer,
     UnknownField,
     Work,
 )
-from .fan_out import FanOut
-from .merge import Merge
 from .models import (
     ClinicStats,
     Doctor,
@@ -74,10 +77,9 @@ from .models import (
     Success,
     Token,
 )
-from .protocols import Observer, Span, TokenStore, Tracer
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
-from .stored import Lease, StoredRejection, StoredToken
+from .token_store import Lease, StoredRejection, StoredToken, TokenStore
 
 __all__ = [
     "PRODUCTION",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ._answers import Answer
-from ._attempts import read_body
-from ._calls import Call, Target
-from ._clinics import ClinicState
-from ._engine import Engine, Options
-from ._notices import Place, place_of_use
-from ._protocol import Params, request_url
+from ._calls.call import Call, Target
+from ._calls.clinics import ClinicState
+from ._calls.engine import Engine, Options
+from ._http.response import Answer, read_body
+from ._http.urls import Params, request_url
+from ._telemetry import Place, place_of_use
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, LimitExceededError

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, get_origin
 import attrs
 from attrs import field, frozen
 
-from ._checks import at_least_one, positive, relative_path, zero_or_more
+from ._validation import at_least_one, positive, relative_path, zero_or_more
 from .errors import ConfigurationError
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Attribute, field, frozen
 
-from ._checks import plain_text, web_url
 from ._masked import Masked, masked
+from ._validation import plain_text, web_url
 from .errors import ConfigurationError
 
 __all__ = ["READ_SCOPE", "ClinicCredentials", "SecretFromEnv", "SecretFromFile"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 from attrs import frozen
 
@@ -10,10 +11,13 @@ __all__ = [
     "BreakerState",
     "CircuitChanged",
     "Event",
+    "Observer",
     "RequestFinished",
     "RetryScheduled",
+    "Span",
     "TokenRequestFinished",
     "TokenStoreFailed",
+    "Tracer",
     "UnknownField",
     "Work",
     "WorkKind",
@@ -122,3 +126,42 @@ class Work:
 
 
 Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField | TokenStoreFailed
+
+
+class Observer(Protocol):
+    """Anything that can be called with an Event. It runs on the event loop, so it must return at once.
+
+    An exception it raises is logged by its class and goes no further.
+    """
+
+    def __call__(self, event: Event, /) -> None:
+        """Take note of the event."""
+
+
+class Span(Protocol):
+    """A piece of work that a Tracer follows until its `end`. It runs on the event loop, as the tracer does."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what a request is to be sent with, such as `traceparent`; asked for requests only, once."""
+        ...
+
+    def tell(self, event: Event, /) -> None:
+        """Take note of something on the way: RetryScheduled, CircuitChanged. (Observers are told as well.)"""
+        ...
+
+    def end(self, status: int | None, error: str, /) -> None:
+        """Take note of the end: the answer's status (None: no request, or no answer), the class name of what it raised, or empty."""
+        ...
+
+
+class Tracer(Observer, Protocol):
+    """An observer that is also asked for a span wherever work starts. Give it to a session among its `observers`.
+
+    All work but a stream's begins and ends in one task, without a step of the caller's in between: a context variable
+    set at its start can be reset at its end. A "token" is fetched in a task that its caller has started, and may outlive
+    the caller. Exceptions are logged by their class and go no further. A header that a request has already is not replaced.
+    """
+
+    def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
+        """Return a span for work that starts now, None to leave it alone; `parent` is what this gave for the work around it."""
+        ...

@@ -5,14 +5,14 @@ from __future__ import annotations
 import builtins
 from typing import Generic, TypeVar
 
-from ._calls import Target
-from ._clinics import ClinicState
-from ._codec import decoder_for
-from ._engine import Engine, Options
-from ._lists import Source
-from ._notices import Place
-from ._protocol import Params, endpoint_url, with_query
-from ._streams import RecordStream
+from ._calls.call import Target
+from ._calls.clinics import ClinicState
+from ._calls.engine import Engine, Options
+from ._http.urls import Params, endpoint_url, with_query
+from ._readers.stream import RecordStream
+from ._readers.whole import Source
+from ._records.decoder import decoder_for
+from ._telemetry import Place
 from .config import Endpoint
 from .errors import ConfigurationError, DecodeError
 

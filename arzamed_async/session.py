@@ -9,19 +9,20 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from ._checks import dot_segments, kinds, web_url
-from ._crew import Clinics, Progress
-from ._engine import Engine, Options
-from ._notices import Notices
-from ._transport import Http, Transport
+from ._calls.engine import Engine, Options
+from ._fan_out.fan_out import FanOut, gather
+from ._fan_out.merge import Merge
+from ._fan_out.workers import Clinics, Progress
+from ._http.transport import Http, Transport
+from ._telemetry import Notices
+from ._validation import dot_segments, kinds, web_url
 from .clinic import Clinic
 from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, SessionClosedError
-from .fan_out import FanOut, gather
-from .merge import Merge
+from .events import Observer
 from .models import Outcome, Stats
-from .protocols import Observer, TokenStore
+from .token_store import TokenStore
 
 __all__ = ["ArzamedSession"]
 

@@ -16,7 +16,7 @@ import pydantic
 from _models import RECORDS
 from cattrs.gen import make_dict_structure_fn, override
 
-from arzamed_async._record_writer import json_key
+from arzamed_async._records.codegen import json_key
 
 
 def _renamed(converter: cattrs.Converter, model: type[Any]) -> Any:

@@ -27,7 +27,7 @@ from _rivals import Rivals
 from _server import running_server
 
 from arzamed_async import ArzamedSession, ClinicCredentials, Endpoint, Limits
-from arzamed_async._json_array import ArrayWindows
+from arzamed_async._records.json_array import ArrayWindows
 
 WAYS = ["batches", "stream", "list", "whole_strict", "whole_lenient", "ijson", "pydantic", "msgspec"]
 PLAN = {  # records -> rounds, of each kind

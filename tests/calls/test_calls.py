@@ -36,8 +36,8 @@ from arzamed_async import (
     TokenUnavailableError,
     TransportError,
     UnauthorizedError,
-    _attempts,
 )
+from arzamed_async._http import response as _attempts
 
 pytestmark = pytest.mark.asyncio
 

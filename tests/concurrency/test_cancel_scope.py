@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from arzamed_async._scope import Scope, Scopes
+from arzamed_async._concurrency.cancel_scope import Scope, Scopes
 
 pytestmark = pytest.mark.asyncio
 

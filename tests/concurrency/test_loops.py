@@ -19,8 +19,8 @@ from arzamed_async import (
     RecordStream,
     SessionClosedError,
 )
-from arzamed_async._bulkhead import Bulkhead
-from arzamed_async._tokens import TokenCache, TokenSource
+from arzamed_async._concurrency.semaphore import Bulkhead
+from arzamed_async._tokens.cache import TokenCache, TokenSource
 
 
 def test_a_flight_of_a_loop_that_has_stopped_is_left_behind() -> None:

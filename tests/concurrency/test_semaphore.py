@@ -8,7 +8,7 @@ import random
 import pytest
 from support import settle
 
-from arzamed_async._bulkhead import Bulkhead
+from arzamed_async._concurrency.semaphore import Bulkhead
 
 pytestmark = pytest.mark.asyncio
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzamed_async import DecodeError, TransportError
-from arzamed_async._decompress import PIECE_BYTES, Inflater, inflater
+from arzamed_async._http.decompress import PIECE_BYTES, Inflater, inflater
 
 TEXT = b"[" + b'{"name": "Dr. Inventata"},' * 20_000 + b"0]"
 

@@ -33,7 +33,7 @@ from arzamed_async import (
     TokenUnavailableError,
     TransportError,
 )
-from arzamed_async._transport import _fault
+from arzamed_async._http.transport import _fault
 
 QUICK = RetryPolicy(max_attempts=2, base_seconds=0.0001)
 

@@ -39,7 +39,7 @@ from arzamed_async import (
     TokenError,
     load_clinics,
 )
-from arzamed_async._protocol import basic_authorization
+from arzamed_async._tokens.oauth2 import basic_authorization
 
 TESTS = str(Path(__file__).parents[1])
 BASIC = base64.b64encode(f"id-Milano:{SECRET}".encode()).decode()

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzamed_async import ConfigurationError, DecodeError, Doctor, Endpoint, OpenRecord, Patient, Slot
-from arzamed_async._codec import decoder_for
+from arzamed_async._records.decoder import decoder_for
 
 CANARY = "canary-value-5150"
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzamed_async import ArzamedError, DecodeError, LimitExceededError, TransportError
-from arzamed_async import _json_array as module
-from arzamed_async._json_array import MAX_DEPTH, ArrayWindows
+from arzamed_async._records import json_array as module
+from arzamed_async._records.json_array import MAX_DEPTH, ArrayWindows
 
 BOM = b"\xef\xbb\xbf"
 

@@ -10,7 +10,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arzamed_async._quota import Quota
+from arzamed_async._resilience.budget import Quota
 
 
 @define

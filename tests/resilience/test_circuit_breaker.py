@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from arzamed_async import BreakerPolicy
-from arzamed_async._breaker import Breaker
+from arzamed_async._resilience.circuit_breaker import Breaker
 
 POLICY = BreakerPolicy(failures=3, open_seconds=10)
 

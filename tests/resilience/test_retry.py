@@ -29,9 +29,9 @@ from arzamed_async import (
     TokenUnavailableError,
     TransportError,
 )
-from arzamed_async._answers import Answer
-from arzamed_async._retry import Retries, retry
-from arzamed_async._scope import PAUSE_SECONDS
+from arzamed_async._concurrency.cancel_scope import PAUSE_SECONDS
+from arzamed_async._http.response import Answer
+from arzamed_async._resilience.retry import Retries, retry
 
 R = TypeVar("R")
 CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token", name="Milano")

@@ -20,8 +20,8 @@ from arzamed_async import (
     TokenPolicy,
     TokenUnavailableError,
 )
-from arzamed_async._protocol import Grant
-from arzamed_async._tokens import FetchedGrant, HeldToken, TokenCache, TokenSource
+from arzamed_async._tokens.cache import FetchedGrant, HeldToken, TokenCache, TokenSource
+from arzamed_async._tokens.oauth2 import Grant
 
 WALL = 1_700_000_000.0
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from arzamed_async import ArzamedError, ClinicCredentials, TokenPolicy
-from arzamed_async._protocol import Grant
-from arzamed_async._tokens import FetchedGrant
+from arzamed_async._tokens.cache import FetchedGrant
+from arzamed_async._tokens.oauth2 import Grant
 
 CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token")
 POLICY = TokenPolicy(jitter_seconds=0)

@@ -19,7 +19,7 @@ from arzamed_async import (
     TokenPolicy,
     TokenUnavailableError,
 )
-from arzamed_async._tokens import FetchedGrant, TokenCache, TokenSource
+from arzamed_async._tokens.cache import FetchedGrant, TokenCache, TokenSource
 
 pytestmark = pytest.mark.asyncio
 

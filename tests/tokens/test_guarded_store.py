@@ -11,8 +11,8 @@ from support import settle
 from test_shared import Numbered, close, sessions, until
 
 from arzamed_async import Event, Lease, StoredToken, TokenStoreFailed
-from arzamed_async import _shared_tokens as shared
-from arzamed_async import _store_door as door
+from arzamed_async._tokens import guarded_store as door
+from arzamed_async._tokens import shared
 from arzamed_async.testing import MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio

@@ -27,8 +27,8 @@ from arzamed_async import (
     StoredToken,
     TokenStoreFailed,
 )
-from arzamed_async import _shared_tokens as shared
-from arzamed_async import _store_door as door
+from arzamed_async._tokens import guarded_store as door
+from arzamed_async._tokens import shared
 from arzamed_async.testing import MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio

@@ -76,7 +76,7 @@ async def test_browsers_that_come_together_share_each_clinics_request():
             streams = await asyncio.gather(*(http.get(f"{url}/doctors") for _ in range(20)))
             for stream in streams:
                 assert await stream.content.readline() == b"event: start\n"
-            await until(lambda: sum(file.endswith("_crew.py") for file in work_of_ours()) >= 40)
+            await until(lambda: sum(file.endswith("workers.py") for file in work_of_ours()) >= 40)
             await settle()
             held.let("Milano")
             held.let("Roma")

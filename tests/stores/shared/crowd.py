@@ -29,8 +29,8 @@ from arzamed_async import (
     StoredRejection,
     StoredToken,
     TokenStore,
-    _store_door,
 )
+from arzamed_async._tokens import guarded_store as _store_door
 from arzamed_async.stores import FileTokenStore, RedisTokenStore, _folder
 
 __all__ = ["Plan"]

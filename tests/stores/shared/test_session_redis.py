@@ -13,7 +13,7 @@ from attrs import frozen
 from redis_server import RedisServer
 
 from arzamed_async import ArzamedSession, Event, RetryPolicy, TokenRequestFinished, TokenStoreFailed
-from arzamed_async import _store_door as door
+from arzamed_async._tokens import guarded_store as door
 from arzamed_async.stores import RedisTokenStore
 from arzamed_async.testing import FakeArzamed
 

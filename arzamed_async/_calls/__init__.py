@@ -1,0 +1,8 @@
+"""Makes one call through its layers: deadline, retries, circuit breaker, token, slot, connection.
+
+In reading order:
+
+    call     one GET with all its attempts
+    engine   what all calls of a session share
+    clinics  the state of each clinic in a session
+"""

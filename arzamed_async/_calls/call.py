@@ -1,0 +1,295 @@
+"""One call through its layers.
+
+From the outside in: is the session open? -> the deadline starts -> the retry loop with its quota -> [ breaker ->
+token -> bulkhead -> pool -> one attempt with its body ]. The one repeat after a 401 happens inside the brackets.
+No slot is held while a token is waited for, nor between two attempts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from attrs import field, frozen
+
+from .._concurrency.cancel_scope import Scope
+from .._http.response import Answer, read_some
+from .._http.status import status_error
+from .._resilience.circuit_breaker import Breaker
+from .._resilience.retry import Retries, retry, too_long
+from .._telemetry import Asking, Trace
+from .._tokens.cache import HeldToken
+from .._tokens.oauth2 import SentSecret
+from ..errors import (
+    ArzamedError,
+    CircuitOpenError,
+    ConfigurationError,
+    DeadlineExceededError,
+    SessionClosedError,
+    StatusError,
+    TokenError,
+    TransportError,
+)
+from ..events import CircuitChanged, Event, RetryScheduled, Work, WorkKind
+from .clinics import ClinicState
+from .engine import Engine, Options
+
+__all__ = ["LEFT", "Call", "Target"]
+
+LEFT = "this stream was closed, or a step of it cancelled, before the end of the list"
+
+R = TypeVar("R")
+
+
+@frozen
+class Target:
+    """Where a call goes, and how it is spoken of: `path` is what errors and events show, `url` the whole of it."""
+
+    clinic: ClinicState
+    name: str
+    path: str
+    url: str = field(repr=False)
+    hint: str = ""
+
+
+class Call:
+    """One GET, with all its attempts. A `use` reads a response with a status of 2xx and returns the call's result.
+
+    With `keep` a good response stays open after `use`: the caller reads on, and closes it.
+    """
+
+    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "trace")
+    scope: Scope
+
+    def __init__(
+        self,
+        engine: Engine,
+        target: Target,
+        options: Options,
+        *,
+        keep: bool = False,
+    ) -> None:
+        self.engine = engine
+        self.target = target
+        self.options = options
+        self.keep = keep
+        self.attempts = 0  # requests sent
+        self.last = ""
+        self.trace: Trace | None = None  # only where there are tracers
+        self._asked = False  # a request is out, and its answer not yet read
+
+    async def run(self, use: Callable[[Answer], Awaitable[R]]) -> R:
+        """Return what `use` makes of the response. Raises what the contract's tree says, and nothing else."""
+        if self.engine.notices.tracers and self.trace is None:
+            with Trace(self.engine.notices, self.work("call")) as self.trace:
+                return await self.run(use)
+        timeouts = self.options.timeouts
+        scope = self.scope = self.engine.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
+        clinic = self.target.clinic
+        try:
+            with scope:
+                try:
+                    result = await self.attempt(use)
+                except ArzamedError as error:
+                    failure = error
+                else:
+                    self.engine.quota.succeeded(clinic, retried=False)
+                    return result
+                result = await retry(partial(self.attempt, use), failure, self, Retries(self.options.retry))
+                self.engine.quota.succeeded(clinic, retried=True)
+                return result
+            raise self.cut_short(timeouts.total_seconds)
+        except (ArzamedError, asyncio.CancelledError) as error:
+            clinic.failures += isinstance(error, ArzamedError)
+            # What a traceback shows ends here: the locals of the frames below are bodies and records, and some print them.
+            error.__traceback__ = None
+            raise
+
+    async def attempt(self, use: Callable[[Answer], Awaitable[R]]) -> R:
+        """Open one response and use it. Raises an ArzamedError that names the clinic, the call and the attempts."""
+        self._asked = False
+        breaker = self.target.clinic.breaker
+        permit = None if breaker is None else self._admitted(breaker)
+        tokens = self.target.clinic.tokens
+        try:
+            held = tokens.current() or await self.engine.new_token(self.target.clinic, self.target.name, self.trace)
+            answer = await self._send(held)
+            try:
+                if answer.status == 401:
+                    answer, held = await self._once_more(answer, held)
+                if not 200 <= answer.status <= 299:
+                    raise await self._refusal(answer, held)
+                result = await use(answer)
+            except BaseException:
+                answer.close()
+                raise
+        except BaseException as error:
+            if isinstance(error, ArzamedError):
+                self.describe(error)
+            if breaker is not None and permit is not None:
+                self._judge(breaker, permit, error)
+            raise
+        if not self.keep:
+            answer.close()
+        if breaker is not None and permit is not None:
+            self._judge(breaker, permit, None)
+        return result
+
+    async def _once_more(self, answer: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
+        """Repeat what was answered 401 with a new token, if there may be a better one."""
+        tokens = self.target.clinic.tokens
+        if not tokens.reject(held):
+            return answer, held
+        answer.close()
+        self._asked = False
+        held = tokens.current() or await self.engine.new_token(self.target.clinic, self.target.name, self.trace)
+        answer = await self._send(held)
+        if answer.status == 401:
+            tokens.reject(held)
+        return answer, held
+
+    async def _send(self, held: HeldToken) -> Answer:
+        engine = self.engine
+        clinic = self.target.clinic
+        bulkhead = clinic.bulkhead
+        if not bulkhead.take():
+            await bulkhead.wait()
+        try:
+            if not engine.transport.take_room():
+                await engine.transport.room()
+            self.attempts += 1
+            clinic.requests += 1
+            self._asked = True
+            headers = held.headers
+            answer = await (self._told(headers) if engine.notices.observers else self._open(headers))
+        except BaseException:
+            bulkhead.give()
+            raise
+        answer.clinic_slot = bulkhead
+        return answer
+
+    def _open(self, headers: Mapping[str, str]) -> Awaitable[Answer]:
+        return self.engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
+
+    async def _told(self, headers: Mapping[str, str]) -> Answer:
+        with Asking(self.engine.notices, self.work("request"), self.trace) as asking:
+            answer = await self._open(asking.headers(headers))
+            asking.status = answer.status
+            return answer
+
+    def work(self, kind: WorkKind) -> Work:
+        """Return what tracers are told of this call, or of the request that it sends now."""
+        target, base_url, attempt = self.target, self.engine.base_url, self.attempts  # none yet where a call starts
+        return Work(kind=kind, clinic=target.name, method="GET", path=target.path, base_url=base_url, attempt=attempt)
+
+    async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
+        headers = answer.headers
+        body = await read_some(answer)
+        secrets = (held.access_token, *self._sent(held).forms())
+        error = status_error(answer.status, headers, body, secrets, self.engine.wall_clock())
+        if 400 <= answer.status <= 499:
+            error.hint = self.target.hint
+        return error
+
+    def _sent(self, held: HeldToken) -> SentSecret:
+        credentials = self.target.clinic.credentials
+        literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
+        return held.sent or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
+
+    # The breaker: what counts is whether the API's server answers.
+
+    def _admitted(self, breaker: Breaker) -> int:
+        now = self.engine.clock()
+        before = breaker.state
+        permit = breaker.admit(now)
+        self._tell_circuit(breaker, before)
+        if permit is None:
+            error = CircuitOpenError(retry_after_seconds=breaker.seconds_left(now), last=self.last)
+            self.describe(error)
+            raise error
+        return permit
+
+    def _judge(self, breaker: Breaker, permit: int, error: BaseException | None) -> None:
+        before = breaker.state
+        timed_out = isinstance(error, asyncio.CancelledError) and self._asked and self.scope.ended == "deadline"
+        failed = timed_out or isinstance(error, TransportError)
+        if isinstance(error, StatusError):
+            failed = error.status >= 500
+        if failed:
+            breaker.failed(permit, self.engine.clock())
+        elif isinstance(error, (TokenError, ConfigurationError)) or not isinstance(error, (ArzamedError, type(None))):
+            breaker.untold(permit)
+        else:
+            breaker.succeeded(permit)
+        self._tell_circuit(breaker, before)
+
+    def broke(self, error: TransportError) -> None:
+        """Take note that an answer that was kept has broken off."""
+        self.describe(error)
+        breaker = self.target.clinic.breaker
+        if breaker is not None and (permit := breaker.now()) is not None:
+            self._judge(breaker, permit, error)
+
+    def _tell_circuit(self, breaker: Breaker, before: str) -> None:
+        if breaker.state != before and self.engine.notices.observers:
+            self._tell(CircuitChanged(clinic=self.target.name, state=breaker.state))
+
+    def _tell(self, event: Event) -> None:
+        self.engine.notices.emit(event)
+        if self.trace is not None:
+            self.trace.tell(event)
+
+    # What the retry loop asks: see Retryable.
+
+    def describe(self, error: ArzamedError) -> None:
+        """Complete the error's facts with those of this call."""
+        error.clinic = self.target.name
+        if not isinstance(error, TokenError):
+            error.method, error.path, error.attempts = "GET", self.target.path, self.attempts
+
+    def delay_asked_for(self, error: ArzamedError) -> float | None:
+        """Return the response's Retry-After, None without one. Raises the error if it is not to be retried."""
+        policy = self.options.retry
+        asked: float | None = None
+        if isinstance(error, StatusError):
+            asked = error.retry_after_seconds
+            repeatable = error.status in policy.statuses
+        else:
+            repeatable = isinstance(error, TransportError) and error.transient
+        if not repeatable or too_long(asked, policy, self.scope.deadline):
+            raise error
+        if not self.engine.quota.spend(self.target.clinic):
+            spent = "Not tried again: the session's retry quota is spent (RetryPolicy.quota)"
+            error.hint = f"{error.hint}. {spent}" if error.hint else spent
+            raise error
+        self.target.clinic.retries += 1
+        self.last = str(error.args[0])
+        return asked
+
+    def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
+        """Emit the event."""
+        if self.engine.notices.observers:
+            self._tell(
+                RetryScheduled(
+                    clinic=self.target.name,
+                    method="GET",
+                    path=self.target.path,
+                    attempt=self.attempts,
+                    delay_seconds=seconds,
+                    reason=self.last,
+                )
+            )
+
+    def cut_short(self, seconds: float) -> ArzamedError:
+        """Return the error for work that its scope has ended; `seconds` is the deadline that was set."""
+        error: ArzamedError
+        if self.scope.ended == "closed":
+            error = SessionClosedError("the session was closed during this call")
+        elif self.scope.ended == "left":
+            error = ConfigurationError(LEFT)
+        else:
+            error = DeadlineExceededError(seconds=seconds, last=self.last)
+        self.describe(error)
+        return error

@@ -1,0 +1,108 @@
+"""The clinics of one session: what all handles of equal credentials share, and what they have cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .._concurrency.semaphore import Bulkhead
+from .._resilience.circuit_breaker import Breaker
+from .._tokens.cache import TokenCache, TokenSource
+from ..config import BreakerPolicy
+from ..credentials import ClinicCredentials
+from ..models import ClinicStats
+
+__all__ = ["ClinicState", "Clinics"]
+
+
+class ClinicState:
+    """What all handles of equal credentials share."""
+
+    __slots__ = (
+        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "requests", "retries",
+        "token_requests", "tokens",
+    )  # fmt: skip
+
+    def __init__(
+        self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None, bulkhead: Bulkhead
+    ) -> None:
+        self.credentials = credentials
+        self.tokens = tokens
+        self.breaker = breaker
+        self.bulkhead = bulkhead
+        self.forgotten = False
+        self.owed = 0.0  # retries, to the quota
+        self.requests = self.retries = self.token_requests = self.failures = 0
+
+    def stats(self) -> ClinicStats:
+        """Return what it has cost, and what is going on."""
+        return ClinicStats(
+            requests=self.requests,
+            retries=self.retries,
+            token_requests=self.token_requests,
+            failures=self.failures,
+            in_flight=self.bulkhead.taken,
+            queued=self.bulkhead.waiting,
+            breaker=self.breaker.state if self.breaker else None,
+        )
+
+
+class Clinics:
+    """The states by credentials."""
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        breaker: BreakerPolicy | None,
+        connections_per_clinic: int,
+    ) -> None:
+        self._tokens = tokens
+        self._breaker = breaker
+        self._connections_per_clinic = connections_per_clinic
+        self._states: dict[ClinicCredentials, ClinicState] = {}
+
+    def __iter__(self) -> Iterator[ClinicState]:
+        return iter(self._states.values())
+
+    def get(self, credentials: ClinicCredentials) -> ClinicState | None:
+        """Return the state of this clinic if there is one."""
+        return self._states.get(credentials)
+
+    def make(self, credentials: ClinicCredentials) -> ClinicState:
+        """Return the state of this clinic, the same for equal credentials."""
+        state = self._states.get(credentials)
+        if state is None:
+            breaker = Breaker(self._breaker) if self._breaker else None
+            tokens, bulkhead = TokenCache(self._tokens, credentials), Bulkhead(self._connections_per_clinic)
+            state = self._states[credentials] = ClinicState(credentials, tokens, breaker, bulkhead)
+        return state
+
+    def forget(self, credentials: ClinicCredentials) -> None:
+        """Drop the state; what runs on it goes on, handles take a new one at their next call."""
+        state = self._states.pop(credentials, None)
+        if state is not None:
+            state.forgotten = True
+
+    def leave_loop(self) -> None:
+        """Drop what belongs to an event loop that no longer runs. Tokens stay."""
+        for state in self:
+            state.bulkhead = Bulkhead(self._connections_per_clinic)
+            if state.breaker is not None:
+                state.breaker.new_loop()
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._states.clear()
+
+    def stats(self) -> dict[str, ClinicStats]:
+        """Return the figures by the clinics' names; where two share one, the client id tells them apart."""
+        figures: dict[str, ClinicStats] = {}
+        for state in self:
+            name = state.credentials.display_name
+            if name in figures:
+                name = f"{name} ({state.credentials.client_id})"
+            again = 2
+            unique = name
+            while unique in figures:
+                unique, again = f"{name} #{again}", again + 1
+            figures[unique] = state.stats()
+        return figures

@@ -1,0 +1,8 @@
+"""Tools for asyncio. They know nothing of HTTP or clinics.
+
+In reading order:
+
+    cancel_scope   ends the work of a task at a deadline, after a silence, or when the session closes
+    semaphore      a fair semaphore: waiters take their turn, and a cancelled one loses no slot
+    single_flight  one shared read for all callers that want the same
+"""

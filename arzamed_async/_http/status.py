@@ -1,0 +1,100 @@
+"""What a status over 299 means, and how a server's own text is made safe for a log. No I/O."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, cast
+
+import orjson
+
+from ..errors import (
+    ForbiddenError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    StatusError,
+    UnauthorizedError,
+)
+
+__all__ = [
+    "ERROR_BODY_BYTES",
+    "FOREIGN_TEXT_LENGTH",
+    "STATUS_ERRORS",
+    "clean",
+    "json_object",
+    "retry_after_seconds",
+    "status_error",
+]
+
+
+ERROR_BODY_BYTES = 65_536
+FOREIGN_TEXT_LENGTH = 200
+STATUS_ERRORS: Mapping[int, type[StatusError]] = {
+    401: UnauthorizedError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    429: RateLimitedError,
+    503: ServiceUnavailableError,
+}
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
+_REQUEST_ID = re.compile(r"[\w.:/=+-]{1,128}", re.ASCII)
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())
+
+
+def clean(text: object, secrets: Iterable[str]) -> str:
+    """Return a server's own words fit for a log: control characters gone, secrets masked, 200 characters at most."""
+    if not isinstance(text, str):
+        return ""
+    # Control characters go first: one put inside a secret would carry it past the mask.
+    text = _printable(text)
+    for secret in sorted([_printable(secret) for secret in secrets if _printable(secret)], key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text.strip()[:FOREIGN_TEXT_LENGTH]
+
+
+def json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))  # RFC 8259 section 8.1: a parser may ignore it
+    except orjson.JSONDecodeError:
+        return {}
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def retry_after_seconds(value: str | None, wall_now: float) -> float | None:
+    """Return the wait a Retry-After asks for (RFC 9110 section 10.2.3: seconds or an HTTP date); None if it says nothing."""
+    if value is None:
+        return None
+    text = value.strip()
+    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if date.tzinfo is None:  # RFC 9110 section 5.6.7: an HTTP date is always UTC
+        date = date.replace(tzinfo=dt.timezone.utc)
+    return max(0.0, date.timestamp() - wall_now)
+
+
+def status_error(
+    status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str], wall_now: float
+) -> StatusError:
+    """Return the error for an answer of the API over 299."""
+    request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
+    if not _REQUEST_ID.fullmatch(request_id) or any(secret in request_id for secret in secrets):
+        request_id = ""
+    error = STATUS_ERRORS.get(status, StatusError)(
+        status,
+        clean(json_object(body).get("error"), secrets),
+        request_id=request_id,
+        retry_after_seconds=retry_after_seconds(headers.get("retry-after"), wall_now),
+    )
+    if 300 <= status <= 399:
+        error.hint = "Redirects are not followed: check base_url"
+    return error

@@ -1,0 +1,299 @@
+"""One HTTP attempt: a request out, an answer in, its body in pieces. The only importer of aiohttp.
+
+Every exception of aiohttp, ssl or the operating system ends here as a TransportError made of facts, while the body
+streams, too. Nothing is chained: aiohttp's exceptions hold the request's headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, cast
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from .._concurrency.cancel_scope import Scope
+from .._concurrency.semaphore import Bulkhead
+from .._version import __version__
+from ..config import PoolLimits, Timeouts
+from ..errors import ConfigurationError, TransportError
+from .connections import Closing, unread_probe
+from .decompress import ACCEPT_ENCODING
+from .reasons import certificate_fault, connection_fault
+from .response import Answer, silence
+
+__all__ = ["Http", "Transport"]
+
+Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
+
+#: The most of an answer's head that is read: bytes of one line, and lines.
+HEADER_BYTES, MOST_HEADERS = 8190, 128
+
+
+class DisconnectedError(aiohttp.ClientError):
+    """The connection was lost, under a name that aiohttp does not take as a call to send the request again."""
+
+
+def _fault(error: BaseException, host: str) -> TransportError:
+    """Return the TransportError for a foreign exception: which fault, and at which host."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", 0)
+        return TransportError(f"{certificate_fault(code)} ({host})", transient=False)
+    # What is neither a connection's nor a server's doing (a ValueError of aiohttp's own) comes again.
+    return TransportError(
+        f"{connection_fault(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
+    )
+
+
+class _Protocol(ResponseHandler):
+    """aiohttp's, but a body still on its way is told in all cases that its connection has failed.
+
+    aiohttp's fast parser forgets the body when it meets what is not HTTP (it would be waited for in vain), and a
+    reset counts as the end of a body that has no length.
+    """
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Do as aiohttp does, behind that."""
+        body = getattr(self, "_payload", None)
+        if (exc or self.exception()) and body is not None and not body.is_eof():
+            body.set_exception(aiohttp.ClientPayloadError())
+        super().connection_lost(exc)
+
+
+class _Pool(aiohttp.TCPConnector):
+    """Connections kept alive, never more of them open than `connections`; who sends holds one of its `slots`.
+
+    aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is closed
+    where a new one would be one too many. Each request announced in `senders` (by its task) gets one connection: aiohttp
+    asks for another where it means to send a GET again, silently, after a lost connection, and attempts are RetryPolicy's
+    to count. The wait for a connection is not the server's silence: `listen` comes after it. One over which bytes came
+    while it was idle, read or not, is used no more: they would pass for the answer to the next request, maybe another's.
+    """
+
+    def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
+        super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
+        self._factory = cast("Any", lambda: _Protocol(self._loop))
+        self.slots = Bulkhead(connections)
+        self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
+        self._connections = connections
+        self._last_use: dict[asyncio.Transport, list[Any]] = {}  # least used first: user, host, a look for bytes
+        self._opening = 0
+        self._closing = Closing(self._loop)
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> aiohttp.connector.Connection:
+        """Do as aiohttp does, once there is room."""
+        scope = self.senders.pop(asyncio.current_task(self._loop), None)
+        if scope is None:
+            raise DisconnectedError
+        while True:
+            if len(self._last_use) + self._opening + self._closing.count >= self._connections:
+                await self._make_room(req.connection_key)
+            self._opening += 1
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except BaseException:
+                self._closing.add()  # asyncio may have opened it, and closes it now
+                raise
+            finally:
+                self._opening -= 1
+            if (transport := connection.transport) is None:
+                break
+            use = self._last_use.pop(transport, None)
+            if use is None:
+                self._last_use[transport] = [connection, req.connection_key, unread_probe(transport)]
+                break
+            use[0], self._last_use[transport] = connection, use
+            if not (use[2]() or (connection.protocol is not None and connection.protocol.should_close)):
+                break
+            connection.close()
+        scope.listen()
+        return connection
+
+    def open(self) -> int:
+        """Return how many connections are open. Those that are closing are closed at once.
+
+        Over TLS a close waits for the other side's word, half a minute where that is silent, and the socket stays.
+        """
+        for transport in [each for each in self._last_use if each.is_closing()]:
+            transport.abort()
+            del self._last_use[transport]
+            self._closing.add()
+        return len(self._last_use)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Do as aiohttp does, which no longer knows of those that are closing."""
+        self.open()
+        await super().close(abort_ssl=abort_ssl)
+
+    async def _make_room(self, key: Any) -> None:
+        for transport, (connection, host, _) in self._last_use.items():  # in most cases the first: it is the least used
+            if connection.closed and host == key and not transport.is_closing():
+                return
+        while self.open() + self._opening + self._closing.count >= self._connections:
+            idle = {each: host for each, (connection, host, _) in self._last_use.items() if connection.closed}
+            if key in idle.values() or not (idle or self._closing.count):
+                return  # one of its own host is there to be used again
+            if not self._closing.count:
+                next(iter(idle)).abort()
+            await asyncio.sleep(0)
+
+
+class Transport:
+    """The HTTP pool of one session: one aiohttp.ClientSession for each event loop it is used in."""
+
+    def __init__(
+        self,
+        *,
+        pool: PoolLimits,
+        http: Http | None,
+        ssl_context: ssl.SSLContext | None,
+        proxy: str | None,
+        trust_env: bool,
+    ) -> None:
+        self._limits = pool
+        self._given = http
+        self._ssl_context = ssl_context
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._client: aiohttp.ClientSession | None = None
+        self._closer: AsyncGenerator[None, None] | None = None
+        self._timeouts: tuple[Timeouts, aiohttp.ClientTimeout] | None = None
+        self.pool: _Pool | None = None
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+            "User-Agent": f"arzamed-async/{__version__}",
+        }
+
+    def _make_client(self) -> aiohttp.ClientSession:
+        if callable(self._given):
+            return self._given()
+        self.pool = _Pool(self._limits.connections, self._ssl_context)
+        return aiohttp.ClientSession(
+            connector=self.pool,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            proxy=self._proxy,
+            trust_env=self._trust_env,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            max_headers=MOST_HEADERS,
+        )
+
+    def _bound_client(self) -> aiohttp.ClientSession:
+        client = self._client
+        if client is None:  # the first use in this loop
+            if isinstance(self._given, aiohttp.ClientSession):
+                client = self._given
+            else:
+                client = self._make_client()
+                # asyncio.run closes what async generators a loop has left: so the pool of a session not closed goes, too.
+                self._closer = _close_with_loop(client)
+                with contextlib.suppress(StopIteration):
+                    self._closer.__anext__().send(None)  # runs to its yield, which awaits nothing
+            self._client = client
+        if client.closed:
+            raise ConfigurationError("the aiohttp session given as http= is closed")
+        return client
+
+    def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
+        """Return aiohttp's part of the timeouts: the connection; the reads, too, where the pool is its owner's."""
+        if self._timeouts is None or self._timeouts[0] is not timeouts:
+            reads = timeouts.read_seconds if self.pool is None else math.inf
+            connect, read = (None if math.isinf(each) else each for each in (timeouts.connect_seconds, reads))
+            self._timeouts = (timeouts, aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read))
+        return self._timeouts[1]
+
+    def take_room(self) -> bool:
+        """Take a slot of the pool if one is free. The `open` that has to follow gives it back, or else its answer does."""
+        self._bound_client()
+        return self.pool is None or self.pool.slots.take()
+
+    async def room(self) -> None:
+        """Wait for such a slot, behind a `take_room` that found none."""
+        if self.pool is not None:
+            await self.pool.slots.wait()
+
+    async def open(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        scope: Scope,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Send one request, for which there is `room`; return its answer, whatever its status. Raises TransportError."""
+        client = self._bound_client()
+        pool, task = self.pool, scope.task
+        if pool is not None:
+            pool.senders[task] = scope
+        answer: Answer | None = None
+        host = ""
+        try:
+            host = (target := URL(url, encoded=True)).authority
+            response = await client.request(
+                method,
+                target,
+                data=body,
+                headers=headers if pool else {**self._headers, **headers},
+                allow_redirects=False,
+                raise_for_status=False,
+                auto_decompress=False,
+                timeout=self._timeout(timeouts),
+            )
+        except asyncio.CancelledError:
+            if not scope.silent():
+                raise
+            fault = silence(host)
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+            fault = _fault(error, host)
+        else:
+            status, close, slot = response.status, response.close, None if pool is None else pool.slots
+            if status >= 200:
+                answer = Answer(status, response.headers, response.content, close, host, scope, _fault, slot)
+                return answer
+            close()  # 101: the connection speaks something else from here on
+            fault = TransportError(f"answered {status}, which is no final answer ({host})")
+        finally:
+            scope.heard()
+            if pool is not None:
+                pool.senders.pop(task, None)
+                if answer is None:
+                    pool.slots.give()
+        raise fault
+
+    def use(self) -> tuple[int, int, int] | tuple[None, None, None]:
+        """Return how many connections are in use and open, and how many requests wait for one; None: not ours."""
+        pool = self.pool
+        if pool is not None:
+            return pool.slots.taken, pool.open(), pool.slots.waiting
+        return (0, 0, 0) if self._given is None else (None, None, None)
+
+    def leave_loop(self) -> None:
+        """Forget the pool of a loop that no longer runs; nothing of it is awaited."""
+        self._client = self._closer = self.pool = None
+
+    async def close(self) -> None:
+        """Close the pool, unless its owner is the caller."""
+        closer, self._closer = self._closer, None
+        self._client = None
+        if closer is not None:
+            await closer.aclose()
+
+
+async def _close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await client.close()

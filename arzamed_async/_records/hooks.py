@@ -1,0 +1,183 @@
+"""How JSON arrays, objects and choices are read as Python types, strictly. Each function makes the hook for one type."""
+
+from __future__ import annotations
+
+import contextlib
+import types
+from collections.abc import Callable
+from enum import Enum, Flag
+from typing import Any, get_args, get_origin
+
+from ..errors import ConfigurationError
+from .scalars import Mismatch
+
+__all__ = [
+    "PLAIN",
+    "Hook",
+    "HookOf",
+    "array_hook",
+    "enum_hook",
+    "forget_refused",
+    "literal_hook",
+    "mapping_hook",
+    "plain_hook",
+    "union_hook",
+]
+
+Hook = Callable[[Any, Any], Any]
+HookOf = Callable[[Any], Hook]
+
+#: Types whose values need no more than a look at their class.
+PLAIN: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
+_SINGLE = (str, int, float, bool, types.NoneType)
+
+
+#: What a value was refused as while a window is decoded: classes that hold unions of themselves would otherwise be
+#: tried again on each level below each level, twice as often with each. The decoder empties it behind each window.
+_REFUSED: dict[tuple[int, Any], str] = {}
+
+
+def forget_refused() -> None:
+    """Forget what was refused: the values are about to go, and their places will be taken by others."""
+    _REFUSED.clear()
+
+
+def plain_hook(kind: Any) -> Hook:
+    expected = PLAIN[kind]
+
+    def structure(value: Any, _: Any) -> Any:
+        if value.__class__ is not kind:
+            raise Mismatch(expected, value)
+        return value
+
+    return structure
+
+
+def union_hook(kind: Any, hook_of: HookOf) -> Hook:
+    """The members are tried in the order written, null first: it is the commonest, and cheap to tell."""
+    nullable = types.NoneType in get_args(kind)
+    members = [(member, hook_of(member)) for member in get_args(kind) if member is not types.NoneType]
+    first, first_hook = members[0]
+
+    def structure_optional(value: Any, _: Any) -> Any:
+        return None if value is None else first_hook(value, first)
+
+    def structure(value: Any, _: Any) -> Any:
+        if value is None and nullable:
+            return None
+        expected: dict[str, None] = {}  # not the faults themselves: their tracebacks would hold this frame, and it them
+        deep = value.__class__ is dict or value.__class__ is list
+        for member, hook in members:
+            if deep and (known := _REFUSED.get((id(value), member))) is not None:
+                expected[known] = None
+                continue
+            try:
+                return hook(value, member)
+            except Mismatch as fault:
+                expected[fault.expected] = None
+                if deep:
+                    _REFUSED[id(value), member] = fault.expected
+        raise Mismatch(" or ".join([*expected, *["null"] * nullable]), value)
+
+    return structure_optional if nullable and len(members) == 1 else structure
+
+
+def literal_hook(kind: Any) -> Hook:
+    allowed: dict[type[Any], set[Any]] = {}  # by class, since True == 1
+    for value in get_args(kind):
+        if value.__class__ not in PLAIN:
+            raise ConfigurationError("a Literal from JSON is text, a whole number, true, false or null")
+        allowed.setdefault(value.__class__, set()).add(value)
+
+    def structure(value: Any, _: Any) -> Any:
+        if value.__class__ in allowed and value in allowed[value.__class__]:
+            return value
+        raise Mismatch("one of the values the class allows", value)
+
+    return structure
+
+
+def enum_hook(kind: type[Enum]) -> Hook:
+    members: dict[type[Any], dict[Any, Enum]] = {}  # by class, since True == 1
+    for each in kind:
+        if each.value.__class__ in _SINGLE:
+            members.setdefault(each.value.__class__, {})[each.value] = each
+    answers_for_unknown = any("_missing_" in vars(base) for base in kind.__mro__ if base.__module__ != "enum")
+    if issubclass(kind, Flag):
+        return _flag_hook(kind)
+    if not members and not answers_for_unknown:
+        raise ConfigurationError(f"no value of {kind.__name__} is a single JSON value")
+
+    def structure(value: Any, _: Any) -> Any:
+        known = members.get(value.__class__)
+        if known is not None and value in known:
+            return known[value]
+        if answers_for_unknown and value.__class__ in _SINGLE:
+            made: object = None
+            with contextlib.suppress(Exception):  # the class's own code, and its words may quote the value
+                made = kind._missing_(value)  # kind(value) would take True for 1
+            if isinstance(made, kind):
+                return made
+        raise Mismatch(f"a value of {kind.__name__}", value)
+
+    return structure
+
+
+def _flag_hook(kind: type[Flag]) -> Hook:
+    known = 0
+    for each in kind.__members__.values():
+        known |= each.value
+
+    def structure(value: Any, _: Any) -> Any:
+        if value.__class__ is int and value & ~known == 0:
+            return kind(value)
+        raise Mismatch(f"flags of {kind.__name__}", value)
+
+    return structure
+
+
+def array_hook(kind: Any, hook_of: HookOf) -> Hook:
+    origin = get_origin(kind) or kind
+    arguments: tuple[Any, ...] = get_args(kind) or (Any,)
+    if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
+        raise ConfigurationError("a tuple of fixed length cannot be read from JSON: write tuple[T, ...]")
+    member = arguments[0]
+    builds: dict[Any, Callable[[list[Any]], Any]] = {frozenset: frozenset, set: set, tuple: tuple}
+    build = builds.get(origin)
+    hook = hook_of(member)
+
+    def structure(value: Any, _: Any) -> Any:
+        if value.__class__ is not list:
+            raise Mismatch("a list", value)
+        made: list[Any] = []
+        try:
+            for each in value:
+                made.append(hook(each, member))  # noqa: PERF401 - its length tells where it broke
+        except Mismatch as fault:
+            raise fault.inside(f"[{len(made)}]") from None
+        if build is None:
+            return made
+        try:
+            return build(made)
+        except TypeError:
+            pass
+        raise Mismatch("a list of values that a set can hold", value)
+
+    return structure
+
+
+def mapping_hook(kind: Any, hook_of: HookOf) -> Hook:
+    arguments = get_args(kind) or (str, Any)
+    if arguments[0] not in (str, Any):
+        raise ConfigurationError("the keys of a JSON object are text: write dict[str, T]")
+    hook = hook_of(arguments[1])
+
+    def structure(value: Any, _: Any) -> Any:
+        if value.__class__ is not dict:
+            raise Mismatch("an object", value)
+        try:
+            return {key: hook(each, arguments[1]) for key, each in value.items()}
+        except Mismatch as fault:
+            raise fault.inside("[...]") from None  # a key may be a patient's name
+
+    return structure

@@ -1,0 +1,69 @@
+"""The retry loop: attempts after the first, with backoff between them. The only importer of backoff."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import backoff
+
+from ..config import RetryPolicy
+from ..errors import ArzamedError
+
+__all__ = ["Retries", "Retryable", "retry", "too_long"]
+
+R = TypeVar("R")
+
+
+class Retryable(Protocol):
+    """What the loop asks of the work that it retries."""
+
+    def delay_asked_for(self, error: ArzamedError) -> float | None:
+        """Return the delay that the server asks for, None if it asks for none. Raises the error if a retry would not help."""
+        ...
+
+    def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
+        """Take note that the next attempt starts after this delay."""
+        ...
+
+
+class Retries:
+    """The retries a policy still allows. A stream has one of these for all the times that its connection breaks."""
+
+    __slots__ = ("left", "policy")
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.policy = policy
+        self.left = policy.max_attempts - 1
+
+
+async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work: Retryable, retries: Retries) -> R:
+    """Retry after a failed first attempt, with full jitter, or after the delay that the server asks for.
+
+    The caller makes the first attempt itself, so that a call which succeeds at once pays nothing for retries.
+    Returns the result of the first attempt that succeeds, or raises the ArzamedError of the last one.
+    """
+    policy = retries.policy
+    ceilings = backoff.expo(base=2, factor=policy.base_seconds, max_value=policy.cap_seconds)
+    next(ceilings)  # generators of backoff yield nothing at first: they wait for a value to be sent
+    while retries.left > 0:
+        seconds, ceiling = work.delay_asked_for(failure), next(ceilings)
+        if seconds is None:
+            seconds = backoff.full_jitter(ceiling)
+        retries.left -= 1
+        work.retry_scheduled(failure, seconds)
+        await asyncio.sleep(seconds)
+        try:
+            return await attempt()
+        except ArzamedError as error:
+            failure = error.with_traceback(None)  # it would hold this frame, and so itself
+    raise failure
+
+
+def too_long(asked_seconds: float | None, policy: RetryPolicy, deadline: float | None) -> bool:
+    """Tell whether the wait a server asked for is beyond the policy's cap, or would outlast the deadline."""
+    if asked_seconds is None:
+        return False
+    late = deadline is not None and asyncio.get_running_loop().time() + asked_seconds >= deadline
+    return late or asked_seconds > policy.retry_after_cap_seconds

@@ -1,0 +1,11 @@
+"""Turns a clinic's credentials into the Authorization header of a request.
+
+In reading order:
+
+    cache          one token for each clinic, refreshed in the background, and one fetch for all waiters
+    request        the token request with its retries
+    oauth2         the rules of that request and its response (RFC 6749)
+    secrets        reads a secret from a variable or a file
+    shared         the token store: one fetch for many processes
+    guarded_store  calls a store with time limits, and goes on without one that fails
+"""

@@ -1,0 +1,292 @@
+"""The token cache of one clinic: one request at a time, shared by all who need it.
+
+It is handed a coroutine function that fetches, and knows no HTTP. What it promises stands in
+DESIGN.md, "Token cache, exactly". The life of a token, in time:
+
+    asked for ........ refresh_at ........ wait_at ........ expires_at
+       callers take it      | one refresh in    | callers wait for   | never sent
+                            | the background    | the new one        |
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import datetime, timezone
+from typing import Any, Protocol, TypeVar
+
+from attrs import Factory, define, frozen
+
+from .._masked import Masked
+from ..config import TokenPolicy
+from ..credentials import ClinicCredentials
+from ..errors import ArzamedError, CredentialsRejectedError, TokenError
+from ..models import Token
+from .oauth2 import Grant, SentSecret
+
+__all__ = ["FetchedGrant", "HeldToken", "Known", "TokenCache", "TokenSource"]
+
+R = TypeVar("R")
+
+#: How much longer than its request a failure is shared, so that a crowd arriving just behind it does not start anew.
+FAILURE_SHARED_SECONDS = 1.0
+
+
+@frozen
+class FetchedGrant:
+    """A grant and when it was asked for, by the monotonic and by the wall clock (seconds).
+
+    `sent` is the secret it was asked for with, to be masked in whatever the API says.
+    """
+
+    grant: Grant
+    asked_at: float
+    asked_at_wall: float
+    sent: SentSecret | None = None
+
+
+@define(eq=False)
+class HeldToken:
+    """A token and the moments that rule its use, by the monotonic clock; `expires_at_wall` for its owner to read."""
+
+    access_token: str  # masked, as it comes from a Grant
+    expires_at_wall: float
+    refresh_at: float
+    wait_at: float
+    expires_at: float
+    asked_at: float
+    sent: SentSecret | None
+    from_401: bool  # fetched because its forerunner was answered 401
+    blocked: bool = False  # was answered 401 itself, though new
+    _token: Token | None = None
+    _headers: Mapping[str, str] | None = None
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What a request with this token has as headers (RFC 6750 section 2.1), made at the first wish."""
+        if self._headers is None:
+            self._headers = {"Authorization": Masked(f"Bearer {self.access_token}")}
+        return self._headers
+
+    @property
+    def token(self) -> Token:
+        """The token as a caller may have it, made at the first wish."""
+        if self._token is None:
+            self._token = Token(self.access_token, datetime.fromtimestamp(self.expires_at_wall, timezone.utc))
+        return self._token
+
+
+@define(eq=False)
+class _Flight:
+    """One token request on its way. It belongs to the cache: nobody who waits for it can cancel it."""
+
+    loop: asyncio.AbstractEventLoop
+    task: asyncio.Task[None] | None = None
+    awaited: bool = False  # somebody has waited for it: it is no mere background refresh
+    waiters: list[asyncio.Future[HeldToken | ArzamedError]] = Factory(list[asyncio.Future[HeldToken | ArzamedError]])
+    landed: HeldToken | Exception | None = None
+
+    def outcome(self) -> asyncio.Future[HeldToken | ArzamedError]:
+        """Return a future of the caller's own: cancelling it disturbs nobody."""
+        self.awaited = True
+        waiter: asyncio.Future[HeldToken | ArzamedError] = self.loop.create_future()
+        self.waiters.append(waiter)
+        if self.landed is not None:  # an eager task (asyncio.eager_task_factory) may fail before anybody can wait
+            self.land(self.landed)
+        return waiter
+
+    def land(self, outcome: HeldToken | Exception) -> None:
+        """Hand the outcome to all who wait."""
+        self.landed = outcome
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if isinstance(outcome, (HeldToken, ArzamedError)):
+                waiter.set_result(outcome)
+            else:
+                waiter.set_exception(outcome)
+
+    def over(self, _task: asyncio.Task[None]) -> None:
+        """See that nobody waits for a task that has ended: one that was cancelled, before its first step perhaps, never lands."""
+        for waiter in self.waiters:
+            waiter.cancel()
+
+
+class Spawn(Protocol):
+    """Starts a task."""
+
+    def __call__(self, work: Coroutine[Any, Any, R], /) -> asyncio.Task[R]:
+        """Start it."""
+        ...
+
+
+@frozen
+class Known:
+    """The token that a cache has already: one asked for later is wanted. `refused`: it was answered 401."""
+
+    access_token: str
+    asked_at: float
+    refused: bool
+
+
+@frozen
+class TokenSource:
+    """What the caches of one session have in common. `fetch` is a coroutine function of credentials and what is known."""
+
+    fetch: Callable[[ClinicCredentials, Known | None], Awaitable[FetchedGrant]]
+    policy: TokenPolicy
+    clock: Callable[[], float]
+    spawn: Spawn = asyncio.create_task
+
+
+class TokenCache:
+    """Holds one clinic's token. Use it from one running event loop at a time."""
+
+    __slots__ = (
+        "_credentials", "_failure", "_failure_until", "_flight", "_held", "_keep_until", "_next_refresh_at",
+        "_refused", "_source",
+    )  # fmt: skip
+
+    def __init__(self, source: TokenSource, credentials: ClinicCredentials) -> None:
+        self._source = source
+        self._credentials = credentials
+        self._held: HeldToken | None = None
+        self._flight: _Flight | None = None
+        self._failure: ArzamedError | None = None
+        self._failure_until = 0.0
+        self._next_refresh_at = 0.0
+        self._refused: HeldToken | None = None  # the token was answered 401: the next one is fetched for that
+        self._keep_until = 0.0  # until then no token is replaced for a 401
+
+    def current(self) -> HeldToken | None:
+        """Return the token if it may be used without waiting, and see to its refresh; None if `get` is needed."""
+        held = self._held
+        if held is None:
+            return None
+        now = self._source.clock()
+        if now < held.refresh_at:
+            return held
+        if now >= held.wait_at:
+            return None
+        if now >= self._next_refresh_at and not self._flying() and self._remembered(now) is None:
+            self._start()
+        return held
+
+    async def get(self) -> HeldToken:
+        """Return a token that has not expired; wait for one if need be. Raises the fetch's ArzamedError."""
+        held = self.current()
+        if held is not None:
+            return held
+        for _ in range(2):
+            failure = self._remembered(self._source.clock())
+            if failure is not None:
+                raise copy.copy(failure)
+            outcome = await (self._flying() or self._start()).outcome()
+            if isinstance(outcome, ArzamedError):
+                raise copy.copy(outcome)  # each waiter gets an instance, and so a traceback, of its own
+            if self._source.clock() < outcome.expires_at:
+                return outcome
+            held = self.current()  # another's may have come meanwhile
+            if held is not None:
+                return held
+        raise TokenError("two tokens in a row had expired before they could be used")
+
+    def reject(self, held: HeldToken) -> bool:
+        """Take note of a 401 for this token; return whether `get` may give a better one.
+
+        A token that is no longer the current one costs nothing. One that was itself fetched for a 401
+        stays for `rejected_seconds`: then it is not the token that is wrong.
+        """
+        if held is not self._held:
+            return True
+        now = self._source.clock()
+        if now < self._keep_until:
+            return False
+        if held.from_401 and not held.blocked:
+            held.blocked = True
+            self._keep_until = now + self._source.policy.rejected_seconds
+            return False
+        self._held = None
+        self._refused = held
+        return True
+
+    def _remembered(self, now: float) -> ArzamedError | None:
+        if self._failure is not None and now >= self._failure_until:
+            self._failure = None
+        return self._failure
+
+    def _flying(self) -> _Flight | None:
+        # A flight of a loop that no longer runs will never land: it is left behind.
+        flight = self._flight
+        if flight is None or flight.loop is not asyncio.get_running_loop():
+            return None
+        # (One that was cancelled before its first step has not taken itself away.)
+        return None if flight.task is not None and flight.task.done() else flight
+
+    def _start(self) -> _Flight:
+        flight = self._flight = _Flight(asyncio.get_running_loop())
+        flight.task = self._source.spawn(self._run(flight))
+        flight.task.add_done_callback(flight.over)
+        return flight
+
+    def _known(self) -> Known | None:
+        held = self._refused or self._held
+        return None if held is None else Known(held.access_token, held.asked_at, refused=held is self._refused)
+
+    async def _run(self, flight: _Flight) -> None:
+        """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
+        outcome: HeldToken | ArzamedError
+        try:
+            try:
+                outcome = self._accept(await self._source.fetch(self._credentials, self._known()), flight)
+            except ArzamedError as error:
+                outcome = error.with_traceback(None)
+                self._note_failure(error, flight)
+            except Exception as bug:
+                self._note_failure(bug, flight)
+                flight.land(bug)
+                raise
+        finally:
+            if self._flight is flight:  # not a newer one's, on another loop
+                self._flight = None
+        flight.land(outcome)
+
+    def _accept(self, fetched: FetchedGrant, flight: _Flight) -> HeldToken:
+        policy = self._source.policy
+        life = fetched.grant.lifetime_seconds
+        expires_at = fetched.asked_at + life
+        if self._source.clock() >= expires_at:
+            raise TokenError("the token had expired before it arrived")
+        jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311
+        wait_at = expires_at - min(policy.margin_seconds, life / 4)
+        held = HeldToken(
+            access_token=fetched.grant.access_token,
+            expires_at_wall=fetched.asked_at_wall + life,
+            refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
+            wait_at=wait_at,
+            expires_at=expires_at,
+            asked_at=fetched.asked_at,
+            sent=fetched.sent,
+            from_401=self._refused is not None,
+        )
+        if self._flight is flight:  # else it comes from a loop that had stopped, and there is a newer one
+            self._held = held
+            self._refused = None
+            self._failure = None
+            self._next_refresh_at = 0.0
+        return held
+
+    def _note_failure(self, error: Exception, flight: _Flight) -> None:
+        if self._flight is not flight:  # see `_accept`
+            return
+        now = self._source.clock()
+        self._next_refresh_at = now + self._source.policy.refresh_retry_seconds
+        if isinstance(error, CredentialsRejectedError):
+            self._failure, self._failure_until = (
+                error,
+                now + max(self._source.policy.rejected_seconds, FAILURE_SHARED_SECONDS),
+            )
+        elif isinstance(error, ArzamedError) and flight.awaited:
+            self._failure, self._failure_until = error, now + FAILURE_SHARED_SECONDS

@@ -1,0 +1,130 @@
+"""The token request and its response (RFC 6749), as rules without I/O."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from attrs import field, frozen
+
+from .._http.status import clean, json_object, retry_after_seconds
+from .._masked import Masked
+from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
+
+__all__ = [
+    "DEFAULT_LIFETIME_SECONDS",
+    "LONGEST_LIFETIME_SECONDS",
+    "Grant",
+    "SentSecret",
+    "basic_authorization",
+    "is_token",
+    "read_grant",
+    "token_form",
+]
+
+
+DEFAULT_LIFETIME_SECONDS = 300.0
+LONGEST_LIFETIME_SECONDS = 86_400.0
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3: what form-encoding leaves as it is
+
+
+@frozen
+class Grant:
+    """What the token endpoint gave: the token, and how long it lives from the moment it was asked for."""
+
+    access_token: str = field(converter=Masked)
+    lifetime_seconds: float
+
+
+def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
+    """Return the value of the Authorization header.
+
+    RFC 6749 section 2.3.1 has both parts form-encoded before they are joined; everything outside
+    letters, digits and `-._~` becomes %XX of its UTF-8 bytes, a space %20, which every form decoder reads.
+    "raw" leaves both as they are, in UTF-8.
+    """
+    if encoding == "form" and not _UNRESERVED.fullmatch(client_id + secret):  # quoting is dear, and seldom needed
+        client_id, secret = quote(client_id, safe=""), quote(secret, safe="")
+    return Masked("Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii"))
+
+
+@functools.lru_cache(maxsize=64)
+def token_form(scope: str) -> bytes:
+    """Return the body of the token request (RFC 6749 section 4.4.2)."""
+    return urlencode({"grant_type": "client_credentials", "scope": scope}).encode("ascii")
+
+
+@frozen
+class SentSecret:
+    """A clinic's secret as it was last sent, to be masked in whatever a server says."""
+
+    client_id: str
+    secret: str = field(converter=Masked)
+    encoding: str
+
+    def forms(self) -> tuple[str, ...]:
+        """Return every form in which the secret goes over the wire."""
+        basic = basic_authorization(self.client_id, self.secret, self.encoding).removeprefix("Basic ")
+        return (basic, quote(self.secret, safe=""), self.secret)
+
+
+def _lifetime_seconds(value: object) -> float | None:
+    """Return the seconds `expires_in` stands for; None if it stands for none."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        return None
+    return min(float(value), LONGEST_LIFETIME_SECONDS)
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text may go into an Authorization header as a token (RFC 6750 section 2.1, taken generously)."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def read_grant(
+    status: int, retry_after: str | None, body: bytes, sent: SentSecret, wall_now: float
+) -> Grant | TokenError:
+    """Return the token in a token endpoint's answer (RFC 6749 sections 5.1 and 5.2), or the error it amounts to."""
+    answer = json_object(body)
+    if not 200 <= status <= 299:
+        return _token_error(status, retry_after, answer, sent.forms(), wall_now)
+    problem = None
+    token = answer.get("access_token")
+    token_type = answer.get("token_type", "bearer")
+    lifetime = _lifetime_seconds(answer.get("expires_in", DEFAULT_LIFETIME_SECONDS))
+    if not isinstance(token, str) or not token:
+        problem = "no access_token"
+    elif not is_token(token):
+        problem = "an access_token with characters that no token may hold"
+    elif not isinstance(token_type, str) or token_type.lower() != "bearer":
+        problem = "a token_type other than Bearer"
+    elif lifetime is None:
+        problem = "an expires_in that is no number of seconds"
+    else:
+        return Grant(token, lifetime)
+    return TokenError(f"the token endpoint's answer holds {problem}", status=status)
+
+
+def _token_error(
+    status: int, retry_after: str | None, answer: Mapping[str, Any], secrets: tuple[str, ...], wall_now: float
+) -> TokenError:
+    error = clean(answer.get("error"), secrets)
+    facts: dict[str, Any] = {
+        "status": status,
+        "error": error,
+        "description": clean(answer.get("error_description"), secrets),
+        "retry_after_seconds": retry_after_seconds(retry_after, wall_now),
+    }
+    if status == 429 or status >= 500:
+        return TokenUnavailableError("the token endpoint has no token for the moment", **facts)
+    if status == 401 or error in ("invalid_client", "unauthorized_client"):
+        return CredentialsRejectedError("the token endpoint refused the clinic's credentials", **facts)
+    if 300 <= status <= 399:
+        return TokenError("the token endpoint answered with a redirect, which is not followed", **facts)
+    return TokenError("the token endpoint gave no token", **facts)

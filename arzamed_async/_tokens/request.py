@@ -1,0 +1,166 @@
+"""The request for a clinic's token (OAuth 2.0 client credentials, RFC 6749 section 4.4), with its attempts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from .._calls.clinics import ClinicState
+from .._concurrency.cancel_scope import Scope
+from .._http.response import read_some
+from .._http.transport import Transport
+from .._resilience.retry import too_long
+from .._telemetry import TOKEN_PATH, Asking, Notices, Trace, origin
+from ..config import RetryPolicy, Timeouts
+from ..credentials import ClinicCredentials
+from ..errors import (
+    ArzamedError,
+    ConfigurationError,
+    CredentialsRejectedError,
+    ResponseError,
+    TokenError,
+    TokenUnavailableError,
+    TransportError,
+)
+from ..events import RetryScheduled, Work
+from .cache import FetchedGrant
+from .oauth2 import Grant, SentSecret, basic_authorization, read_grant, token_form
+from .secrets import resolved
+
+__all__ = ["TokenRequest"]
+
+
+class TokenRequest:
+    """One token request, with its attempts.
+
+    `clocks` are the monotonic and the wall clock; `counted` is where its requests are counted; `trace` what they are
+    a part of.
+    """
+
+    def __init__(
+        self,
+        credentials: ClinicCredentials,
+        transport: Transport,
+        policy: RetryPolicy,
+        timeouts: Timeouts,
+        scope: Scope,
+        notices: Notices,
+    ) -> None:
+        self.credentials = credentials
+        self.attempts = 0
+        self.last = ""
+        self.clocks: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
+        self.counted: ClinicState | None = None
+        self.trace: Trace | None = None
+        self._transport = transport
+        self._policy = policy
+        self._timeouts = timeouts
+        self._scope = scope
+        self._notices = notices
+
+    async def attempt(self) -> FetchedGrant:
+        """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
+        secret = self.credentials.client_secret
+        literal = isinstance(secret, str)
+        if not isinstance(secret, str):
+            try:
+                secret = await resolved(secret)
+            except ConfigurationError as error:
+                error.clinic = self.credentials.display_name
+                raise
+        credentials = self.credentials
+        sent = SentSecret(credentials.client_id, secret, credentials.basic_encoding)
+        headers = {
+            "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        if not self._transport.take_room():
+            await self._transport.room()
+        self.attempts += 1
+        if self.counted is not None:
+            self.counted.token_requests += 1
+        clock, wall_clock = self.clocks
+        asked_at, asked_at_wall = clock(), wall_clock()
+        if self._notices.observers:
+            with Asking(self._notices, self._work(), self.trace) as asking:
+                grant = await self._ask(asking.headers(headers), sent, asking)
+        else:
+            grant = await self._ask(headers, sent, None)
+        # A literal secret stands in the credentials: it need not be kept twice.
+        return FetchedGrant(grant, asked_at, asked_at_wall, None if literal else sent)
+
+    async def _ask(self, headers: Mapping[str, str], sent: SentSecret, asking: Asking | None) -> Grant:
+        status: int | None = None
+        outcome: Grant | TokenError
+        credentials = self.credentials
+        form = token_form(credentials.scope)
+        try:
+            answer = await self._transport.open(
+                "POST", credentials.token_url, headers, self._timeouts, self._scope, form
+            )
+            status = answer.status
+            if asking is not None:
+                asking.status = status
+            retry_after = answer.header("Retry-After")
+            body = await read_some(answer, strict=200 <= status <= 299)
+            outcome = read_grant(status, retry_after, body, sent, self.clocks[1]())
+        except TransportError as fault:
+            outcome = _no_answer(fault)
+        except ResponseError as fault:
+            outcome = TokenError(f"the token endpoint's answer: {fault.args[0]}", status=status)
+        if isinstance(outcome, TokenError):
+            outcome.clinic, outcome.attempts = credentials.display_name, self.attempts
+            raise outcome
+        return outcome
+
+    def _work(self) -> Work:
+        return Work(
+            kind="request",
+            clinic=self.credentials.display_name,
+            method="POST",
+            path=TOKEN_PATH,
+            base_url=origin(self.credentials.token_url),
+            attempt=self.attempts,
+        )
+
+    def delay_asked_for(self, error: ArzamedError) -> float | None:
+        """See Retryable: a request without a response is retried, and so is one whose status is in token_statuses."""
+        if not isinstance(error, TokenError) or isinstance(error, CredentialsRejectedError):
+            raise error
+        if error.status is None or error.status < 400:  # no answer, or one that was cut
+            repeatable = isinstance(error, TokenUnavailableError) and error.transient
+        else:
+            repeatable = error.status in self._policy.token_statuses
+        if not repeatable:
+            raise error
+        if too_long(error.retry_after_seconds, self._policy, self._scope.deadline):
+            raise error
+        self.last = str(error.args[0]) if error.status is None else f"answered {error.status}"
+        return error.retry_after_seconds
+
+    def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
+        """See Retryable."""
+        event = RetryScheduled(
+            clinic=self.credentials.display_name,
+            method="POST",
+            path=TOKEN_PATH,
+            attempt=self.attempts,
+            delay_seconds=seconds,
+            reason=self.last,
+        )
+        self._notices.emit(event)
+        if self.trace is not None:
+            self.trace.tell(event)
+
+    def cut_short(self, seconds: float) -> TokenUnavailableError:
+        """Return the error for a request whose deadline of so many seconds has passed."""
+        what = f"the token endpoint gave no token within the deadline of {seconds:g} s"
+        if self.last:
+            what = f"{what} (last failure: {self.last})"
+        return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
+
+
+def _no_answer(fault: TransportError) -> TokenUnavailableError:
+    error = TokenUnavailableError(f"the token endpoint gave no answer: {fault.reason}")
+    error.transient = fault.transient
+    return error

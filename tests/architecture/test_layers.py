@@ -1,0 +1,166 @@
+"""Who may import whom: the table of packages, single importers, modules that never wait, what extras may use."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+from support.sources import CORE, EXTRAS, MODULES, PACKAGE, Import, functions, libraries, own_imports, tree_of
+
+import arzamed_async
+
+#: What all may use: values and errors, without I/O.
+VALUES = {
+    "_extras",
+    "_masked",
+    "_validation",
+    "_version",
+    "config",
+    "credentials",
+    "errors",
+    "events",
+    "models",
+    "token_store",
+}
+LOW = {"_concurrency", "_http", "_resilience", "_telemetry"}
+#: The whole table. A package imports from these packages and no other; a module on top counts as a package.
+MAY_IMPORT = {
+    "errors": set(),
+    "events": set(),
+    "_extras": set(),
+    "_masked": set(),
+    "_version": set(),
+    "_validation": {"errors"},
+    "models": {"_masked", "errors", "events"},
+    "token_store": {"_masked"},
+    "config": {"_validation", "errors"},
+    "credentials": {"_masked", "_validation", "errors"},
+    "clinics_file": {"_masked", "credentials", "errors"},
+    "_telemetry": {"events"},
+    "_concurrency": {"errors"},
+    "_resilience": {"_concurrency", "config", "errors", "events"},
+    "_records": {"errors", "models"},
+    "_http": {"_concurrency", "_validation", "_version", "config", "errors", "models"},
+    "_fan_out": {"_concurrency", "_validation", "errors", "models"},
+    "_tokens": {*VALUES, *LOW},
+    "_calls": {*VALUES, *LOW, "_tokens"},
+    "_readers": {*VALUES, *LOW, "_calls", "_records"},
+    "resources": {*VALUES, *LOW, "_calls", "_readers", "_records"},
+    "clinic": {*VALUES, *LOW, "_calls", "_readers", "_records", "resources"},
+    "session": {*VALUES, *LOW, "_calls", "_fan_out", "_readers", "_records", "_tokens", "clinic", "clinics_file", "resources"},
+}  # fmt: skip
+#: Imports outside the table, each with its reason.
+EXCUSED = {
+    ("_tokens.request", "_calls"): "it counts token requests in the clinic's state",
+    ("_fan_out.workers", "_calls"): "it asks the session's engine for scopes and clinics",
+    ("_fan_out.workers", "clinic"): "it makes the handle that a worker is given",
+    ("_fan_out.workers", "credentials"): "a fan-out takes credentials as well as handles",
+    ("_fan_out.fan_out", "_calls"): "it hands the engine on to its workers",
+    ("_fan_out.fan_out", "clinic"): "its signature names Clinic",
+    ("_fan_out.merge", "_calls"): "it hands the engine on to its workers",
+    ("_fan_out.merge", "clinic"): "its signature names Clinic",
+}
+#: Imports that close a circle, each with its reason.
+EXCUSED_CIRCLES = {("cli.table", "cli.formats"): "a table is one of the formats, and shows nested values as JSON"}
+#: These decide from values: none of them waits.
+NEVER_WAIT = re.compile(
+    r"_records(\..*)?|_tokens\.oauth2|_http\.(urls|status|decompress)|_resilience\.(budget|circuit_breaker)"
+)
+
+
+def package_of(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
+
+
+def test_the_table_names_every_package() -> None:
+    """Each package and each module on top has a line in the table, and each line one of these."""
+    assert {package_of(name) for name in CORE} == set(MAY_IMPORT)
+    assert sorted(path.name for path in PACKAGE.iterdir() if path.name in EXTRAS) == EXTRAS
+    assert {package_of(name) for name in MODULES} == {"", *MAY_IMPORT, *EXTRAS}
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_imports_keep_to_the_table(name: str) -> None:
+    """A module of the core imports from its own package and from those of its line in the table."""
+    here = package_of(name)
+    for each in own_imports(name):
+        there = package_of(each.module)
+        assert each.relative, f"{name} imports {each.module} by its full name"
+        assert there == here or there in MAY_IMPORT[here] or (name, there) in EXCUSED, (
+            f"{name} imports {each.module}, and {here} may not import {there}"
+        )
+
+
+def test_every_excuse_is_needed() -> None:
+    """An excuse stands only as long as there is such an import."""
+    used = {(each.by, package_of(each.module)) for name in CORE for each in own_imports(name)}
+    assert set(EXCUSED) <= used
+    assert not any(there in MAY_IMPORT[package_of(name)] for name, there in EXCUSED)
+
+
+def cycles(edges: dict[str, set[str]]) -> set[str]:
+    """Return what is left when all that imports nothing (else) has been taken away, again and again."""
+    left = dict(edges)
+    while free := [name for name, imports in left.items() if not imports & left.keys()]:
+        for name in free:
+            del left[name]
+    return set(left)
+
+
+def test_no_cycle() -> None:
+    """No module imports itself by way of others, the extras included."""
+    edges = {name: {each.module for each in own_imports(name)} - {""} for name in MODULES if name}
+    for name, there in EXCUSED_CIRCLES:
+        assert there in edges[name], "an excuse that is not needed"
+        assert edges[name] & cycles(edges), "an excuse that is not needed"
+        edges[name].discard(there)
+    assert cycles(edges) == set()
+
+
+def test_no_cycle_among_packages() -> None:
+    """No package imports itself by way of others, but for what is excused."""
+    edges: dict[str, set[str]] = {}
+    for name in CORE:
+        imports: list[Import] = [each for each in own_imports(name) if (name, package_of(each.module)) not in EXCUSED]
+        edges.setdefault(package_of(name), set()).update(
+            {package_of(each.module) for each in imports} - {package_of(name)}
+        )
+    assert cycles(edges) == set()
+
+
+@pytest.mark.parametrize(
+    ("library", "importer"),
+    [("aiohttp", "_http.transport"), ("backoff", "_resilience.retry"), ("cattrs", "_records.decoder")],
+)
+def test_one_importer(library: str, importer: str) -> None:
+    """Each of these libraries is imported by one module of the core."""
+    assert [name for name in CORE if library in libraries(name)] == [importer]
+
+
+@pytest.mark.parametrize("name", [name for name in CORE if NEVER_WAIT.fullmatch(name)])
+def test_rules_never_wait(name: str) -> None:
+    """Records, URLs, statuses and budgets are decided from values: no function there is async."""
+    assert not [node.name for node in functions(CORE[name]) if isinstance(node, ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_extras_import_public_names_only(extra: str) -> None:
+    """An extra imports what a user may import, the text for a missing package, and its own modules; nothing else."""
+    for name in (each for each in MODULES if package_of(each) == extra):
+        for node in ast.walk(tree_of(MODULES[name])):
+            if isinstance(node, ast.ImportFrom) and node.module == "arzamed_async":
+                assert {alias.name for alias in node.names} <= set(arzamed_async.__all__), name
+        for each in own_imports(name):
+            assert package_of(each.module) in ({extra} if each.relative else {"", "_extras", *EXTRAS}), each
+
+
+@pytest.mark.parametrize("name", sorted({package_of(name) for name in CORE if "." in name}))
+def test_a_package_lists_its_modules(name: str) -> None:
+    """The docstring of a package is a sentence on its purpose, and names each of its modules once, in reading order."""
+    tree = tree_of(CORE[name])
+    docstring = ast.get_docstring(tree) or ""
+    assert len(tree.body) == 1, "a docstring and nothing else"
+    assert docstring.splitlines()[0].endswith(".")
+    listed = re.findall(r"^    (\w+) ", docstring, re.MULTILINE)
+    assert sorted(listed) == sorted(each.partition(".")[2] for each in CORE if each.startswith(f"{name}."))
