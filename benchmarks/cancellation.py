@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from _clinics_server import Server, clinics_server
-from _measure import facts
+from servers.clinics import Server, clinics_server
+from tools.measure import facts
 
 from arzamed_async import ArzamedSession, Clinic, ClinicCredentials, PoolLimits
 

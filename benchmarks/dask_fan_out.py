@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _clinics_server import DOCTORS, Server, clinics_server
-from _measure import facts, spread
 from distributed import Client, LocalCluster
+from servers.clinics import DOCTORS, Server, clinics_server
+from tools.measure import facts, spread
 
 from arzamed_async import ArzamedSession, Clinic, ClinicCredentials, PoolLimits, SecretFromEnv
 from arzamed_async.dask import fan_out_dask

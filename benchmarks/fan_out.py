@@ -24,8 +24,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from _clinics_server import DOCTORS, TOKEN_BYTES, Server, clinics_server
-from _measure import facts, spread
+from servers.clinics import DOCTORS, TOKEN_BYTES, Server, clinics_server
+from tools.measure import facts, spread
 
 from arzamed_async import (
     ArzamedSession,
@@ -73,7 +73,7 @@ async def with_arzamed(server: Server, clinics: list[ClinicCredentials]) -> list
 
 def ways(server: Server) -> dict[str, Callable[[list[ClinicCredentials]], Awaitable[list[list[Doctor]]]]]:
     """Return the ways by name."""
-    from _rivals_fan_out import by_hand, with_httpx
+    from rivals.fan_out import by_hand, with_httpx
 
     return {
         "arzamed_async": lambda clinics: with_arzamed(server, clinics),

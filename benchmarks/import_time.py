@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from _measure import callgrind, cores, facts, spread
+from tools.measure import callgrind, cores, facts, spread
 
 BASE = "import aiohttp, cattrs, orjson"
 OURS = "import arzamed_async"

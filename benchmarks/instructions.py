@@ -22,9 +22,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from _measure import callgrind, cores, facts
-from _request_server import request_server
-from _request_ways import EXPERT, opened, warmed
+from servers.requests import request_server
+from tools.measure import callgrind, cores, facts
+from tools.request_ways import EXPERT, opened, warmed
 
 WAYS = (EXPERT, "list", "batches")
 INSIDE = ("token", "empty await")

@@ -1,6 +1,6 @@
 """Write the report: its pictures and tables out of what the benchmarks have measured, and its prose as it stands.
 
-In the report a table stands between `<!-- table: NAME -->` and `<!-- end -->`, and NAME is a function of _tables.py. Only
+In the report a table stands between `<!-- table: NAME -->` and `<!-- end -->`, and NAME is a function of tools/tables.py. Only
 what is between the two is written. The same figures make the same bytes.
 
     python benchmarks/report.py --out docs/benchmarks
@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from _tables import filled
+from tools.tables import filled
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     report.write_text(filled(report.read_text(encoding="utf-8"), arguments.out), encoding="utf-8")
     if arguments.no_pictures:
         return
-    from _plots import PLOTS
+    from tools.plots import PLOTS
 
     for name, draw in PLOTS.items():
         figures = arguments.out / f"{name}.json"

@@ -23,9 +23,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from _measure import cores, facts, spread
-from _request_server import DOCTORS, request_server
-from _request_ways import CONNECTIONS, EXPERT, opened, warmed
+from servers.requests import DOCTORS, request_server
+from tools.measure import cores, facts, spread
+from tools.request_ways import CONNECTIONS, EXPERT, opened, warmed
 
 LOOPS = ("asyncio", "uvloop")
 CALLERS = (1, 8, 32, 128)

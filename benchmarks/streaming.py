@@ -21,10 +21,10 @@ from typing import Any
 
 import aiohttp
 import orjson
-from _measure import HoldMeter, facts, peak_kib, reset_peak, spread
-from _models import HOSTILE, RECORDS, hostile
-from _rivals import Rivals
-from _server import running_server
+from rivals.decoding import Rivals
+from servers.lists import running_server
+from tools.measure import HoldMeter, facts, peak_kib, reset_peak, spread
+from tools.records import HOSTILE, RECORDS, hostile
 
 from arzamed_async import ArzamedSession, ClinicCredentials, Endpoint, Limits
 from arzamed_async._records.json_array import ArrayWindows

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from _measure import facts, spread
+from tools.measure import facts, spread
 
 from arzamed_async import ArzamedSession, ClinicCredentials, StoredToken, TokenStore, TokenStoreFailed
 from arzamed_async.stores import FileTokenStore, RedisTokenStore

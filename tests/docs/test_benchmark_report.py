@@ -15,10 +15,10 @@ REPORT = ROOT / "docs" / "benchmarks"
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import _tables
+    from tools import tables
 
-    yield _tables
-    del sys.modules["_tables"]
+    yield tables
+    del sys.modules["tools.tables"], sys.modules["tools"]
 
 
 def test_the_tables_are_those_of_the_figures(tables) -> None:

@@ -1,4 +1,4 @@
-"""What a user would write instead of `await clinic.doctors.list()`, with httpx. See _rivals_request.py."""
+"""What a user would write instead of `await clinic.doctors.list()`, with httpx. See rivals/with_aiohttp.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pydantic
-from _models import PydanticDoctor
-from _rivals_request import PATH, Call
 from authlib.integrations.httpx_client import AsyncOAuth2Client
+from tools.records import PydanticDoctor
+
+from rivals.with_aiohttp import PATH, Call
 
 __all__ = ["httpx_authlib"]
 

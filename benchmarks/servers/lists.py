@@ -30,7 +30,7 @@ def _pieces(block: bytes, records: int, block_records: int) -> Iterator[bytes]:
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    from _models import BLOCK, block, hostile
+    from tools.records import BLOCK, block, hostile
 
     blocks = _blocks
     for kind in ("doctors", "people"):
@@ -76,7 +76,11 @@ async def _main() -> None:
 def running_server() -> Iterator[int]:
     """Start the server; give its port; stop it by its process id."""
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "servers.lists"],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         try:

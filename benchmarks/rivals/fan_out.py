@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 import aiohttp
 import orjson
-from _rivals import lenient_converter
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from arzamed_async import ClinicCredentials, Doctor
+from rivals.decoding import lenient_converter
 
 __all__ = ["by_hand", "with_httpx"]
 

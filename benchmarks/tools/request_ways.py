@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from _request_server import DOCTORS
-from _rivals_request import Call, expert, tutorial
+from rivals.with_aiohttp import Call, expert, tutorial
+from servers.requests import DOCTORS
 
 from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits
 
@@ -30,7 +30,7 @@ async def opened(origin: str, *, rivals: bool = True) -> AsyncIterator[tuple[dic
     async with contextlib.AsyncExitStack() as stack:
         ways: dict[str, Call] = {EXPERT: await stack.enter_async_context(expert(origin, CONNECTIONS))}
         if rivals:
-            from _rivals_httpx import httpx_authlib
+            from rivals.with_httpx import httpx_authlib
 
             bare = expert(origin, CONNECTIONS, total_seconds=None)
             ways["aiohttp, expert, no deadline"] = await stack.enter_async_context(bare)

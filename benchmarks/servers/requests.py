@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from _clinics_server import DOCTORS, GOOD, TOKEN_BYTES, answer
+from servers.clinics import DOCTORS, GOOD, TOKEN_BYTES, answer
 
 __all__ = ["DOCTORS", "TOKEN", "request_server"]
 
@@ -54,7 +54,11 @@ async def _main() -> None:
 def request_server(core: int | None = None) -> Iterator[str]:
     """Start the server, on that core if one is given; give its origin; stop it by its process id."""
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__))], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "servers.requests"],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         try:

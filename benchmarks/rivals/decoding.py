@@ -13,8 +13,8 @@ import ijson
 import msgspec
 import orjson
 import pydantic
-from _models import RECORDS
 from cattrs.gen import make_dict_structure_fn, override
+from tools.records import RECORDS
 
 from arzamed_async._records.codegen import json_key
 

@@ -14,9 +14,9 @@ import aiohttp
 import attrs
 import cattrs
 import orjson
-from _request_server import TOKEN
 from cattrs.gen import make_dict_structure_fn, override
 from multidict import CIMultiDict
+from servers.requests import TOKEN
 from yarl import URL
 
 __all__ = ["PATH", "Call", "expert", "tutorial"]

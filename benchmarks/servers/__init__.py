@@ -1,0 +1,1 @@
+"""The servers that are measured against, each in a process of its own."""

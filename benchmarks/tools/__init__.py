@@ -1,0 +1,1 @@
+"""How it is measured and shown: clocks, instruction counts, records, tables, plots."""
