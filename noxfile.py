@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,8 @@ ENDS = [
 ]
 
 nox.options.sessions = [
-    "tests", "surroundings", "faults", "stores", "interop", "web", "instructions", "lint", "types", "audit", "demo", "docs", "build",
+    "tests", "surroundings", "faults", "lowest", "latest", "stores", "interop", "web", "instructions", "lint", "types", "audit",
+    "demo", "docs", "build",
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = True  # otherwise nox skips such a session and ends with success
 
@@ -193,6 +195,69 @@ def stores(session: nox.Session) -> None:
     """Run the tests of what is shared between machines, with a real Redis (Debian's redis-server)."""
     session.install("-q", "-e", ".[dask,redis,stores,test]")
     session.run("python", "-m", "pytest", "tests/stores/shared", *session.posargs)
+
+
+#: The extras that users install.
+EXTRAS = ["cli", "dask", "otel", "redis", "stores", "testing"]
+#: What touches a dependency: these tests, and why no others. Faults, properties, pages and the command's processes use the
+#: same few functions of the dependencies again; all tests of Redis but those of processes and outages, which take long.
+TOUCHING = {
+    "aiohttp": ["test_calls", "test_sockets", "test_streams", "test_transport", "test_fake"],
+    "attrs, cattrs, orjson": ["test_codec", "test_credentials", "test_json_array", "test_tracebacks"],
+    "backoff": ["test_retry"],
+    "filelock, platformdirs": ["test_store_file"],
+    "rich, typer": ["test_cli_commands", "test_cli_formats"],
+    "opentelemetry": ["test_otel", "test_otel_aiohttp", "test_tracing"],
+    "pytest": ["test_plugin", "test_store_contract"],
+    "redis": ["stores/test_store_redis"],
+    "distributed": ["stores/test_dask"],
+}
+#: The exporter for Prometheus goes with one version of the SDK only, a new one.
+NEW_ONLY = "opentelemetry-exporter-prometheus"
+#: What old versions of the one warn of in new versions of the other; users see it only where warnings are errors.
+OLD_WITH_NEW = ["ignore:'click:DeprecationWarning"]  # typer before 0.26 names what click 9 will no longer have
+
+
+def name_of(requirement: str) -> str:
+    """Return a requirement's package."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+
+
+def lower_bounds() -> dict[str, str]:
+    """Return the lower bounds of pyproject.toml by package: the core's, those of users' extras, and OpenTelemetry's for tests."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    optional = project["optional-dependencies"]
+    promised = [*project["dependencies"], *(each for extra in EXTRAS for each in optional[extra])]
+    # The SDK and the instrumentation go with one version of the API each.
+    promised += [each for each in optional["test"] if name_of(each).startswith("opentelemetry-")]
+    return {name_of(each): each.partition(">=")[2].partition(",")[0] for each in promised if name_of(each) != NEW_ONLY}
+
+
+def run_touching(session: nox.Session, *options: str) -> None:
+    """Run the tests of what touches a dependency."""
+    paths = [f"tests/{name}.py" for names in TOUCHING.values() for name in names]
+    session.run("python", "-m", "pytest", *options, *paths, *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def lowest(session: nox.Session) -> None:
+    """Run the tests of what touches a dependency with the lowest version of each that pyproject.toml allows."""
+    bounds = lower_bounds()
+    if missing := [name for name, version in bounds.items() if not version]:
+        session.error(f"without a lower bound: {', '.join(missing)}")
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in bounds.items()))
+    optional = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]
+    tools = [each for each in optional["test"] if name_of(each) != NEW_ONLY]
+    session.install("-q", "-c", str(constraints), "-e", f".[{','.join(EXTRAS)}]", *tools)
+    run_touching(session, *(word for each in OLD_WITH_NEW for word in ("-W", each)))
+
+
+@nox.session(python=OLDEST)
+def latest(session: nox.Session) -> None:
+    """Run the same tests with the newest version of everything that is no pre-release."""
+    session.install("-q", "--upgrade", "--upgrade-strategy", "eager", "-e", f".[{','.join(EXTRAS)},test]")
+    run_touching(session)
 
 
 @nox.session(python=OLDEST)

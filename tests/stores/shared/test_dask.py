@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,24 @@ pytestmark = pytest.mark.asyncio
 WORKERS = 2
 
 
+@pytest.fixture(scope="session")
+def tracker() -> None:
+    """Start Python's own process for what processes share, which older versions of dask use and which ends with Python."""
+    resource_tracker.ensure_running()
+
+
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(tracker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Give a cluster of two worker processes with one thread each."""
     # Nannies start workers anew; the cluster would do so as well, and close the nannies that take too long.
     # Without a dashboard a scheduler has a port for HTTP all the same: a fixed one, if no address is given.
     with (
-        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
+        dask.config.set(
+            {
+                "distributed.deploy.lost-worker-timeout": "1h",
+                "temporary-directory": str(tmp_path_factory.mktemp("dask")),
+            }
+        ),
         distributed.LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
