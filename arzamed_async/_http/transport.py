@@ -22,7 +22,7 @@ from .._concurrency.semaphore import Bulkhead
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ConfigurationError, TransportError
-from .connections import Closing, unread_probe
+from .connections import Connections
 from .decompress import ACCEPT_ENCODING
 from .reasons import certificate_fault, connection_fault
 from .response import Answer, silence
@@ -66,24 +66,29 @@ class _Protocol(ResponseHandler):
 
 
 class _Pool(aiohttp.TCPConnector):
-    """Connections kept alive, never more of them open than `connections`; who sends holds one of its `slots`.
+    """Keeps connections alive, never more than `limit` open. A request holds one of its `slots`.
 
-    aiohttp's own limit counts those in use; idle ones, to other hosts, stay open beside them. Here an idle one is closed
-    where a new one would be one too many. Each request announced in `senders` (by its task) gets one connection: aiohttp
-    asks for another where it means to send a GET again, silently, after a lost connection, and attempts are RetryPolicy's
-    to count. The wait for a connection is not the server's silence: `listen` comes after it. One over which bytes came
-    while it was idle, read or not, is used no more: they would pass for the answer to the next request, maybe another's.
+    aiohttp's own limit counts connections in use; idle ones, to other hosts, stay open beside them. Here `Connections`
+    closes an idle one where a new one would be one too many. Each request that `expect` announces gets one connection:
+    aiohttp asks for a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
+    count. The wait for a connection does not count as the server's silence: `listen` comes after it.
     """
 
-    def __init__(self, connections: int, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
-        self._factory = cast("Any", lambda: _Protocol(self._loop))
-        self.slots = Bulkhead(connections)
-        self.senders: dict[asyncio.Task[Any] | None, Scope] = {}
-        self._connections = connections
-        self._last_use: dict[asyncio.Transport, list[Any]] = {}  # least used first: user, host, a look for bytes
-        self._opening = 0
-        self._closing = Closing(self._loop)
+        loop = asyncio.get_running_loop()
+        self._factory = cast("Any", lambda: _Protocol(loop))
+        self.slots = Bulkhead(limit)
+        self.sockets = Connections(limit, loop)
+        self._senders: dict[asyncio.Task[Any] | None, Scope] = {}
+
+    def expect(self, scope: Scope) -> None:
+        """Allow one connection to the request that the task of `scope` sends next."""
+        self._senders[scope.task] = scope
+
+    def expect_no_more(self, scope: Scope) -> None:
+        """Withdraw what `expect` allowed, if it was not used."""
+        self._senders.pop(scope.task, None)
 
     async def connect(
         self,
@@ -91,61 +96,32 @@ class _Pool(aiohttp.TCPConnector):
         traces: list[Any],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
     ) -> aiohttp.connector.Connection:
-        """Do as aiohttp does, once there is room."""
-        scope = self.senders.pop(asyncio.current_task(self._loop), None)
+        """Return a connection, as aiohttp does, once there is room."""
+        scope = self._senders.pop(asyncio.current_task(), None)
         if scope is None:
             raise DisconnectedError
+        sockets, host = self.sockets, req.connection_key
         while True:
-            if len(self._last_use) + self._opening + self._closing.count >= self._connections:
-                await self._make_room(req.connection_key)
-            self._opening += 1
+            if sockets.is_full():
+                await sockets.make_room(host)
+            sockets.start_opening()
             try:
                 connection = await super().connect(req, traces, timeout)
             except BaseException:
-                self._closing.add()  # asyncio may have opened it, and closes it now
+                sockets.opening_failed()
                 raise
-            finally:
-                self._opening -= 1
-            if (transport := connection.transport) is None:
-                break
-            use = self._last_use.pop(transport, None)
-            if use is None:
-                self._last_use[transport] = [connection, req.connection_key, unread_probe(transport)]
-                break
-            use[0], self._last_use[transport] = connection, use
-            if not (use[2]() or (connection.protocol is not None and connection.protocol.should_close)):
+            protocol = connection.protocol
+            spoiled = protocol is not None and protocol.should_close
+            if sockets.claim(connection.transport, connection, host, spoiled=spoiled):
                 break
             connection.close()
         scope.listen()
         return connection
 
-    def open(self) -> int:
-        """Return how many connections are open. Those that are closing are closed at once.
-
-        Over TLS a close waits for the other side's word, half a minute where that is silent, and the socket stays.
-        """
-        for transport in [each for each in self._last_use if each.is_closing()]:
-            transport.abort()
-            del self._last_use[transport]
-            self._closing.add()
-        return len(self._last_use)
-
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Do as aiohttp does, which no longer knows of those that are closing."""
-        self.open()
+        self.sockets.abort_closing()
         await super().close(abort_ssl=abort_ssl)
-
-    async def _make_room(self, key: Any) -> None:
-        for transport, (connection, host, _) in self._last_use.items():  # in most cases the first: it is the least used
-            if connection.closed and host == key and not transport.is_closing():
-                return
-        while self.open() + self._opening + self._closing.count >= self._connections:
-            idle = {each: host for each, (connection, host, _) in self._last_use.items() if connection.closed}
-            if key in idle.values() or not (idle or self._closing.count):
-                return  # one of its own host is there to be used again
-            if not self._closing.count:
-                next(iter(idle)).abort()
-            await asyncio.sleep(0)
 
 
 class Transport:
@@ -235,9 +211,9 @@ class Transport:
     ) -> Answer:
         """Send one request, for which there is `room`; return its answer, whatever its status. Raises TransportError."""
         client = self._bound_client()
-        pool, task = self.pool, scope.task
+        pool = self.pool
         if pool is not None:
-            pool.senders[task] = scope
+            pool.expect(scope)
         answer: Answer | None = None
         host = ""
         try:
@@ -268,7 +244,7 @@ class Transport:
         finally:
             scope.heard()
             if pool is not None:
-                pool.senders.pop(task, None)
+                pool.expect_no_more(scope)
                 if answer is None:
                     pool.slots.give()
         raise fault
@@ -277,7 +253,7 @@ class Transport:
         """Return how many connections are in use and open, and how many requests wait for one; None: not ours."""
         pool = self.pool
         if pool is not None:
-            return pool.slots.taken, pool.open(), pool.slots.waiting
+            return pool.slots.taken, pool.sockets.open_count(), pool.slots.waiting
         return (0, 0, 0) if self._given is None else (None, None, None)
 
     def leave_loop(self) -> None:
