@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import re
 import time
@@ -12,11 +11,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
-
 from .events import Event, Observer, RequestFinished, Span, TokenRequestFinished, Tracer, UnknownField, Work
 
-__all__ = ["TOKEN_PATH", "Asking", "Notices", "Place", "Trace", "origin", "place_of_use"]
+__all__ = ["TOKEN_PATH", "Asking", "Notices", "Trace", "origin"]
 
 #: A key may be anything, a person's name too: only what looks like a field's name is told, and not without end.
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
@@ -26,25 +23,6 @@ MOST_ENDPOINTS_WATCHED = 256
 logger = logging.getLogger("arzamed_async")
 
 R = TypeVar("R")
-
-
-@frozen
-class Place:
-    """A line of somebody's code, for a warning to point at; `names` are the globals there."""
-
-    file: str
-    line: int
-    names: dict[str, Any] = field(repr=False)
-
-
-def place_of_use() -> Place:
-    """Return the line that has called the function which calls this, or read the property."""
-    frame = inspect.currentframe()
-    for _ in range(2):
-        frame = frame and frame.f_back
-    if frame is None:  # a Python without frames, or a caller that is none of Python's
-        return Place("<unknown>", 0, {})
-    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
 
 
 class Notices:
@@ -83,13 +61,11 @@ class Notices:
                 told.add(name)
                 self.emit(UnknownField(clinic=clinic, path=path, field=name))
 
-    def warn_once(self, key: str, text: str, category: type[Warning], place: Place) -> None:
-        """Warn of something once in the life of the session, as of this line."""
-        if key not in self._warned:
-            self._warned.add(key)
-            names = place.names
-            seen = names.setdefault("__warningregistry__", {})
-            warnings.warn_explicit(text, category, place.file, place.line, names.get("__name__"), seen)
+    def warn_once(self, text: str, category: type[Warning], *, stacklevel: int) -> None:
+        """Issue a warning once per session; `stacklevel` counts from the caller, as that of warnings.warn."""
+        if text not in self._warned:
+            self._warned.add(text)
+            warnings.warn(text, category, stacklevel=stacklevel + 1)
 
 
 #: How a token request is spoken of: its URL is the clinic's own.

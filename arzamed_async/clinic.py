@@ -9,12 +9,11 @@ from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._http.response import Answer, read_body
 from ._http.urls import Params, request_url
-from ._telemetry import Place, place_of_use
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, LimitExceededError
 from .models import Doctor, Patient, Response, Slot, Token
-from .resources import Resource
+from .resources import Resource, UnpublishedEndpointWarning
 
 __all__ = ["Clinic"]
 
@@ -58,23 +57,32 @@ class Clinic:
     @property
     def slots(self) -> Resource[Slot]:
         """Appointment slots. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
-        known = self._engine.endpoints.slots
-        guessed_at = place_of_use() if known is None else None
-        return self._resource(Endpoint(known or "equipe/slots", Slot), guessed_at)
+        path = self._engine.endpoints.slots
+        return self._unpublished("slots", Endpoint(path or "equipe/slots", Slot), guessed=path is None)
 
     @property
     def patients(self) -> Resource[Patient]:
         """Patient records. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
-        known = self._engine.endpoints.patients
-        guessed_at = place_of_use() if known is None else None
-        return self._resource(Endpoint(known or "equipe/patients", Patient, personal=True), guessed_at)
+        path = self._engine.endpoints.patients
+        endpoint = Endpoint(path or "equipe/patients", Patient, personal=True)
+        return self._unpublished("patients", endpoint, guessed=path is None)
 
     def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
         """Return any other list endpoint, its records made into the endpoint's attrs class."""
         return self._resource(endpoint)
 
-    def _resource(self, endpoint: Endpoint[T], guessed_at: Place | None = None) -> Resource[T]:
-        return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed_at=guessed_at)
+    def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
+        if guessed:
+            self._engine.notices.warn_once(
+                f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
+                f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
+                UnpublishedEndpointWarning,
+                stacklevel=3,  # the line that reads the property
+            )
+        return self._resource(endpoint, guessed=guessed)
+
+    def _resource(self, endpoint: Endpoint[T], *, guessed: bool = False) -> Resource[T]:
+        return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed=guessed)
 
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None

@@ -12,7 +12,6 @@ from ._http.urls import Params, endpoint_url, with_query
 from ._readers.stream import RecordStream
 from ._readers.whole import Source
 from ._records.decoder import decoder_for
-from ._telemetry import Place
 from .config import Endpoint
 from .errors import ConfigurationError, DecodeError
 
@@ -39,14 +38,14 @@ class Resource(Generic[T]):
         endpoint: Endpoint[T],
         options: Options,
         *,
-        guessed_at: Place | None = None,
+        guessed: bool = False,
     ) -> None:
         self._engine = engine
         self._clinic = clinic
         self._name = name
         self._endpoint = endpoint
         self._options = options
-        self._guessed_at = guessed_at  # where in the user's code a path was needed that nobody has given
+        self._hint = "This path is unpublished; the path itself may be wrong" if guessed else ""
         self._plain: Source[T] | None = None  # without params, made once
 
     def __repr__(self) -> str:
@@ -62,22 +61,13 @@ class Resource(Generic[T]):
 
     def _made(self, params: Params | None) -> Source[T]:
         endpoint = self._endpoint
-        if self._guessed_at is not None:
-            option = endpoint.path.rpartition("/")[2]
-            self._engine.notices.warn_once(
-                endpoint.path,
-                f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
-                f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
-                UnpublishedEndpointWarning,
-                self._guessed_at,
-            )
         self._clinic = self._engine.live(self._clinic)
         target = Target(
             self._clinic,
             self._name,
             endpoint.path,
             with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
-            hint="This path is unpublished; the path itself may be wrong" if self._guessed_at else "",
+            hint=self._hint,
         )
         return Source(self._engine, target, self._options, decoder_for(endpoint.model))
 

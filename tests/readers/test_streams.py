@@ -343,6 +343,17 @@ async def test_the_warning_points_at_the_line_that_names_the_resource(way: str) 
     assert (warning.filename, warning.lineno) == (__file__, WAYS[way].__code__.co_firstlineno)
 
 
+async def test_the_warning_comes_where_the_property_is_read() -> None:
+    """A guessed path warns in the line that reads the property, though nothing is requested there."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        with pytest.warns(UnpublishedEndpointWarning) as caught:
+            slots = session.clinic(server.credentials()).slots
+        assert [each.filename for each in caught] == [__file__]
+        serving(server, b"[]")
+        assert await slots.list() == []
+    assert server.api_requests == 1
+
+
 async def test_a_known_path_does_not_warn() -> None:
     """A path that the user gave is taken as right: no warning, and no doubt in its errors."""
     async with (
