@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from ._calls.engine import Engine, Options
 from ._fan_out.fan_out import FanOut, gather
+from ._fan_out.feed import ClinicFeed
 from ._fan_out.merge import Merge
-from ._fan_out.workers import Clinics, Progress
+from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
 from ._telemetry import Notices
 from ._validation import dot_segments, kinds, web_url
@@ -27,6 +28,7 @@ from .token_store import TokenStore
 __all__ = ["ArzamedSession"]
 
 T = TypeVar("T")
+ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | ClinicCredentials]
 
 
 class ArzamedSession:
@@ -128,7 +130,7 @@ class ArzamedSession:
 
     def fan_out(
         self,
-        clinics: Clinics,
+        clinics: ClinicIterable,
         fetch: Callable[[Clinic], Awaitable[T]],
         *,
         concurrency: int = 64,
@@ -139,24 +141,22 @@ class ArzamedSession:
 
         `clinics` (Clinic or ClinicCredentials, an iterable or async iterable) are drawn lazily, never more
         than `concurrency` ahead of what has been taken. An ArzamedError becomes a Failure; any other
-        exception is a bug: it cancels the rest and is raised as it is. After `deadline_seconds` what runs
+        exception is a bug: it cancels the rest and propagates unchanged. After `deadline_seconds` what runs
         ends, and what is still drawn fails without a start, with DeadlineExceededError.
         `on_progress(done, failed, total)` is called after each; total is None where `clinics` has no length.
         """
-        if self._engine.closed:
-            raise SessionClosedError
-        return FanOut(
-            self._engine,
-            clinics,
-            fetch,
+        plan = FanOutPlan(
+            clinics=self._feed(clinics),
+            enter=self._engine.enter,
             concurrency=concurrency,
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
         )
+        return FanOut(plan, fetch)
 
     async def gather(
         self,
-        clinics: Clinics,
+        clinics: ClinicIterable,
         fetch: Callable[[Clinic], Awaitable[T]],
         *,
         concurrency: int = 64,
@@ -172,7 +172,7 @@ class ArzamedSession:
 
     def merge(
         self,
-        clinics: Clinics,
+        clinics: ClinicIterable,
         open_stream: Callable[[Clinic], AsyncIterable[T]],
         *,
         concurrency: int = 64,
@@ -186,14 +186,18 @@ class ArzamedSession:
         short list never looks whole. At most `buffer` records are held, of all clinics together. The rest is as
         `fan_out` has it; `open_stream` returns a RecordStream or any other async iterable, which is closed.
         """
-        if self._engine.closed:
-            raise SessionClosedError
-        return Merge(
-            self._engine,
-            clinics,
-            open_stream,
+        plan = FanOutPlan(
+            clinics=self._feed(clinics),
+            enter=self._engine.enter,
             concurrency=concurrency,
-            buffer=buffer,
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
+            buffer=buffer,
         )
+        return Merge(plan, open_stream)
+
+    def _feed(self, clinics: ClinicIterable) -> ClinicFeed[Clinic]:
+        engine = self._engine  # and not the session: the results may outlive it
+        if engine.closed:
+            raise SessionClosedError
+        return ClinicFeed(clinics, lambda drawn: drawn if isinstance(drawn, Clinic) else Clinic(engine, drawn))

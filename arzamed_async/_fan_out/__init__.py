@@ -1,9 +1,11 @@
-"""Runs one coroutine for each of many clinics: bounded, lazy, and with nothing left running.
+"""Runs one coroutine for each of many clinics: bounded, lazy, and nothing keeps running after the end.
 
+It knows no HTTP, no token and no `Clinic`: a clinic is whatever the session's `handle` makes of what is drawn.
 In reading order:
 
-    workers  the worker tasks, and how clinics are drawn for them
-    results  the results as they are completed
+    feed     the clinics, drawn one by one
+    workers  the plan of a run, and the worker pool that carries it out
+    results  an async iterator over the results, as they are completed
     fan_out  `session.fan_out` and `session.gather`
     merge    `session.merge`: the streams of many clinics as one
 """

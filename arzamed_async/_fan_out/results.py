@@ -1,62 +1,65 @@
-"""The results of a fan-out: an async iterator and an async context manager, to be used once."""
+"""The results of a fan-out, as an async iterator and async context manager."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar
 
 from ..errors import ConfigurationError
-from .workers import Crew, Plan
+from ..models import Failure
+from .feed import Named
+from .workers import FanOutPlan, WorkerPool
 
-__all__ = ["Outcomes"]
+__all__ = ["Results"]
 
-
+H = TypeVar("H", bound=Named)
 Item = TypeVar("Item")
 
 
-class Outcomes(Generic[Item]):
-    """What a crew hands out: an async iterator and an async context manager, to be used once.
+class Results(Generic[Item]):
+    """The results of a worker pool: an async iterator and an async context manager, to be used once.
 
-    Nothing starts before the first step. Behind the `async with` nothing is left running; a plain
-    `async for` promises that when it comes to the end, or at `aclose()`.
+    Nothing starts before the first step. After the `async with` nothing is left running; a plain
+    `async for` promises that only once it reaches the end, or after `aclose()`.
     """
 
     what: ClassVar[str] = "a fan-out"
-    _crew: Crew[Item] | None = None
+    _pool: WorkerPool[Item] | None = None
 
-    def __init__(self, plan: Plan[Item]) -> None:
-        self._left = self._whole = False
-        self._start: Callable[[], Crew[Item]] = lambda: Crew(plan)
+    def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
+        self._closed = self._complete = False
+        self._start: Callable[[], WorkerPool[Item]] = partial(WorkerPool[Item], plan, serve)
 
     def __aiter__(self) -> Self:
-        if self._left:
-            raise ConfigurationError(f"what comes of {self.what} can be read only once: start a new one")
+        if self._closed:
+            raise ConfigurationError(f"the results of {self.what} can be read only once: start a new one")
         return self
 
-    async def __anext__(self) -> Item:
-        crew = self._crew
-        step = crew.take() if crew is not None and not self._left else None
+    async def __anext__(self) -> Item | Failure:
+        pool = self._pool
+        step = pool.get_nowait() if pool is not None and not self._closed else None
         if step is None:
             step = await self.numbered()
             if step is None:
                 raise StopAsyncIteration
         return step[1]
 
-    async def numbered(self) -> tuple[int, Item] | None:
-        """Return what comes next with its clinic's number in the order of drawing; None at the end."""
-        if self._whole:
+    async def numbered(self) -> tuple[int, Item | Failure] | None:
+        """Return the next result and its clinic's number in the order of drawing; None at the end."""
+        if self._complete:
             return None
         step = None
-        if not self._left:
-            if self._crew is None:
-                self._crew = self._start()
-            step = await self._crew.next()
+        if not self._closed:
+            if self._pool is None:
+                self._pool = self._start()
+            step = await self._pool.get()
         if step is None:
-            if self._left and not self._whole:  # what was left never looks as if it were whole
+            if self._closed and not self._complete:  # closed early, it must not look complete
                 raise ConfigurationError(f"{self.what} was closed before its end")
-            self._left = self._whole = True
+            self._closed = self._complete = True
         return step
 
     async def __aenter__(self) -> Self:
@@ -68,14 +71,14 @@ class Outcomes(Generic[Item]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel what runs and wait until it has ended. More than once is fine."""
-        self._left = True
-        if self._crew is not None:
-            await self._crew.stop()
+        """Cancel the workers and wait for their end. Calling it more than once is fine."""
+        self._closed = True
+        if self._pool is not None:
+            await self._pool.stop()
 
     def __del__(self) -> None:
-        if self._crew is not None and not self._left and self._crew.running:
-            self._crew.cancel()
+        if self._pool is not None and not self._closed and self._pool.running:
+            self._pool.cancel()
             warnings.warn(
                 f"{self.what} was dropped half-way: use `async with`, or await its aclose()",
                 ResourceWarning,

@@ -1,195 +1,144 @@
-"""Work over many clinics by a bounded crew of tasks: drawn lazily, handed out as it is done, nothing left running."""
+"""The plan of a fan-out, and the worker pool that carries it out: a bounded number of tasks, fed lazily."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sized
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from .._calls.engine import Engine
+from attrs import frozen
+
 from .._concurrency.cancel_scope import Scope, Scopes, stop
 from .._concurrency.semaphore import Bulkhead
 from .._validation import whole_number
-from ..clinic import Clinic
-from ..credentials import ClinicCredentials
-from ..errors import ConfigurationError, DeadlineExceededError
+from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
 from ..models import Failure
+from .feed import ClinicFeed, Named
 
-__all__ = ["Clinics", "Crew", "Draw", "Plan", "Progress"]
+__all__ = ["FanOutPlan", "Progress", "WorkerPool"]
 
+H = TypeVar("H", bound=Named)
 Item = TypeVar("Item")
 
-Clinics = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | ClinicCredentials]
 Progress = Callable[[int, int, int | None], None]
-
-
-class _End:
-    """What is drawn when there is nothing more. (None would be a caller's mistake, to be told.)"""
-
-
-_END = _End()
 _UNBOUND = contextlib.nullcontext()
 
 
-class Draw:
-    """Draws clinics one by one, numbered, from an iterable or an async iterable."""
+@frozen(kw_only=True)
+class FanOutPlan(Generic[H]):
+    """Which clinics, how many at a time, and for how long. Built by the session, checked once, and never changed.
 
-    def __init__(self, engine: Engine, clinics: Clinics) -> None:
-        self._engine = engine
-        self._sync: Iterator[Clinic | ClinicCredentials] | None = None
-        self._async: AsyncIterator[Clinic | ClinicCredentials] | None = None
-        if isinstance(clinics, AsyncIterable):
-            self._async = aiter(clinics)
-        elif isinstance(clinics, Iterable):
-            self._sync = iter(clinics)
-        else:
-            raise ConfigurationError(f"clinics must be an iterable or async iterable, not {type(clinics).__name__}")
-        self.total: int | None = None
-        if isinstance(clinics, Sized):
-            with contextlib.suppress(TypeError):  # a wrapper (tqdm around a generator) has the method, not the number
-                self.total = len(clinics)
-        self._lock = asyncio.Lock()
-        self._count = 0
-        self._ended = False
+    `enter` returns the event loop, or raises where the session is closed. `buffer` counts the records of a merge.
+    Raises ConfigurationError.
+    """
 
-    async def next(self) -> tuple[int, Clinic] | None:
-        """Return the next clinic and its number; None when there is none."""
-        if self._async is not None:
-            async with self._lock:  # an async generator takes one step at a time
-                return self._number(_END if self._ended else await anext(self._async, _END))
-        assert self._sync is not None
-        return self._number(_END if self._ended else next(self._sync, _END))
+    clinics: ClinicFeed[H]
+    enter: Callable[[], asyncio.AbstractEventLoop]
+    concurrency: int
+    deadline_seconds: float | None
+    on_progress: Progress | None
+    buffer: int = 1
 
-    def _number(self, drawn: Clinic | ClinicCredentials | _End) -> tuple[int, Clinic] | None:
-        if isinstance(drawn, _End):
-            self._ended = True
-            return None
-        self._count += 1
-        clinic = drawn if isinstance(drawn, Clinic) else Clinic(self._engine, drawn)
-        return self._count - 1, clinic
-
-
-class Plan(Generic[Item]):
-    """What a crew is to do: `serve` sees to one clinic and returns the last word on it."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        clinics: Clinics,
-        serve: Callable[[Crew[Item], Clinic], Awaitable[Item]],
-        *,
-        concurrency: int,
-        deadline_seconds: float | None,
-        on_progress: Progress | None,
-        buffer: int = 1,
-    ) -> None:
-        if deadline_seconds is not None and not deadline_seconds > 0:
+    def __attrs_post_init__(self) -> None:
+        if self.deadline_seconds is not None and not self.deadline_seconds > 0:
             raise ConfigurationError("deadline_seconds must be over zero")
-        self.engine = engine
-        self.concurrency = whole_number("concurrency", concurrency)
-        self.buffer = whole_number("buffer", buffer)
-        self.draw = Draw(engine, clinics)
-        self.serve = serve
-        self.deadline_seconds = deadline_seconds
-        self.on_progress = on_progress
+        whole_number("concurrency", self.concurrency)
+        whole_number("buffer", self.buffer)
 
 
-def _settle(taken: asyncio.Future[None]) -> None:
-    if not taken.done():
-        taken.set_result(None)
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
-class Crew(Generic[Item]):
-    """The workers. They hold this, never the Outcomes, so that one dropped half-way is noticed."""
+class WorkerPool(Generic[Item]):
+    """The worker tasks and the queue of their results. Tasks hold the pool, never the Results: a dropped one is noticed.
 
-    def __init__(self, plan: Plan[Item]) -> None:
-        self._plan = plan
-        self._loop = plan.engine.enter()
-        seconds = plan.deadline_seconds
-        self._deadline = None if seconds is None else self._loop.time() + seconds
+    `serve` is called for each clinic; what it returns is the clinic's completion item. An ArzamedError becomes a
+    Failure, as does the deadline; any other exception is a bug, which cancels the rest and is raised by `get`.
+    """
+
+    def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
+        self._loop = plan.enter()
+        self._deadline = None if plan.deadline_seconds is None else self._loop.time() + plan.deadline_seconds
         self._scopes = Scopes(self._loop)
-        self._ready: deque[tuple[int, Item, Callable[[], Any] | None]] = deque()
-        self._readers: list[asyncio.Future[None]] = []  # who waits for news
+        self._ready: deque[tuple[int, Item | Failure, Callable[[], Any] | None]] = deque()
+        self._readers: list[asyncio.Future[None]] = []  # each waits for a change
         self._done = self._failed = 0
         self._bug: BaseException | None = None
         self._stopping = False
         self.buffer = Bulkhead(plan.buffer)
-        self._give = self.buffer.give
-        total = plan.draw.total
-        # (One at least looks: a list may have been filled since.)
+        self._release = self.buffer.give
+        total = plan.clinics.total
+        # At least one worker looks: a list may have been filled since its length was read.
         count = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
         self.fair_share = max(1, plan.buffer // count)
-        self._tasks = {self._loop.create_task(self._work()) for _ in range(count)}
+        self._tasks = {self._loop.create_task(self._work(plan, serve)) for _ in range(count)}
         for task in self._tasks:
-            task.add_done_callback(self._gone)
+            task.add_done_callback(self._on_task_done)
 
-    def _gone(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         bug = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if isinstance(bug, StopAsyncIteration):  # out of a step of ours it would say that all has been told
+        if isinstance(bug, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
             bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
         if bug is not None and self._bug is None and not self._stopping:
             self._bug = bug
             self.cancel()
         if not self._tasks:
-            self._scopes.end()  # the timer goes with them
-        self._tell()
+            self._scopes.end()  # the timer ends with them
+        self._wake_readers()
 
-    def _tell(self) -> None:
+    def _wake_readers(self) -> None:
         for reader in self._readers:
             _settle(reader)
         self._readers.clear()
 
-    async def _work(self) -> None:
-        plan = self._plan
-        while (drawn := await plan.draw.next()) is not None:
+    async def _work(
+        self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]
+    ) -> None:
+        while (drawn := await plan.clinics.draw()) is not None:
             index, clinic = drawn
-            last = await plan.serve(self, clinic)
+            item = await self._outcome(plan, serve, clinic)
             self._done += 1
-            self._failed += isinstance(last, Failure)
+            self._failed += isinstance(item, Failure)
             if plan.on_progress is not None:
-                plan.on_progress(self._done, self._failed, plan.draw.total)
+                plan.on_progress(self._done, self._failed, plan.clinics.total)
             taken: asyncio.Future[None] = self._loop.create_future()
-            self._ready.append((index, last, partial(_settle, taken)))
-            del last  # it is the consumer's now; and a traceback of the next clinic's bug shows this frame
-            self._tell()
-            await taken  # a slow consumer slows the producers: nothing more is drawn until this one is taken
+            self._ready.append((index, item, partial(_settle, taken)))
+            del item  # it is the consumer's now; and a traceback of the next clinic's bug shows this frame
+            self._wake_readers()
+            await taken  # backpressure: the next clinic is drawn once this result has been taken
 
-    # For those who serve.
+    async def _outcome(
+        self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]], clinic: H
+    ) -> Item | Failure:
+        started = now = self._loop.time()
+        if self._deadline is None or started < self._deadline:
+            with _UNBOUND if self._deadline is None else Scope(self._scopes, self._deadline):
+                try:
+                    return await serve(self, clinic)
+                except ArzamedError as error:
+                    return Failure(clinic.name, error, self._loop.time() - started)
+            now = self._loop.time()
+        late = DeadlineExceededError(seconds=plan.deadline_seconds or 0.0, clinic=clinic.name)
+        return Failure(clinic.name, late, now - started)
 
     def time(self) -> float:
         """Return the loop's time, in seconds."""
         return self._loop.time()
 
-    def late(self, clinic: Clinic) -> DeadlineExceededError | None:
-        """Return the error for a clinic drawn after the deadline; None while there is time."""
-        if self._deadline is None or self._loop.time() < self._deadline:
-            return None
-        return self.too_late(clinic)
-
-    def too_late(self, clinic: Clinic) -> DeadlineExceededError:
-        """Return the error for a clinic that the deadline has cut short."""
-        return DeadlineExceededError(seconds=self._plan.deadline_seconds or 0.0, clinic=clinic.name)
-
-    def scope(self) -> contextlib.AbstractContextManager[object, bool | None]:
-        """Return a guard that ends at the deadline, if there is one."""
-        if self._deadline is None:
-            return _UNBOUND
-        return Scope(self._scopes, self._deadline)
-
-    def hand_out(self, item: Item, *, slot: bool = True) -> None:
-        """Hand out one more item. The caller has taken a slot of the buffer for it, unless `slot` says no."""
-        self._ready.append((-1, item, self._give if slot else None))
+    def put(self, item: Item, *, buffered: bool = True) -> None:
+        """Add an item. The caller holds a slot of `buffer` for it, unless `buffered` is false."""
+        self._ready.append((-1, item, self._release if buffered else None))
         if self._readers:
-            self._tell()
+            self._wake_readers()
 
-    # For the one who reads.
-
-    def take(self) -> tuple[int, Item] | None:
-        """Return what is ready, and its clinic's number; None: nothing is."""
+    def get_nowait(self) -> tuple[int, Item | Failure] | None:
+        """Return an item that is ready with its clinic's number; None if none is ready."""
         if not self._ready or self._bug is not None:
             return None
         index, item, taken = self._ready.popleft()
@@ -197,31 +146,31 @@ class Crew(Generic[Item]):
             taken()
         return index, item
 
-    async def next(self) -> tuple[int, Item] | None:
-        """Return what comes next and its clinic's number; None when all has been told."""
+    async def get(self) -> tuple[int, Item | Failure] | None:
+        """Wait for the next item and return it with its clinic's number; None at the end. Raises a worker's bug."""
         while True:
             if self._bug is not None:
                 await self.stop()
                 raise self._bug
-            step = self.take()
+            step = self.get_nowait()
             if step is not None or not self._tasks:
                 return step
-            news: asyncio.Future[None] = self._loop.create_future()
-            self._readers.append(news)
-            await news
+            change: asyncio.Future[None] = self._loop.create_future()
+            self._readers.append(change)
+            await change
 
     def cancel(self) -> None:
-        """Cancel what runs, without waiting for it."""
+        """Cancel the workers, without waiting for their end."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
 
     async def stop(self) -> None:
-        """Cancel what runs and wait until it has ended."""
+        """Cancel the workers and wait for their end."""
         self._stopping = True
         await stop(self._tasks)
 
     @property
     def running(self) -> bool:
-        """Whether anything may still be running."""
+        """Whether a worker may still be running."""
         return bool(self._tasks) and not self._loop.is_closed()

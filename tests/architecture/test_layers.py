@@ -53,13 +53,6 @@ MAY_IMPORT = {
 #: Imports outside the table, each with its reason.
 EXCUSED = {
     ("_tokens.request", "_calls"): "it counts token requests in the clinic's state",
-    ("_fan_out.workers", "_calls"): "it asks the session's engine for scopes and clinics",
-    ("_fan_out.workers", "clinic"): "it makes the handle that a worker is given",
-    ("_fan_out.workers", "credentials"): "a fan-out takes credentials as well as handles",
-    ("_fan_out.fan_out", "_calls"): "it hands the engine on to its workers",
-    ("_fan_out.fan_out", "clinic"): "its signature names Clinic",
-    ("_fan_out.merge", "_calls"): "it hands the engine on to its workers",
-    ("_fan_out.merge", "clinic"): "its signature names Clinic",
 }
 #: Imports that close a circle, each with its reason.
 EXCUSED_CIRCLES = {("cli.table", "cli.formats"): "a table is one of the formats, and shows nested values as JSON"}
