@@ -202,15 +202,26 @@ EXTRAS = ["cli", "dask", "otel", "redis", "stores", "testing"]
 #: What touches a dependency: these tests, and why no others. Faults, properties, pages and the command's processes use the
 #: same few functions of the dependencies again; all tests of Redis but those of processes and outages, which take long.
 TOUCHING = {
-    "aiohttp": ["test_calls", "test_sockets", "test_streams", "test_transport", "test_fake"],
-    "attrs, cattrs, orjson": ["test_codec", "test_credentials", "test_json_array", "test_tracebacks"],
-    "backoff": ["test_retry"],
-    "filelock, platformdirs": ["test_store_file"],
-    "rich, typer": ["test_cli_commands", "test_cli_formats"],
-    "opentelemetry": ["test_otel", "test_otel_aiohttp", "test_tracing"],
-    "pytest": ["test_plugin", "test_store_contract"],
-    "redis": ["stores/test_store_redis"],
-    "distributed": ["stores/test_dask"],
+    "aiohttp": [
+        "calls/test_calls",
+        "http/test_connections",
+        "readers/test_streams",
+        "http/test_transport",
+        "testing/test_fake",
+    ],
+    "attrs, cattrs, orjson": [
+        "records/test_decoder",
+        "test_credentials",
+        "records/test_json_array",
+        "observers/test_tracebacks",
+    ],
+    "backoff": ["resilience/test_retry"],
+    "filelock, platformdirs": ["stores/test_store_file"],
+    "rich, typer": ["cli/test_cli_commands", "cli/test_cli_formats"],
+    "opentelemetry": ["observers/test_otel", "observers/test_otel_aiohttp", "observers/test_tracing"],
+    "pytest": ["testing/test_plugin", "testing/test_store_contract"],
+    "redis": ["stores/shared/test_store_redis"],
+    "distributed": ["stores/shared/test_dask"],
 }
 #: The exporter for Prometheus goes with one version of the SDK only, a new one.
 NEW_ONLY = "opentelemetry-exporter-prometheus"
