@@ -7,6 +7,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
@@ -51,8 +52,11 @@ class Notices:
         logger.error("an observer raised %s for %s", kind, what)
         return None
 
-    def unknown_fields(self, clinic: str, path: str, fields: Iterable[str]) -> None:
-        """Tell observers of fields that an endpoint's class does not know, each once."""
+    def field_watcher(self, clinic: str, path: str) -> Callable[[Iterable[str]], None] | None:
+        """Return a function that reports unknown fields of an endpoint, each once; None if there are no observers."""
+        return partial(self._report_fields, clinic, path) if self.observers else None
+
+    def _report_fields(self, clinic: str, path: str, fields: Iterable[str]) -> None:
         if path not in self._unknown and len(self._unknown) >= MOST_ENDPOINTS_WATCHED:
             return
         told = self._unknown.setdefault(path, set())

@@ -2,8 +2,7 @@
 
 In reading order:
 
-    body    reads one response as records, window by window
+    body    reads one response as records, window by window, and resumes where it broke
     whole   reads a list as a whole, alone or together with other callers
     stream  reads a list as a stream
-    resume  checks and skips what a broken stream has delivered already
 """

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Generic, TypeVar
 
-from .._calls.call import Target
-from .._calls.engine import Engine
+from .._concurrency.cancel_scope import Scope
 from .._http.response import Answer
 from .._records.decoder import Decoder
-from .._records.json_array import ArrayWindows, Digest, whole_array
+from .._records.json_array import ArrayWindows, whole_array
 from ..config import Limits
-from ..errors import DecodeError, LimitExceededError
+from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
 
-__all__ = ["WindowReader", "watcher", "whole_list"]
+__all__ = ["WindowReader", "whole_list"]
 
 T = TypeVar("T")
 
-#: How many windows (of about 16 KiB) are decoded before other tasks are let in, where no await would do it.
-WINDOWS_A_TURN = 4
+#: How many windows (of about 16 KiB) are decoded, or pieces skipped, before other tasks are let in, where no await would do it.
+WINDOWS_A_TURN = PIECES_A_TURN = 4
+#: It only has to distinguish one list from another; SHA-256 does so in hardware, faster than the bytes are decoded.
+DIGEST = hashlib.sha256
 
 
 def whole_list(answer: Answer, data: bytes, limits: Limits) -> list[Any] | None:
@@ -45,11 +46,11 @@ class WindowReader(Generic[T]):
         limits: Limits,
         *,
         errors: list[DecodeError] | None = None,
-        digest: Digest | None = None,
         watch: Callable[[Iterable[str]], None] | None = None,
+        resumable: bool = False,
     ) -> None:
         self.answer = answer
-        self._digest = digest
+        self._digest = DIGEST() if resumable else None
         self._windows: ArrayWindows | None = None  # what is small and there at once needs none
         self._decoder = decoder
         self._limits = limits
@@ -60,22 +61,10 @@ class WindowReader(Generic[T]):
         self._begun = self._ended = False
         self._bad: DecodeError | None = None
 
-    @property
-    def windows(self) -> ArrayWindows:
-        """What cuts the bytes into windows."""
-        if self._windows is None:
-            self._windows = ArrayWindows(record_bytes=self._limits.record_bytes, digest=self._digest)
-        return self._windows
-
     def begin(self, data: bytes) -> None:
         """Take what has been read of the answer already."""
         self._begun = True
         self._take(data)
-
-    def ready(self) -> list[T] | None:
-        """Return the records of the next window that has arrived (perhaps none of them good); None: read on."""
-        values = self.windows.next_window()
-        return None if values is None else self._decoded(values)
 
     def _decoded(self, values: list[Any]) -> list[T]:
         first, self._count = self._count, self._count + len(values)
@@ -111,10 +100,10 @@ class WindowReader(Generic[T]):
             self._turns += 1
             if self._turns % WINDOWS_A_TURN == 0:
                 await asyncio.sleep(0)
-            records = self.ready()
-            if records is not None:
-                return records
-            if not await self._feed():
+            values = self._parser().next_window()
+            if values is not None:
+                return self._decoded(values)
+            if not self._take(await self.answer.read()):
                 return None
 
     async def _at_once(self) -> list[T] | None:
@@ -127,21 +116,47 @@ class WindowReader(Generic[T]):
         self._take(data)
         return None
 
-    async def _feed(self) -> bool:
-        return self._take(await self.answer.read())
-
     def _take(self, data: bytes) -> bool:
+        windows = self._parser()
         if not data:
-            self.windows.finish()
+            windows.finish()
             return False
-        self.windows.feed(data)
-        if self.windows.received_bytes > self._limits.list_bytes:
+        windows.feed(data)
+        if windows.received_bytes > self._limits.list_bytes:
             raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
         return True
 
+    def _parser(self) -> ArrayWindows:
+        if self._windows is None:
+            self._windows = ArrayWindows(record_bytes=self._limits.record_bytes, digest=self._digest)
+        return self._windows
 
-def watcher(engine: Engine, target: Target) -> Callable[[Iterable[str]], None] | None:
-    """Return what takes note of unknown fields; None, and so no cost, where nobody observes."""
-    if not engine.notices.observers:
-        return None
-    return partial(engine.notices.unknown_fields, target.name, target.path)
+    async def resume(self, answer: Answer, scope: Scope, seconds: float) -> None:
+        """Continue from the response to a repeated request: check the bytes delivered before, and skip them.
+
+        Each piece that arrives is progress, and extends the scope's deadline. Raises StreamInterruptedError
+        if these are not the bytes that were delivered, TransportError if the response breaks off.
+        """
+        assert self._digest is not None, "not resumable"
+        windows = self._parser()
+        seen = DIGEST()
+        left = windows.delivered_bytes
+        rest = b""
+        pieces = 0
+        while left:
+            piece = await answer.read()
+            pieces += 1
+            if pieces % PIECES_A_TURN == 0:  # one chunk of a compressed body may hold thousands
+                await asyncio.sleep(0)
+            scope.extend_by(seconds)
+            if not piece:
+                break
+            seen.update(piece[:left])
+            rest = piece[left:]
+            left -= min(left, len(piece))
+        if left or seen.digest() != self._digest.digest():
+            raise StreamInterruptedError("asked for again, the list was another")
+        windows.rewind()
+        if rest:
+            windows.feed(rest)
+        self.answer = answer

@@ -27,8 +27,7 @@ from ..errors import (
     TokenError,
     TransportError,
 )
-from .body import WindowReader, watcher
-from .resume import DIGEST, replay
+from .body import WindowReader
 
 __all__ = ["RecordStream", "Windows"]
 
@@ -54,7 +53,6 @@ class Windows(Generic[T]):
         self._errors = errors
         self._call = Call(engine, target, options, keep=True)
         self._reader: WindowReader[T] | None = None
-        self._digest = DIGEST()
         self._retries = Retries(options.retry)
         self._scope: Scope | None = None  # of the step that is being taken
         self._failure: ArzamedError | None = None
@@ -105,14 +103,9 @@ class Windows(Generic[T]):
     async def _first(self, answer: Answer) -> tuple[WindowReader[T], list[T] | None]:
         if self._errors is not None:
             self._errors.clear()  # those of an attempt that was given up
-        self._digest = DIGEST()
+        watch = self._engine.notices.field_watcher(self._target.name, self._target.path)
         reader = WindowReader(
-            answer,
-            self._decoder,
-            self._options.limits,
-            errors=self._errors,
-            digest=self._digest,
-            watch=watcher(self._engine, self._target),
+            answer, self._decoder, self._options.limits, errors=self._errors, watch=watch, resumable=True
         )
         return reader, await reader.next()
 
@@ -152,8 +145,7 @@ class Windows(Generic[T]):
         scope = self._engine.scope(seconds, self._target.name, timeouts.read_seconds)
 
         async def use(answer: Answer) -> None:
-            await replay(answer, reader.windows, self._digest, scope, seconds)
-            reader.answer = answer
+            await reader.resume(answer, scope, seconds)
             self._engine.keep(answer)
 
         call = self._call

@@ -10,7 +10,7 @@ from .._calls.engine import Engine, Options
 from .._http.response import Answer
 from .._records.decoder import Decoder
 from ..errors import ArzamedError, DeadlineExceededError, DecodeError
-from .body import WindowReader, watcher, whole_list
+from .body import WindowReader, whole_list
 from .stream import Windows
 
 __all__ = ["Source"]
@@ -33,7 +33,8 @@ class Source(Generic[T]):
 
     async def _read_all(self, answer: Answer) -> list[T]:
         data = await answer.read()
-        limits, watch = self._options.limits, watcher(self._engine, self._target)
+        limits = self._options.limits
+        watch = self._engine.notices.field_watcher(self._target.name, self._target.path)
         values = whole_list(answer, data, limits)
         if values is not None:
             records = self._decoder.decode(values, 0)
