@@ -164,7 +164,7 @@ def token_requests(server: Server, count: int) -> dict[str, Any]:
     asyncio.run(with_arzamed(server, credentials(server, count)))
     time.sleep(0.1)
     counts = server.counts()
-    return {"tokens a clinic": counts["tokens"]["good"], "most sockets": counts["high_water"], "left": counts["open"]}
+    return {"tokens a clinic": counts["tokens"]["good"], "most sockets": counts["peak_open"], "left": counts["open"]}
 
 
 # Some clinics hang, refuse, or fail once.

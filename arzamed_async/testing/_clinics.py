@@ -17,13 +17,13 @@ class Counts:
 
     requests: dict[str, int] = field(factory=lambda: {"api": 0, "token": 0})
     open: int = 0
-    high_water: int = 0
+    peak_open: int = 0
 
     def begin(self, kind: str) -> None:
         """Count a request that has arrived."""
         self.requests[kind] += 1
         self.open += 1
-        self.high_water = max(self.high_water, self.open)
+        self.peak_open = max(self.peak_open, self.open)
 
 
 @define(eq=False)

@@ -199,7 +199,7 @@ class FakeArzamed(Ledger):
         path: str | None = None,
         message: str = "",
     ) -> None:
-        """Answer the next `times` matching requests with `status` (None: every one, until `recover`).
+        """Answer the next `times` matching requests with `status` (None: every one, until `clear_faults`).
 
         Scripted failures are consumed in order. `on` is "api" or "token"; `path` (below `base_url`) and `clinic`
         narrow it down. `retry_after` is sent as it is (seconds or an HTTP date), `message` as the `error`. A
@@ -217,10 +217,10 @@ class FakeArzamed(Ledger):
     ) -> None:
         """Let the next matching requests meet these, one each and in this order; then all is well again.
 
-            fake.script(503, "cut", "ok", "silence", Answer(json=[{"name": 1}]))
+            fake.script(503, "cut", "ok", "hang", Answer(json=[{"name": 1}]))
 
         A number is a status, as with `fail`; "ok" a good answer; "cut" a good one that breaks off half-way; "reset" a
-        connection that is reset before the answer; "silence" no answer, for as long as the client waits; "garbage"
+        connection that is reset before the answer; "hang" no answer, for as long as the client waits; "garbage"
         something that is no HTTP; an Answer is sent as it is. Queues up behind what was scripted before.
         """
         faults: list[Fault] = [fault(step, on, self.base_url) for step in steps]
@@ -240,7 +240,7 @@ class FakeArzamed(Ledger):
         cut = int(number("after_bytes", after_bytes))
         self._handler.cuts.add(cut, times, on, self._find(clinic))
 
-    def drip_body(
+    def slow_body(
         self,
         chunk_bytes: int,
         pause_seconds: float,
@@ -249,11 +249,11 @@ class FakeArzamed(Ledger):
         clinic: ClinicCredentials | str | None = None,
         on: On = "api",
     ) -> None:
-        """Send good bodies so many bytes at a time, with a pause after each (times=None: until `recover`)."""
+        """Send good bodies so many bytes at a time, with a pause after each (times=None: until `clear_faults`)."""
         drip = Drip(int(number("chunk_bytes", chunk_bytes, 1)), number("pause_seconds", pause_seconds))
         self._handler.drips.add(drip, times, on, self._find(clinic))
 
-    def recover(self, clinic: ClinicCredentials | str | None = None) -> None:
+    def clear_faults(self, clinic: ClinicCredentials | str | None = None) -> None:
         """Drop all failures, scripts, cuts and drips; with a clinic, those scripted for it alone."""
         found = self._find(clinic)
         for script in (self._handler.faults, self._handler.cuts, self._handler.drips):

@@ -14,7 +14,7 @@ from ._script import Refusal
 
 __all__ = ["Answer", "Fault", "Step", "Word", "fault", "refusal"]
 
-Word = Literal["ok", "cut", "garbage", "reset", "silence"]
+Word = Literal["ok", "cut", "garbage", "reset", "hang"]
 
 #: No JSON at all; None is JSON's null.
 _NOTHING: Any = object()

@@ -39,14 +39,14 @@ class Ledger:
         """Return how many API requests have come in, for one clinic (by its token) or in all."""
         return self._counts(clinic).requests["api"]
 
-    def high_water(self, clinic: ClinicCredentials | str | None = None) -> int:
+    def peak_open_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
         """Return how many requests, token requests included, were open at once at the most."""
-        return self._counts(clinic).high_water
+        return self._counts(clinic).peak_open
 
     @property
     def open_requests_high_water(self) -> int:
         """How many requests of all clinics were open at once at the most."""
-        return self.high_water()
+        return self.peak_open_requests()
 
     @property
     def open_requests(self) -> int:

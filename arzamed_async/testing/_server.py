@@ -213,7 +213,7 @@ class Handler:
         return response
 
 
-async def _silence(request: web.BaseRequest) -> None:
+async def _hang(request: web.BaseRequest) -> None:
     """Wait until the client has left, which cancels this."""
     await asyncio.get_running_loop().create_future()
 
@@ -224,21 +224,21 @@ async def _reset(request: web.BaseRequest) -> None:
         connection = request.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
-    await _silence(request)
+    await _hang(request)
 
 
 async def _garbage(request: web.BaseRequest) -> None:
     if request.transport is not None:
         request.transport.write(b"this is no HTTP\r\n\r\n")
         request.transport.close()
-    await _silence(request)
+    await _hang(request)
 
 
 #: The faults that leave a request without an answer.
 _BREAKS: dict[object, Callable[[web.BaseRequest], Awaitable[None]]] = {
     "garbage": _garbage,
     "reset": _reset,
-    "silence": _silence,
+    "hang": _hang,
 }
 
 

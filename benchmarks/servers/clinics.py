@@ -54,7 +54,7 @@ class _State:
     def reset(self) -> None:
         self.tokens: Counter[bytes] = Counter()
         self.reads: Counter[bytes] = Counter()
-        self.high_water = 0
+        self.peak_open = 0
 
     def counts(self) -> bytes:
         kinds: dict[str, list[int]] = {}
@@ -63,7 +63,7 @@ class _State:
         return json.dumps(
             {
                 "open": self.open - 1,  # not the one that asks
-                "high_water": self.high_water,
+                "peak_open": self.peak_open,
                 "tokens": {kind: [min(counts), max(counts), len(counts)] for kind, counts in kinds.items()},
                 "reads": sum(self.reads.values()),
             }
@@ -78,7 +78,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
         self.buffer = b""
         _state.open += 1
-        _state.high_water = max(_state.high_water, _state.open)
+        _state.peak_open = max(_state.peak_open, _state.open)
 
     def connection_lost(self, exc: Exception | None) -> None:
         _state.open -= 1

@@ -355,7 +355,7 @@ async def test_gauges_show_how_sessions_stand(telemetry: Telemetry) -> None:
     """Slots, connections, retries in hand and circuits are measured, of all watched sessions together; and no session is kept for that."""
     async with FakeArzamed() as fake:
         milano = fake.add_clinic("Milano", doctors=[f"Dr. Inventata {n}" for n in range(3000)])
-        fake.drip_body(50_000, 30, times=2)
+        fake.slow_body(50_000, 30, times=2)
         options: dict[str, Any] = {"base_url": fake.base_url, "breaker": BreakerPolicy()}
         async with (
             ArzamedSession(**options) as one,

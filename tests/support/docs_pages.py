@@ -141,7 +141,7 @@ async def run_snippets(blocks: list[Block], clinics: str, folder: Path) -> None:
                 for block in blocks:
                     exec(block.given, names)
                     check_printed(block, await _run_snippet(block, names))
-                    fake.recover()
+                    fake.clear_faults()
                     fake.latency_seconds = 0.0
 
 

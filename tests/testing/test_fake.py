@@ -399,16 +399,16 @@ async def test_a_failure_of_the_token_endpoint_leaves_the_api_alone(fake, http):
     ]
 
 
-async def test_a_failure_without_end_lasts_until_recover(fake, http):
-    """times=None fails every request until recover; a clinic's own faults can be recovered alone."""
+async def test_a_failure_without_end_lasts_until_clear_faults(fake, http):
+    """times=None fails every request until clear_faults; a clinic's own faults can be cleared alone."""
     milano, roma = fake.add_clinic("Milano"), fake.add_clinic("Roma")
     mine, other = await token(http, milano), await token(http, roma)
     fake.fail(503, times=None, clinic=milano)
     fake.fail(502, times=None, clinic=roma)
     assert [(await read(http, fake, mine)).status for _ in range(5)] == [503] * 5
-    fake.recover(milano)
+    fake.clear_faults(milano)
     assert [(await read(http, fake, bearer)).status for bearer in (mine, other)] == [200, 502]
-    fake.recover()
+    fake.clear_faults()
     assert (await read(http, fake, other)).status == 200
 
 
@@ -479,19 +479,19 @@ async def test_a_cut_beyond_the_end_still_cuts(fake, http):
 
 
 async def test_the_body_of_a_token_answer_can_be_cut_and_dripped(fake, http):
-    """cut_body and drip_body reach the token endpoint with on="token"."""
+    """cut_body and slow_body reach the token endpoint with on="token"."""
     milano = fake.add_clinic("Milano")
     fake.cut_body(5, on="token")
-    fake.drip_body(100, 0, on="token")
+    fake.slow_body(100, 0, on="token")
     with pytest.raises(aiohttp.ClientPayloadError):
         await ask(http, milano)
     assert (await ask(http, milano)).status == 200
 
 
 async def test_a_dripped_body_arrives_whole_in_small_chunks(fake, http):
-    """drip_body sends chunks of so many bytes, for so many requests, to one clinic."""
+    """slow_body sends chunks of so many bytes, for so many requests, to one clinic."""
     bearer = await token(http, fake.add_clinic("Milano", doctors=["Dr. Uno"]))
-    fake.drip_body(7, 0, times=1, clinic="Milano")
+    fake.slow_body(7, 0, times=1, clinic="Milano")
     chunks: list[bytes] = []
     headers = {"Authorization": f"Bearer {bearer}"}
     async with http.get(fake.base_url + "/equipe/doctors", headers=headers) as response:
@@ -507,7 +507,7 @@ async def test_a_dripped_body_arrives_whole_in_small_chunks(fake, http):
 async def test_a_drip_pauses_between_its_chunks(fake, http):
     """After a chunk nothing more comes before the pause is over, and the request stays open."""
     bearer = await token(http, fake.add_clinic("Milano", doctors=["Dr. Uno"]))
-    fake.drip_body(3, 3600)
+    fake.slow_body(3, 3600)
     headers = {"Authorization": f"Bearer {bearer}"}
     async with http.get(fake.base_url + "/equipe/doctors", headers=headers) as response:
         assert await response.content.readany() == b'[{"'
@@ -564,7 +564,7 @@ async def test_the_high_water_mark_is_the_most_requests_open_at_once(fake, http)
     mine, other = await token(http, milano), await token(http, roma)
     for _ in range(3):
         await read(http, fake, mine)
-    assert (fake.open_requests_high_water, fake.high_water(milano)) == (1, 1)
+    assert (fake.open_requests_high_water, fake.peak_open_requests(milano)) == (1, 1)
     fake.latency_seconds = 3600
     slow = [asyncio.create_task(read(http, fake, bearer)) for bearer in (mine, mine, mine, other, other)]
     await open_requests(fake, 5)
@@ -574,7 +574,11 @@ async def test_the_high_water_mark_is_the_most_requests_open_at_once(fake, http)
     await open_requests(fake, 0)
     fake.latency_seconds = 0
     await read(http, fake, mine)
-    assert (fake.open_requests_high_water, fake.high_water(milano), fake.high_water("Roma")) == (5, 3, 2)
+    assert (fake.open_requests_high_water, fake.peak_open_requests(milano), fake.peak_open_requests("Roma")) == (
+        5,
+        3,
+        2,
+    )
 
 
 async def test_requests_are_recorded_without_token_or_secret(fake, http):
@@ -664,7 +668,7 @@ async def test_mistakes_of_the_caller_are_configuration_errors(fake):
         (lambda: fake.fail(503, times=0), "times"),
         (lambda: fake.fail(503, on="both"), "'api' or 'token'"),
         (lambda: fake.cut_body(-1), "after_bytes"),
-        (lambda: fake.drip_body(0, 1), "chunk_bytes"),
+        (lambda: fake.slow_body(0, 1), "chunk_bytes"),
         (lambda: fake.set_latency(-1, milano), "seconds"),
         (lambda: fake.set_latency(1, milano, on="both"), "'api' or 'token'"),
     ]:

@@ -54,7 +54,7 @@ def milano(fake: FakeArzamed) -> ClinicCredentials:
         ("cut", TransportError, "cut"),
         ("reset", TransportError, "lost before the answer"),
         ("garbage", TransportError, "not HTTP"),
-        ("silence", TransportError, "no byte within read_seconds"),
+        ("hang", TransportError, "no byte within read_seconds"),
         (401, UnauthorizedError, "401"),
         (Answer(429, retry_after=7), RateLimitedError, "429"),
         (Answer(), DecodeError, "empty"),
@@ -94,15 +94,15 @@ async def test_steps_come_in_order_also_behind_a_fail(fake, session, milano) -> 
 
 @pytest.mark.asyncio
 async def test_a_script_can_be_for_a_clinic_a_path_or_the_token(fake, session, milano) -> None:
-    """clinic, path and on narrow a script down; recover drops it."""
+    """clinic, path and on narrow a script down; clear_faults drops it."""
     roma = fake.add_clinic("Roma")
     fake.script(Answer(json={"access_token": ""}), on="token", clinic=roma)
     fake.script(503, path="equipe/rooms")
     assert len(await session.clinic(milano).doctors.list()) == 3
     with pytest.raises(TokenError):
         await session.clinic(roma).doctors.list()
-    fake.script("silence", "silence", clinic=milano)
-    fake.recover()
+    fake.script("hang", "hang", clinic=milano)
+    fake.clear_faults()
     assert len(await session.clinic(milano).doctors.list()) == 3
 
 
@@ -169,7 +169,7 @@ async def test_only_the_last_requests_are_listed(fake, session, milano) -> None:
 @pytest.mark.asyncio
 async def test_waiting_until_idle_tells_of_what_stays_open(fake, session, milano) -> None:
     """wait_until_idle returns once a cancelled call's connection has closed, and raises where a request stays open."""
-    fake.script("silence")
+    fake.script("hang")
     call = asyncio.create_task(session.clinic(milano).doctors.list())
     while not fake.api_requests():
         await asyncio.sleep(0.001)
@@ -233,7 +233,7 @@ def test_a_thread_that_cannot_start_says_why() -> None:
 
 
 def test_scripting_from_another_thread_disturbs_no_request() -> None:
-    """Scripts, recover, expire_tokens and the counters may be used from any thread while requests are answered."""
+    """Scripts, clear_faults, expire_tokens and the counters may be used from any thread while requests are answered."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     answered: list[int] = []
@@ -253,7 +253,7 @@ def test_scripting_from_another_thread_disturbs_no_request() -> None:
             reader.start()
             while reader.is_alive():
                 fake.script("ok", "ok", clinic=milano)
-                fake.recover(milano)
+                fake.clear_faults(milano)
                 fake.expire_tokens(roma)
                 assert len(fake.requests) >= len(answered)
             reader.join()

@@ -55,7 +55,7 @@ async def test_faults_in_order(arzamed_session, arzamed_clinic, fake_arzamed):
 
 
 async def test_a_call_is_left_running(arzamed_session, arzamed_clinic, fake_arzamed):
-    fake_arzamed.script("silence")
+    fake_arzamed.script("hang")
     call = asyncio.ensure_future(arzamed_session.clinic(arzamed_clinic).doctors.list())
     call.add_done_callback(lambda call: call.cancelled() or call.exception())  # what is never taken is logged
     while not fake_arzamed.api_requests():
