@@ -91,7 +91,7 @@ def arzamed_session(
     clock = _SessionClock(arzamed_clock)
     options: dict[str, Any] = {
         "base_url": fake_arzamed.base_url,
-        "retry": RetryPolicy(base_seconds=0.001, cap_seconds=0.001),
+        "retry": RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.001),
         "clock": clock,
         "wall_clock": arzamed_clock,
         **arzamed_session_options,

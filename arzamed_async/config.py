@@ -44,24 +44,24 @@ def _frozen_statuses(values: Iterable[int]) -> frozenset[int]:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """When a failed attempt is made again, and after how long.
+    """Which failed attempts are retried, and after how long.
 
-    The wait before attempt n + 1 is drawn evenly from 0 to min(cap_seconds, base_seconds * 2**(n - 1))
-    ("full jitter"); a Retry-After from the server replaces it. One that is longer than
-    `retry_after_cap_seconds`, or than what is left of the deadline, fails at once and tells the delay.
-    `statuses` are repeated for reads, `token_statuses` for the token request; connection faults always are.
+    The delay before attempt n + 1 is random, between 0 and
+    min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). A Retry-After header replaces
+    it; one that exceeds `max_retry_after_seconds` or the deadline fails the call at once, and the error reports the
+    delay. `statuses` are retried for reads, `token_statuses` for the token request; connection errors always are.
 
-    `quota` bounds the retries of a whole session (its own policy's counts, not that of `with_options`), so that an
-    outage is never multiplied: so many are in hand; a retry costs 1, a call that succeeds after a retry pays back 1,
-    any other success 0.1, and one clinic may owe a quarter of it at the most. A failure that is not tried again for
-    want of quota says so. Retries of token requests cost nothing; `math.inf` sets no bound.
+    `budget` bounds the retries of a whole session, so that retries never multiply an outage. (The session's own
+    policy sets it, not that of `with_options`.) A retry costs 1, a call that succeeds after a retry refunds 1, any
+    other success refunds 0.1, and one clinic can owe at most a quarter. The error of a call that was not retried
+    because the budget is spent reports that. Retries of token requests are free; `math.inf` sets no bound.
     """
 
     max_attempts: int = field(default=4, validator=at_least_one)
-    base_seconds: float = field(default=0.25, validator=positive)
-    cap_seconds: float = field(default=8.0, validator=positive)
-    retry_after_cap_seconds: float = field(default=20.0, validator=zero_or_more)
-    quota: float = field(default=100, validator=zero_or_more)
+    initial_backoff_seconds: float = field(default=0.25, validator=positive)
+    max_backoff_seconds: float = field(default=8.0, validator=positive)
+    max_retry_after_seconds: float = field(default=20.0, validator=zero_or_more)
+    budget: float = field(default=100, validator=zero_or_more)
     statuses: frozenset[int] = field(
         default=frozenset({429, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
     )
@@ -120,14 +120,14 @@ class PoolLimits:
 
 @frozen(kw_only=True)
 class BreakerPolicy:
-    """When a clinic whose API keeps failing is no longer asked.
+    """When requests to a clinic whose API keeps failing are no longer sent.
 
-    After `failures` requests in a row without an answer, or with a 5xx, calls fail at once with CircuitOpenError.
-    `open_seconds` later (by the session's `clock`) one is let through: its success ends that, its failure begins
-    it anew. Token requests are not counted.
+    After `failure_threshold` consecutive requests without a response, or with a 5xx, calls fail at once with
+    CircuitOpenError. After `open_seconds` (by the session's `clock`) one request is sent as a probe: if it
+    succeeds the circuit closes, if it fails the circuit stays open for as long again. Token requests do not count.
     """
 
-    failures: int = field(default=5, validator=at_least_one)
+    failure_threshold: int = field(default=5, validator=at_least_one)
     open_seconds: float = field(default=30.0, validator=positive)
 
 

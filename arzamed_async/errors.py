@@ -128,35 +128,38 @@ class TransportError(ArzamedError):
 
 
 class CircuitOpenError(TransportError):
-    """The clinic's requests have failed again and again, so that this one was not sent.
+    """The request was not sent: the circuit breaker is open, since the clinic's requests keep failing.
 
-    `retry_after_seconds` is when the next one will be (0: one is out, and its outcome decides); `last` is what
-    this call's last attempt met, if there was one.
+    `retry_after_seconds` is the time until the next probe (0: a probe is under way, and its outcome decides).
+    `last_failure` describes this call's last failed attempt, if there was one.
     """
 
-    def __init__(self, *, retry_after_seconds: float = 0.0, last: str = "", **facts: Any) -> None:
+    def __init__(self, *, retry_after_seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
         super().__init__("the clinic's circuit is open", transient=False, **facts)
         self.retry_after_seconds = retry_after_seconds
-        self.last = last
+        self.last_failure = last_failure
 
     def _what(self) -> str:
         left = self.retry_after_seconds
         when = f"to be asked again in {left:.1f} s" if left else "until the request that is out now has an answer"
         what = f"not asked, since its requests keep failing (circuit open), {when}"
-        return f"{what} (last failure: {self.last})" if self.last else what
+        return f"{what} (last failure: {self.last_failure})" if self.last_failure else what
 
 
 class DeadlineExceededError(TransportError, TimeoutError):
-    """The deadline of the whole call passed. `seconds` is that deadline, `last` what the last failed attempt met."""
+    """The deadline of the whole call has passed.
 
-    def __init__(self, *, seconds: float = 0.0, last: str = "", **facts: Any) -> None:
+    `seconds` is that deadline. `last_failure` describes the last failed attempt, if there was one.
+    """
+
+    def __init__(self, *, seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
         super().__init__("the deadline has passed", **facts)
         self.seconds = seconds
-        self.last = last
+        self.last_failure = last_failure
 
     def _what(self) -> str:
         what = f"no answer within the deadline of {self.seconds:g} s"
-        return f"{what} (last failure: {self.last})" if self.last else what
+        return f"{what} (last failure: {self.last_failure})" if self.last_failure else what
 
 
 class TokenError(ArzamedError):

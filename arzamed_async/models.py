@@ -260,11 +260,11 @@ class Stats:
 
     clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
     pool: PoolStats
-    retries_in_hand: float
+    retry_budget_remaining: float
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _stats, (dict(self.clinics), self.pool, self.retries_in_hand)
+        return _stats, (dict(self.clinics), self.pool, self.retry_budget_remaining)
 
 
-def _stats(clinics: Mapping[str, ClinicStats], pool: PoolStats, retries_in_hand: float) -> Stats:
-    return Stats(clinics=clinics, pool=pool, retries_in_hand=retries_in_hand)
+def _stats(clinics: Mapping[str, ClinicStats], pool: PoolStats, retry_budget_remaining: float) -> Stats:
+    return Stats(clinics=clinics, pool=pool, retry_budget_remaining=retry_budget_remaining)

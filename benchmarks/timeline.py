@@ -78,7 +78,7 @@ async def run() -> Watch:
             watch.starts[clinic.name] = watch.now()
             return len(await clinic.doctors.list())
 
-        retry = RetryPolicy(base_seconds=0.6)
+        retry = RetryPolicy(initial_backoff_seconds=0.6)
         async with ArzamedSession(base_url=fake.base_url, retry=retry, observers=[watch]) as session:
             watch.started = time.perf_counter()
             async with session.fan_out(

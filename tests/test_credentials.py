@@ -231,9 +231,9 @@ def test_a_clinics_file_that_cannot_be_read(tmp_path: Path) -> None:
         lambda: RetryPolicy(max_attempts=0),
         lambda: RetryPolicy(max_attempts=True),
         lambda: RetryPolicy(max_attempts=1.5),  # type: ignore[arg-type]
-        lambda: RetryPolicy(base_seconds=float("nan")),
-        lambda: RetryPolicy(cap_seconds=-1),
-        lambda: RetryPolicy(retry_after_cap_seconds=-1),
+        lambda: RetryPolicy(initial_backoff_seconds=float("nan")),
+        lambda: RetryPolicy(max_backoff_seconds=-1),
+        lambda: RetryPolicy(max_retry_after_seconds=-1),
         lambda: RetryPolicy(statuses={200}),  # type: ignore[arg-type]
         lambda: RetryPolicy(statuses={401}),  # type: ignore[arg-type]
         lambda: RetryPolicy(token_statuses={403}),  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ def test_two_roots() -> None:
     [
         (ArzamedError(), ""),
         (ArzamedError("it broke", clinic="Roma"), "Roma: it broke"),
-        (DeadlineExceededError(seconds=1.5, last="answered 503"), "no answer within the deadline of 1.5 s (last failure: answered 503)"),
+        (DeadlineExceededError(seconds=1.5, last_failure="answered 503"), "no answer within the deadline of 1.5 s (last failure: answered 503)"),
         (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint gave no token (status 400, invalid_scope: no)"),
         (StatusError(500, "oops", retry_after_seconds=7), "answered 500 (oops), to be asked again in 7 s"),
         (DecodeError("not JSON", record_index=4), "record 4: not JSON"),
@@ -134,7 +134,7 @@ async def test_canaries(name: str, token: bytes, api: bytes, caplog: pytest.LogC
             writer.close()
 
     caplog.set_level(logging.DEBUG)
-    policy = RetryPolicy(max_attempts=2, base_seconds=0.0001)
+    policy = RetryPolicy(max_attempts=2, initial_backoff_seconds=0.0001)
     async with (
         RawServer(handler) as server,
         ArzamedSession(base_url=server.base_url, retry=policy, limits=Limits(record_bytes=1000)) as session,

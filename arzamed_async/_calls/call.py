@@ -1,6 +1,6 @@
 """One call through its layers.
 
-From the outside in: is the session open? -> the deadline starts -> the retry loop with its quota -> [ breaker ->
+From the outside in: is the session open? -> the deadline starts -> the retry loop with its budget -> [ breaker ->
 token -> bulkhead -> pool -> one attempt with its body ]. The one repeat after a 401 happens inside the brackets.
 No slot is held while a token is waited for, nor between two attempts.
 """
@@ -60,7 +60,7 @@ class Call:
     With `keep` a good response stays open after `use`: the caller reads on, and closes it.
     """
 
-    __slots__ = ("_asked", "attempts", "engine", "keep", "last", "options", "scope", "target", "trace")
+    __slots__ = ("_asked", "attempts", "engine", "keep", "last_failure", "options", "scope", "target", "trace")
     scope: Scope
 
     def __init__(
@@ -76,7 +76,7 @@ class Call:
         self.options = options
         self.keep = keep
         self.attempts = 0  # requests sent
-        self.last = ""
+        self.last_failure = ""
         self.trace: Trace | None = None  # only where there are tracers
         self._asked = False  # a request is out, and its answer not yet read
 
@@ -206,7 +206,7 @@ class Call:
         permit = breaker.admit(now)
         self._tell_circuit(breaker, before)
         if permit is None:
-            error = CircuitOpenError(retry_after_seconds=breaker.seconds_left(now), last=self.last)
+            error = CircuitOpenError(retry_after_seconds=breaker.seconds_left(now), last_failure=self.last_failure)
             self.describe(error)
             raise error
         return permit
@@ -261,11 +261,11 @@ class Call:
         if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
         if not self.engine.quota.spend(self.target.clinic):
-            spent = "Not tried again: the session's retry quota is spent (RetryPolicy.quota)"
+            spent = "Not tried again: the session's retry budget is spent (RetryPolicy.budget)"
             error.hint = f"{error.hint}. {spent}" if error.hint else spent
             raise error
         self.target.clinic.retries += 1
-        self.last = str(error.args[0])
+        self.last_failure = str(error.args[0])
         return asked
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
@@ -278,7 +278,7 @@ class Call:
                     path=self.target.path,
                     attempt=self.attempts,
                     delay_seconds=seconds,
-                    reason=self.last,
+                    reason=self.last_failure,
                 )
             )
 
@@ -290,6 +290,6 @@ class Call:
         elif self.scope.ended == "left":
             error = ConfigurationError(LEFT)
         else:
-            error = DeadlineExceededError(seconds=seconds, last=self.last)
+            error = DeadlineExceededError(seconds=seconds, last_failure=self.last_failure)
         self.describe(error)
         return error

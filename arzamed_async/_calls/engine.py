@@ -72,7 +72,7 @@ class Engine:
         self.clock = clock
         self.wall_clock = wall_clock
         self.closed = False
-        self.quota = Quota(options.retry.quota)
+        self.quota = Quota(options.retry.budget)
         source = TokenSource(self._fetch_token, tokens, clock)
         self.clinics = Clinics(source, breaker, pool.connections_per_clinic)
         self.reads = Reads(self.spawn) if coalesce else None
@@ -140,7 +140,7 @@ class Engine:
                 return (await named(name, self.new_token(state, name))).token
             if scope.ended == "closed":
                 raise SessionClosedError(clinic=name)
-            raise DeadlineExceededError(seconds=timeouts.total_seconds, last="no token yet", clinic=name)
+            raise DeadlineExceededError(seconds=timeouts.total_seconds, last_failure="no token yet", clinic=name)
         except ArzamedError:
             state.failures += 1
             raise
@@ -198,7 +198,7 @@ class Engine:
         """Return a snapshot."""
         in_use, opened, queued = self.transport.use()
         pool = PoolStats(connections=self._pool.connections, in_use=in_use, open=opened, queued=queued)
-        return Stats(clinics=self.clinics.stats(), pool=pool, retries_in_hand=self.quota.in_hand)
+        return Stats(clinics=self.clinics.stats(), pool=pool, retry_budget_remaining=self.quota.in_hand)
 
     async def aclose(self) -> None:
         """End calls in flight with SessionClosedError, cancel token requests, close the pool. Twice is fine."""

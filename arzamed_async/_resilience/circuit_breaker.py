@@ -60,7 +60,7 @@ class Breaker:
         if permit != self._turn:
             return
         self._failures += 1
-        if self.state == "half_open" or self._failures >= self._policy.failures:
+        if self.state == "half_open" or self._failures >= self._policy.failure_threshold:
             self._failures = 0
             self._probe_at = now + self._policy.open_seconds
             self._become("open")

@@ -45,7 +45,7 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
     Returns the result of the first attempt that succeeds, or raises the ArzamedError of the last one.
     """
     policy = retries.policy
-    ceilings = backoff.expo(base=2, factor=policy.base_seconds, max_value=policy.cap_seconds)
+    ceilings = backoff.expo(base=2, factor=policy.initial_backoff_seconds, max_value=policy.max_backoff_seconds)
     next(ceilings)  # generators of backoff yield nothing at first: they wait for a value to be sent
     while retries.left > 0:
         seconds, ceiling = work.delay_asked_for(failure), next(ceilings)
@@ -66,4 +66,4 @@ def too_long(asked_seconds: float | None, policy: RetryPolicy, deadline: float |
     if asked_seconds is None:
         return False
     late = deadline is not None and asyncio.get_running_loop().time() + asked_seconds >= deadline
-    return late or asked_seconds > policy.retry_after_cap_seconds
+    return late or asked_seconds > policy.max_retry_after_seconds

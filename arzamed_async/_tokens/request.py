@@ -48,7 +48,7 @@ class TokenRequest:
     ) -> None:
         self.credentials = credentials
         self.attempts = 0
-        self.last = ""
+        self.last_failure = ""
         self.clocks: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
         self.counted: ClinicState | None = None
         self.trace: Trace | None = None
@@ -135,7 +135,7 @@ class TokenRequest:
             raise error
         if too_long(error.retry_after_seconds, self._policy, self._scope.deadline):
             raise error
-        self.last = str(error.args[0]) if error.status is None else f"answered {error.status}"
+        self.last_failure = str(error.args[0]) if error.status is None else f"answered {error.status}"
         return error.retry_after_seconds
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
@@ -146,7 +146,7 @@ class TokenRequest:
             path=TOKEN_PATH,
             attempt=self.attempts,
             delay_seconds=seconds,
-            reason=self.last,
+            reason=self.last_failure,
         )
         self._notices.emit(event)
         if self.trace is not None:
@@ -155,8 +155,8 @@ class TokenRequest:
     def cut_short(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request whose deadline of so many seconds has passed."""
         what = f"the token endpoint gave no token within the deadline of {seconds:g} s"
-        if self.last:
-            what = f"{what} (last failure: {self.last})"
+        if self.last_failure:
+            what = f"{what} (last failure: {self.last_failure})"
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
 
 

@@ -86,7 +86,10 @@ class Gauges:
         gauge("pool.limit", "{connection}", "The most connections there may be.", _limit)
         gauge("pool.queued", "{request}", "Requests that wait for a connection.", _pool_queued)
         gauge(
-            "retries.in_hand", "{retry}", "Retries that may still be made.", lambda seen: [(None, seen.retries_in_hand)]
+            "retries.in_hand",
+            "{retry}",
+            "Retries that may still be made.",
+            lambda seen: [(None, seen.retry_budget_remaining)],
         )
         gauge("circuits", "{clinic}", "Clinics by the state of their circuit breaker.", _circuits)
 

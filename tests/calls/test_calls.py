@@ -41,7 +41,7 @@ from arzamed_async._http import response as _attempts
 
 pytestmark = pytest.mark.asyncio
 
-QUICK = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 
 
 def script(server: RawServer, *answers: bytes | None, token: bytes | None = None) -> None:
@@ -242,7 +242,7 @@ async def test_a_long_retry_after_fails_at_once(asked: int, total: float) -> Non
 async def test_retry_waits_are_full_jitter() -> None:
     """The waits lie between nothing and the doubling ceiling, and differ."""
     events: list[Event] = []
-    policy = RetryPolicy(max_attempts=4, base_seconds=0.002, cap_seconds=0.004)
+    policy = RetryPolicy(max_attempts=4, initial_backoff_seconds=0.002, max_backoff_seconds=0.004)
     async with (
         RawServer() as server,
         ArzamedSession(base_url=server.base_url, retry=policy, observers=[events.append]) as session,
@@ -325,7 +325,7 @@ async def test_a_drip_ends_at_the_deadline(place: str) -> None:
 
 async def test_the_deadline_tells_the_last_failure() -> None:
     """A deadline that passes between attempts tells what the last one met."""
-    policy = RetryPolicy(max_attempts=10_000, base_seconds=0.01, cap_seconds=0.01, quota=math.inf)
+    policy = RetryPolicy(max_attempts=10_000, initial_backoff_seconds=0.01, max_backoff_seconds=0.01, budget=math.inf)
     async with (
         RawServer() as server,
         ArzamedSession(base_url=server.base_url, retry=policy, timeouts=Timeouts(total_seconds=0.5)) as session,
@@ -604,7 +604,7 @@ async def test_two_codings_are_not_taken_for_one() -> None:
 
 async def test_token_statuses_are_taken_at_their_word() -> None:
     """A status that a policy names for the token request is tried again, refused credentials never."""
-    policy = RetryPolicy(base_seconds=0.0001, token_statuses=frozenset({408, 400}))
+    policy = RetryPolicy(initial_backoff_seconds=0.0001, token_statuses=frozenset({408, 400}))
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=policy) as session:
         script(server, token=answer(408))
         with pytest.raises(TokenError):

@@ -25,7 +25,7 @@ from arzamed_async import (
 
 pytestmark = pytest.mark.asyncio
 
-QUICK = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 
 
 async def test_forget_drops_the_token() -> None:
@@ -148,7 +148,7 @@ async def test_stats() -> None:
     }
     assert (stats.pool.connections, stats.pool.in_use, stats.pool.open, stats.pool.queued) == (100, 0, 1, 0)
     with pytest.raises(AttributeError):
-        stats.retries_in_hand = 5  # type: ignore[misc]
+        stats.retry_budget_remaining = 5  # type: ignore[misc]
     with pytest.raises(TypeError):
         stats.clinics["Milano"] = ClinicStats()  # type: ignore[index]
     assert isinstance(stats, Stats)

@@ -294,7 +294,7 @@ async def test_over_real_sockets() -> None:
 
     async with (
         RawServer(handler) as server,
-        ArzamedSession(base_url=server.base_url, retry=RetryPolicy(base_seconds=0.0001)) as session,
+        ArzamedSession(base_url=server.base_url, retry=RetryPolicy(initial_backoff_seconds=0.0001)) as session,
     ):
         records: Counter[str] = Counter()
         words: dict[str, object] = {}

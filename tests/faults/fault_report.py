@@ -126,7 +126,7 @@ def page() -> str:
         faults=len(FAULTS),
         cases=sum(len(fault.expect) for fault in FAULTS),
         attempts=RETRY.max_attempts,
-        base=RETRY.base_seconds,
+        base=RETRY.initial_backoff_seconds,
         statuses=", ".join(map(str, sorted(RETRY.statuses))),
         token_statuses=", ".join(map(str, sorted(RETRY.token_statuses))),
         total=TIMEOUTS.total_seconds,

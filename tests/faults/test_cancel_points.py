@@ -18,7 +18,7 @@ from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits, RetryPo
 pytestmark = pytest.mark.asyncio
 
 LIMITS = PoolLimits(connections=1, connections_per_clinic=1)
-AT_ONCE = RetryPolicy(base_seconds=1e-6, cap_seconds=1e-6)
+AT_ONCE = RetryPolicy(initial_backoff_seconds=1e-6, max_backoff_seconds=1e-6)
 
 
 class Rough(RawServer):

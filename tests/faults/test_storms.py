@@ -37,7 +37,7 @@ MANY = [{"name": f"Dr. Inventata {n}", "profileImage": None} for n in range(900)
 BODY = str(MANY).replace("'", '"').replace("None", "null").encode()
 CLINICS = 6
 LIMITS = PoolLimits(connections=8, connections_per_clinic=3)
-QUICK = RetryPolicy(base_seconds=0.0005, cap_seconds=0.002)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0005, max_backoff_seconds=0.002)
 
 
 class Stormy(RawServer):
@@ -312,8 +312,8 @@ class Storm:
     [
         (1, 10_000, False, None),
         (2, 1000, True, None),
-        (3, 1000, False, BreakerPolicy(failures=2, open_seconds=0.01)),
-        (4, 1000, True, BreakerPolicy(failures=2, open_seconds=0.01)),
+        (3, 1000, False, BreakerPolicy(failure_threshold=2, open_seconds=0.01)),
+        (4, 1000, True, BreakerPolicy(failure_threshold=2, open_seconds=0.01)),
     ],
 )
 async def test_a_storm_of_cancellations(seed: int, calls: int, coalesce: bool, breaker: BreakerPolicy | None) -> None:

@@ -1,4 +1,4 @@
-"""What one clinic, or an outage, may cost the others: bulkheads, pool, retry quota, breaker, on real sockets."""
+"""What one clinic, or an outage, may cost the others: bulkheads, pool, retry budget, breaker, on real sockets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from arzamed_async import (
 
 pytestmark = pytest.mark.asyncio
 
-QUICK = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 ONE = RetryPolicy.none()
 
 
@@ -213,11 +213,11 @@ async def test_an_outage_costs_a_tenth_more_requests_and_no_more() -> None:
     async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
         clinics = [session.clinic(server.credentials(f"c{n % 50}")) for n in range(1000)]
         outcomes = await session.gather(clinics, lambda clinic: clinic.doctors.list())
-        assert session.stats().retries_in_hand == 0
+        assert session.stats().retry_budget_remaining == 0
     assert server.api_requests == 1100
     errors = [outcome.error for outcome in outcomes if not outcome.ok]
     assert {type(error) for error in errors} == {ServiceUnavailableError}
-    assert any("retry quota is spent (RetryPolicy.quota)" in str(error) for error in errors)
+    assert any("retry budget is spent (RetryPolicy.budget)" in str(error) for error in errors)
 
 
 async def test_a_dead_clinic_spends_a_quarter_of_the_retries() -> None:
@@ -252,7 +252,7 @@ async def test_retries_of_token_requests_cost_nothing() -> None:
             [server.credentials(f"c{n}") for n in range(60)], lambda clinic: clinic.doctors.list()
         )
         assert {type(outcome.error) for outcome in outcomes if not outcome.ok} == {TokenUnavailableError}
-        assert session.stats().retries_in_hand == 100
+        assert session.stats().retry_budget_remaining == 100
     assert server.token_requests == 240
 
 
@@ -266,10 +266,10 @@ async def test_the_last_attempt_spends_no_retry() -> None:
         clinic = session.clinic(server.credentials())
         with pytest.raises(ServiceUnavailableError):
             await clinic.doctors.list()
-        assert session.stats().retries_in_hand == 97
+        assert session.stats().retry_budget_remaining == 97
         server.handler = server.good
         await clinic.doctors.list()
-        assert session.stats().retries_in_hand == pytest.approx(97.1)
+        assert session.stats().retry_budget_remaining == pytest.approx(97.1)
 
 
 async def test_resumes_draw_on_the_quota_too() -> None:
@@ -287,18 +287,18 @@ async def test_resumes_draw_on_the_quota_too() -> None:
             await writer.drain()
             writer.close()
 
-    for quota, whole in ((1, True), (0, False)):
-        policy = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001, quota=quota)
+    for budget, whole in ((1, True), (0, False)):
+        policy = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001, budget=budget)
         async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, retry=policy) as session:
             stream = session.clinic(server.credentials()).doctors.stream()
             if whole:
                 assert len([doctor async for doctor in stream]) == 5000
-                assert session.stats().retries_in_hand == 1  # the resume succeeded, and has paid back
+                assert session.stats().retry_budget_remaining == 1  # the resume succeeded, and has paid back
             else:
                 with pytest.raises(StreamInterruptedError) as caught:
                     [doctor async for doctor in stream]
                 assert caught.value.delivered > 0
-                assert "retry quota is spent" in str(caught.value)
+                assert "retry budget is spent" in str(caught.value)
 
 
 async def test_the_breaker_over_the_wire() -> None:
@@ -318,7 +318,7 @@ async def test_the_breaker_over_the_wire() -> None:
         ArzamedSession(
             base_url=server.base_url,
             retry=ONE,
-            breaker=BreakerPolicy(failures=3, open_seconds=30),
+            breaker=BreakerPolicy(failure_threshold=3, open_seconds=30),
             clock=clock,
             observers=[watch],
         ) as session,
@@ -364,7 +364,7 @@ async def test_the_breaker_opens_on_silence_and_not_on_refusals() -> None:
         ArzamedSession(
             base_url=server.base_url,
             retry=ONE,
-            breaker=BreakerPolicy(failures=2),
+            breaker=BreakerPolicy(failure_threshold=2),
             timeouts=Timeouts(total_seconds=0.1),
         ) as session,
     ):
@@ -398,7 +398,7 @@ async def test_what_never_left_the_pools_queue_is_no_request_and_says_nothing_of
         ArzamedSession(
             base_url=server.base_url,
             retry=ONE,
-            breaker=BreakerPolicy(failures=1),
+            breaker=BreakerPolicy(failure_threshold=1),
             pool=PoolLimits(connections=1, connections_per_clinic=1),
         ) as session,
     ):
@@ -431,7 +431,7 @@ async def test_a_retry_that_meets_an_open_circuit_tells_what_went_before() -> No
 
     async with (
         RawServer(handler) as server,
-        ArzamedSession(base_url=server.base_url, retry=QUICK, breaker=BreakerPolicy(failures=2)) as session,
+        ArzamedSession(base_url=server.base_url, retry=QUICK, breaker=BreakerPolicy(failure_threshold=2)) as session,
     ):
         with pytest.raises(CircuitOpenError, match=r"\(last failure: answered 503\) after 2 attempts"):
             await session.clinic(server.credentials()).doctors.list()
@@ -442,10 +442,10 @@ async def test_a_retry_that_meets_an_open_circuit_tells_what_went_before() -> No
     "make",
     [
         lambda: PoolLimits(connections_per_clinic=0),
-        lambda: BreakerPolicy(failures=0),
+        lambda: BreakerPolicy(failure_threshold=0),
         lambda: BreakerPolicy(open_seconds=0),
-        lambda: RetryPolicy(quota=-1),
-        lambda: RetryPolicy(quota=math.nan),
+        lambda: RetryPolicy(budget=-1),
+        lambda: RetryPolicy(budget=math.nan),
         lambda: ArzamedSession(breaker=5),  # type: ignore[arg-type]
         lambda: ArzamedSession(coalesce="yes"),  # type: ignore[arg-type]
     ],

@@ -35,7 +35,7 @@ from arzamed_async import (
 )
 from arzamed_async._http.transport import _fault
 
-QUICK = RetryPolicy(max_attempts=2, base_seconds=0.0001)
+QUICK = RetryPolicy(max_attempts=2, initial_backoff_seconds=0.0001)
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from arzamed_async import (
 )
 from arzamed_async.logs import LoggingObserver
 
-QUICK = RetryPolicy(base_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.001)
 READ = RequestFinished(
     clinic="Milano", method="GET", path="equipe/doctors", attempt=2, status=200, seconds=0.25, error=""
 )
@@ -139,7 +139,10 @@ async def test_nothing_secret_is_logged(read: Read, caplog: pytest.LogCaptureFix
     async with (
         RawServer(handler) as server,
         ArzamedSession(
-            base_url=server.base_url, retry=QUICK, breaker=BreakerPolicy(failures=1), observers=[LoggingObserver()]
+            base_url=server.base_url,
+            retry=QUICK,
+            breaker=BreakerPolicy(failure_threshold=1),
+            observers=[LoggingObserver()],
         ) as session,
     ):
         for _ in range(3):

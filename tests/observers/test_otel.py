@@ -37,7 +37,7 @@ from arzamed_async.testing import FakeArzamed
 
 pytestmark = pytest.mark.asyncio
 
-QUICK = RetryPolicy(base_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.001)
 Point = NumberDataPoint | HistogramDataPoint
 
 
@@ -298,7 +298,10 @@ async def test_metrics(telemetry: Telemetry) -> None:
     async with (
         RawServer(scripted(answer(503), answer(500))) as server,
         ArzamedSession(
-            base_url=server.base_url, retry=QUICK, breaker=BreakerPolicy(failures=2), observers=[telemetry.observer]
+            base_url=server.base_url,
+            retry=QUICK,
+            breaker=BreakerPolicy(failure_threshold=2),
+            observers=[telemetry.observer],
         ) as session,
     ):
         for _ in range(2):

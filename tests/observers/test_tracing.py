@@ -33,7 +33,7 @@ from arzamed_async.testing import FakeArzamed, MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio
 
-QUICK = RetryPolicy(base_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.001)
 INSIDE: contextvars.ContextVar[str] = contextvars.ContextVar("inside", default="")
 
 
@@ -319,7 +319,7 @@ async def test_a_circuit_is_told_to_the_call_that_turned_it() -> None:
     keeper = Keeper()
     async with (
         RawServer(scripted(answer(500))) as server,
-        session_of(server, keeper, breaker=BreakerPolicy(failures=1)) as session,
+        session_of(server, keeper, breaker=BreakerPolicy(failure_threshold=1)) as session,
     ):
         clinic = session.clinic(server.credentials())
         for _ in range(2):

@@ -29,7 +29,7 @@ from arzamed_async import (
 
 ROWS = [{"name": f"Dr. Inventata {n:05}", "profileImage": None} for n in range(4000)]
 BODY = json.dumps(ROWS).encode()
-QUICK = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 
 
 class Breaking(RawServer):

@@ -35,7 +35,7 @@ from arzamed_async import (
 
 pytestmark = pytest.mark.asyncio
 
-QUICK = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 MANY = [{"name": f"Dr. Inventata {n}", "profileImage": None} for n in range(5000)]
 
 

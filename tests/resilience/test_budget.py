@@ -1,4 +1,4 @@
-"""The retry quota, from values alone."""
+"""The retry budget, from values alone."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from arzamed_async import BreakerPolicy
 from arzamed_async._resilience.circuit_breaker import Breaker
 
-POLICY = BreakerPolicy(failures=3, open_seconds=10)
+POLICY = BreakerPolicy(failure_threshold=3, open_seconds=10)
 
 
 def admitted(breaker: Breaker, now: float) -> int:

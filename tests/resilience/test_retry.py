@@ -150,10 +150,10 @@ def tries(draw: st.DrawFn) -> Try:
 policies = st.builds(
     RetryPolicy,
     max_attempts=st.integers(1, 9),
-    base_seconds=st.floats(1e-6, 5),
-    cap_seconds=st.floats(1e-6, 200),
-    retry_after_cap_seconds=st.floats(0, 120),
-    quota=st.just(math.inf),
+    initial_backoff_seconds=st.floats(1e-6, 5),
+    max_backoff_seconds=st.floats(1e-6, 200),
+    max_retry_after_seconds=st.floats(0, 120),
+    budget=st.just(math.inf),
     statuses=st.sampled_from([STATUSES, STATUSES, STATUSES, [503], []]),
     token_statuses=st.sampled_from([STATUSES, STATUSES, STATUSES, [503], []]),
 )
@@ -197,7 +197,7 @@ def last_word(method: str, policy: RetryPolicy, last: Try, attempts: int, left: 
         return "lasting"
     if last.status and last.status not in (policy.statuses if method == "GET" else policy.token_statuses):
         return "status"
-    if last.asked is not None and (last.asked > policy.retry_after_cap_seconds or last.asked >= left):
+    if last.asked is not None and (last.asked > policy.max_retry_after_seconds or last.asked >= left):
         return "asked for too long a wait"
     return "attempts" if attempts >= policy.max_attempts else ""
 
@@ -211,7 +211,7 @@ def test_any_policy_and_any_failures(method: str, policy: RetryPolicy, script: l
     for number, (wait, failed) in enumerate(zip(told.waits, script, strict=False), 1):
         assert last_word(method, policy, failed, number, total - ended[number - 1]) == ""
         if failed.asked is None:
-            assert 0 <= wait <= min(policy.cap_seconds, policy.base_seconds * 2 ** (number - 1))
+            assert 0 <= wait <= min(policy.max_backoff_seconds, policy.initial_backoff_seconds * 2 ** (number - 1))
         else:
             assert wait == failed.asked
         if number < len(began):
@@ -284,7 +284,7 @@ class Failing:
 def test_the_jitter_is_full() -> None:
     """Waits are drawn from all of 0 to the ceiling, evenly, and the ceiling doubles up to the cap."""
     random.seed(20_260_611)
-    policy = RetryPolicy(max_attempts=6, base_seconds=0.5, cap_seconds=3.0)
+    policy = RetryPolicy(max_attempts=6, initial_backoff_seconds=0.5, max_backoff_seconds=3.0)
     ceilings = [0.5, 1.0, 2.0, 3.0, 3.0]
 
     async def main(loop: JumpingLoop) -> list[list[float]]:

@@ -128,7 +128,7 @@ async def run_snippets(blocks: list[Block], clinics: str, folder: Path) -> None:
             write_clinics(fake, clinics, folder, os.environ)
             credentials = load_clinics(folder / "clinics.toml")
             paths = Endpoints(slots="equipe/slots", patients="equipe/patients")
-            retry = RetryPolicy(base_seconds=0.001)
+            retry = RetryPolicy(initial_backoff_seconds=0.001)
             async with ArzamedSession(base_url=fake.base_url, retry=retry, endpoints=paths) as session:
                 names: dict[str, Any] = {
                     "__name__": "page",

@@ -98,7 +98,7 @@ class Fuzz:
                 base_url=f"{self.host}/api/v1",
                 retry=RetryPolicy.none()
                 if self.good_http
-                else RetryPolicy(max_attempts=2, base_seconds=1e-9, quota=math.inf),
+                else RetryPolicy(max_attempts=2, initial_backoff_seconds=1e-9, budget=math.inf),
                 timeouts=Timeouts(total_seconds=60, read_seconds=60, record_seconds=60),
                 pool=PoolLimits(connections=CROWD, connections_per_clinic=CROWD),
                 wall_clock=lambda: WALL,

@@ -27,7 +27,7 @@ from arzamed_async import (
 from arzamed_async.testing import Answer, FakeArzamed, ManualClock
 
 ONCE = RetryPolicy.none()
-QUICK = RetryPolicy(base_seconds=0.001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.001)
 
 
 @pytest_asyncio.fixture

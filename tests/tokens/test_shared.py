@@ -34,7 +34,7 @@ from arzamed_async.testing import MemoryTokenStore
 pytestmark = pytest.mark.asyncio
 
 ONE_SECOND = dt.timedelta(seconds=1)
-QUICK = RetryPolicy(base_seconds=0.0001, cap_seconds=0.001)
+QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 
 
 class Numbered(RawServer):

@@ -104,7 +104,7 @@ async def worker(plan: Plan) -> None:
     events: list[str] = []
     options: dict[str, Any] = {
         "base_url": plan.base_url,
-        "retry": RetryPolicy(base_seconds=0.02, cap_seconds=0.1),
+        "retry": RetryPolicy(initial_backoff_seconds=0.02, max_backoff_seconds=0.1),
         "pool": PoolLimits(connections=512),
         "observers": [lambda event: events.append(type(event).__name__)],
     }

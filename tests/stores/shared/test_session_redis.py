@@ -61,7 +61,7 @@ async def partner(url: str, *, sessions: int = 2) -> AsyncIterator[Partner]:
             ArzamedSession(
                 base_url=fake.base_url,
                 token_store=store,
-                retry=RetryPolicy(base_seconds=0.001, cap_seconds=0.01),
+                retry=RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.01),
                 observers=[told.append],
             )
             for store, told in zip(stores, events, strict=True)
