@@ -8,7 +8,7 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterator
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from .._calls.call import LEFT, Call, Target
 from .._calls.engine import Engine, Options
@@ -34,6 +34,9 @@ __all__ = ["RecordStream", "Windows"]
 T = TypeVar("T")
 Item = TypeVar("Item")
 
+#: How a reading ended: with the whole list, left before the end of the list, or with the error of a step.
+Ending = Literal["whole", "left"] | ArzamedError
+
 
 class Windows(Generic[T]):
     """One reading of a list: opened within the deadline, then read on, each wait bounded by record_seconds."""
@@ -55,26 +58,24 @@ class Windows(Generic[T]):
         self._reader: WindowReader[T] | None = None
         self._retries = Retries(options.retry)
         self._scope: Scope | None = None  # of the step that is being taken
-        self._failure: ArzamedError | None = None
         self.reader: asyncio.Task[Any] | None = None  # who has taken the last step
         self.step: asyncio.Future[None] | None = None  # done when the step that is being taken is over
         self.delivered = 0
-        self.done = self.left = self.whole = False
+        self.ending: Ending | None = None  # None while there may be more to read
 
     async def next(self) -> list[T] | None:
         """Return the next records, None at the end."""
-        if self.left:
-            raise self.why_over()
+        if self.ending is not None:
+            raise self.error_after_end()
         known = len(self._errors or ())
         self.reader = asyncio.current_task()
         step = self.step = asyncio.get_running_loop().create_future()
         try:
             window = await (self._start() if self._reader is None else self._go_on(self._reader))
         except BaseException as failure:
-            self.leave(type(failure).__name__)
+            self._close(failure if isinstance(failure, ArzamedError) else "left", type(failure).__name__)
             failure.__traceback__ = None  # see Call.run
             if isinstance(failure, ArzamedError):
-                self._failure = failure
                 self._target.clinic.failures += self._reader is not None  # that of the start is counted already
             raise
         finally:
@@ -83,21 +84,20 @@ class Windows(Generic[T]):
         for error in (self._errors or ())[known:]:
             self._call.describe(error)
         if window is None:
-            self.whole = True
-            self.leave()
+            self._close("whole")
         return window
 
-    def why_over(self) -> ArzamedError:
-        """Return the error for a step behind the end of what was not read to the end of the list."""
-        if self._failure is not None:
-            return copy.copy(self._failure)
+    def error_after_end(self) -> ArzamedError:
+        """Return the error for a step after the end of a reading that did not reach the end of the list."""
+        if isinstance(self.ending, ArzamedError):
+            return copy.copy(self.ending)
         over = ConfigurationError(LEFT)
         self._call.describe(over)
         return over
 
     def cut(self) -> None:
         """End the step that another task is taking."""
-        self.left = True
+        self.ending = "left"
         (self._scope or self._call.scope).end("left")
 
     async def _first(self, answer: Answer) -> tuple[WindowReader[T], list[T] | None]:
@@ -168,9 +168,12 @@ class Windows(Generic[T]):
         self._call.describe(interrupted)
         return interrupted
 
-    def leave(self, error: str = "") -> None:
-        """Let the connection go, whatever has been read; `error` is the class name of what has ended it."""
-        self.done = True
+    def leave(self) -> None:
+        """Release the connection, whatever has been read. More than once is fine."""
+        self._close(self.ending or "left")
+
+    def _close(self, ending: Ending, error: str = "") -> None:
+        self.ending = ending
         if self._call.trace is not None:
             self._call.trace.end(error)
         if self._reader is not None:
@@ -210,7 +213,7 @@ class Windows(Generic[T]):
             self._end()
 
     def _end(self) -> None:
-        dropped = not (self.done or self.left) and self.reader is not this_task()
+        dropped = self.ending is None and self.reader is not this_task()
         self.leave()
         if dropped:
             warnings.warn(
@@ -247,7 +250,7 @@ class RecordStream(Generic[Item]):
 
     def __aiter__(self) -> AsyncIterator[Item]:
         windows = self._windows
-        if windows.done or windows.left:
+        if windows.ending is not None:
             raise ConfigurationError("a record stream can be read only once: ask the resource for a new one")
         if windows.reader is None:
             return self._generator  # the generator itself: a step costs no second coroutine
@@ -260,9 +263,9 @@ class RecordStream(Generic[Item]):
         try:
             return await self._generator.__anext__()
         except StopAsyncIteration:
-            if windows.whole:
+            if windows.ending == "whole":
                 raise
-        raise windows.why_over()  # a list that was not read to its end never looks as if it had been
+        raise windows.error_after_end()  # a list that was not read to its end never looks as if it had been
 
     async def __aenter__(self) -> Self:
         return self
@@ -281,7 +284,6 @@ class RecordStream(Generic[Item]):
         if (step := windows.step) is not None:
             windows.cut()
             await asyncio.wait([step])
-        windows.left = True
         windows.leave()
         reader = windows.reader
         if reader is None or reader.done() or reader is asyncio.current_task() or step is not None:
