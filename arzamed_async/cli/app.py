@@ -13,7 +13,7 @@ from arzamed_async import ConfigurationError, __version__
 from .formats import Format
 
 if TYPE_CHECKING:
-    from .running import Request
+    from .request import Request
     from .voice import Voice
 
 __all__ = ["app"]
@@ -111,7 +111,7 @@ def _request(
     base_url: str | None = None,
     sandbox: bool = False,
 ) -> Request:
-    from .running import Request, base_url_of
+    from .request import Request, base_url_of
     from .sources import clinics_of
 
     if deadline is not None and not deadline > 0:

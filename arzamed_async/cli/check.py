@@ -7,7 +7,10 @@ from datetime import datetime
 from arzamed_async import Clinic, Success
 
 from .lines import Lines
-from .running import Counter, Request, code_of, open_session, run
+from .progress import Counter
+from .request import Request
+from .running import code_of, run
+from .session import open_session
 from .voice import Voice, told
 
 __all__ = ["check_clinics"]

@@ -10,15 +10,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
-import orjson
-
-from arzamed_async import DecodeError, Doctor, OpenRecord
-
+from .encoding import Item, fields, json_text
 from .voice import clean, is_terminal
 
-__all__ = ["Format", "Item", "Writer", "writer_for"]
-
-Item = Doctor | OpenRecord
+__all__ = ["Format", "Writer", "writer_for"]
 
 
 class Format(StrEnum):
@@ -59,36 +54,6 @@ def writer_for(kind: Format, *, open_records: bool) -> Writer:
     if kind is Format.csv:
         return CsvWriter(open_records=open_records, terminal=is_terminal(sys.stdout))
     return JsonWriter() if kind is Format.json else NdjsonWriter()
-
-
-def fields(record: Item) -> dict[str, object]:
-    """Return a record's fields under the API's own names; what nobody has published stands in `data`."""
-    if isinstance(record, Doctor):
-        return {"name": record.name, "profileImage": record.profile_image}
-    return {"data": record.data}
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[str, object]", value))
-    raise TypeError
-
-
-#: What JSON may hold as it is, and a terminal would act upon: DEL and the control characters of Latin-1, in UTF-8.
-_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
-
-
-def _escaped(found: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(found[0].decode())
-
-
-def json_text(value: object, clinic: str) -> bytes:
-    """Return JSON in one line, without control characters. Raises DecodeError for what is nested too deeply."""
-    try:
-        return _CONTROL.sub(_escaped, orjson.dumps(value, default=_plain))
-    except TypeError:  # orjson's own limit; its text is of no use, and its frames hold the record
-        pass
-    raise DecodeError("a record is nested too deeply to be written (over 250 levels)", clinic=clinic)
 
 
 class NdjsonWriter:

@@ -26,7 +26,10 @@ from arzamed_async import (
 
 from .formats import Format, Writer, writer_for
 from .output import Out, stdout_writer
-from .running import Counter, Request, code_of, open_session, run
+from .progress import Counter
+from .request import Request
+from .running import code_of, run
+from .session import open_session
 from .voice import Voice, is_terminal
 
 __all__ = ["Listing", "list_records"]

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from arzamed_async import Doctor
 
-from .formats import Item, json_text
+from .encoding import Item, json_text
 from .voice import clean
 
 __all__ = ["TableWriter"]

@@ -11,7 +11,9 @@ from typing import Any, cast
 from arzamed_async import Clinic, Failure, Outcome, Token
 
 from .lines import Lines
-from .running import Request, code_of, open_session, run
+from .request import Request
+from .running import code_of, run
+from .session import open_session
 from .voice import Voice
 
 __all__ = ["claims_of", "show_tokens"]
