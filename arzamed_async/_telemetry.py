@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-from .events import Event, Observer, RequestFinished, Span, TokenRequestFinished, Tracer, UnknownField, Work
+from .events import Event, Observer, RequestFinished, Span, TokenRequestFinished, Tracer, UnknownField, Work, WorkKind
 
-__all__ = ["TOKEN_PATH", "Asking", "Notices", "Trace", "origin"]
+__all__ = ["TOKEN_PATH", "Asking", "Notices", "Trace", "token_work"]
 
 #: A key may be anything, a person's name too: only what looks like a field's name is told, and not without end.
 _FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
@@ -80,10 +80,11 @@ _VALUE = re.compile(r"[\x20-\x7e]*")
 _OURS = frozenset({"connection", "content-length", "content-type", "expect", "host", "transfer-encoding", "upgrade"})
 
 
-def origin(url: str) -> str:
-    """Return scheme, host and port of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+def token_work(kind: WorkKind, clinic: str, token_url: str, attempt: int = 0) -> Work:
+    """Return what tracers see of the work for a token."""
+    parts = urlsplit(token_url)
+    base_url = f"{parts.scheme}://{parts.netloc}"
+    return Work(kind=kind, clinic=clinic, method="POST", path=TOKEN_PATH, base_url=base_url, attempt=attempt)
 
 
 class Trace:

@@ -11,7 +11,7 @@ from ._http.response import Answer, read_body
 from ._http.urls import Params, request_url
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
-from .errors import ConfigurationError, LimitExceededError
+from .errors import ArzamedError, ConfigurationError, LimitExceededError
 from .models import Doctor, Patient, Response, Slot, Token
 from .resources import Resource, UnpublishedEndpointWarning
 
@@ -44,7 +44,7 @@ class Clinic:
         return f"<Clinic {self.name}>"
 
     def _live(self) -> ClinicState:
-        state = self._state = self._engine.live(self._state)
+        state = self._state = self._engine.clinics.live(self._state)
         return state
 
     @property
@@ -95,7 +95,12 @@ class Clinic:
 
     async def token(self) -> Token:
         """Return the clinic's token, from the cache where it is good. Raises TokenError and what `get` raises."""
-        return await self._engine.token(self._live(), self.name, self._options.timeouts)
+        state = self._live()
+        try:
+            return await self._engine.tokens.token(state.tokens, self.name, self._options.timeouts)
+        except ArzamedError:
+            state.failures += 1
+            raise
 
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
         """Return the answer of any path below the base URL, with its body (up to Limits.body_bytes).

@@ -61,7 +61,7 @@ class Resource(Generic[T]):
 
     def _made(self, params: Params | None) -> Source[T]:
         endpoint = self._endpoint
-        self._clinic = self._engine.live(self._clinic)
+        self._clinic = self._engine.clinics.live(self._clinic)
         target = Target(
             self._clinic,
             self._name,

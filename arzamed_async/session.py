@@ -1,4 +1,4 @@
-"""The session: one HTTP pool and, for each clinic, one token cache."""
+"""The session: one HTTP pool and, for each clinic, one token cache. The parts are put together here, and only here."""
 
 from __future__ import annotations
 
@@ -9,26 +9,42 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+from ._calls.clinics import Clinics
 from ._calls.engine import Engine, Options
+from ._concurrency.clocks import Clocks
+from ._concurrency.lifetime import Lifetime
+from ._concurrency.single_flight import Reads
 from ._fan_out.fan_out import FanOut, gather
 from ._fan_out.feed import ClinicFeed
 from ._fan_out.merge import Merge
 from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
+from ._resilience.budget import Quota
 from ._telemetry import Notices
+from ._tokens.cache import TokenSource
+from ._tokens.fetch import TokenFetcher
+from ._tokens.provider import TokenProvider
+from ._tokens.request import TokenClient
+from ._tokens.shared import SharedTokens
 from ._validation import dot_segments, kinds, web_url
 from .clinic import Clinic
 from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, SessionClosedError
 from .events import Observer
-from .models import Outcome, Stats
+from .models import Outcome, PoolStats, Stats
 from .token_store import TokenStore
 
 __all__ = ["ArzamedSession"]
 
 T = TypeVar("T")
 ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | ClinicCredentials]
+
+
+def _checked_base_url(base_url: str) -> str:
+    if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
+        raise ConfigurationError("base_url must not hold a query, nor '.' or '..' segments")
+    return base_url.rstrip("/")
 
 
 class ArzamedSession:
@@ -73,32 +89,38 @@ class ArzamedSession:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints), (coalesce, bool))
-        if breaker is not None:
-            kinds((breaker, BreakerPolicy))
         if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
             raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
-        if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
-            raise ConfigurationError("base_url must not hold a query, nor '.' or '..' segments")
+        base_url = _checked_base_url(base_url)
+        options, notices = Options(retry, timeouts, limits), Notices(observers)
+        lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)
+        transport = Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
+        shared = None if token_store is None else SharedTokens(token_store, tokens, clocks, notices, lifetime)
+        fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, notices, clocks), shared)
+        source = TokenSource(fetcher.fetch, tokens, clock, lifetime.spawn)
+        clinics, reads = Clinics(source, breaker, pool.connections_per_clinic), Reads(lifetime.spawn)
+        self._pool = pool
         self._engine = Engine(
-            base_url=base_url.rstrip("/"),
-            options=Options(retry, timeouts, limits),
-            pool=pool,
-            tokens=tokens,
-            breaker=breaker,
-            coalesce=coalesce,
+            base_url=base_url,
+            options=options,
             endpoints=endpoints,
-            notices=Notices(observers),
-            transport=Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env),
-            clock=clock,
-            wall_clock=wall_clock,
-            token_store=token_store,
+            notices=notices,
+            clocks=clocks,
+            lifetime=lifetime,
+            transport=transport,
+            quota=Quota(retry.budget),
+            tokens=TokenProvider(lifetime, notices),
+            clinics=clinics,
+            reads=reads if coalesce else None,
         )
+        for leave in (transport.leave_loop, clinics.leave_loop, reads.leave_loop):
+            lifetime.on_new_loop(leave)
 
     def __repr__(self) -> str:
-        return f"<ArzamedSession {self._engine.base_url}{' closed' if self._engine.closed else ''}>"
+        return f"<ArzamedSession {self._engine.base_url}{' closed' if self._engine.lifetime.closed else ''}>"
 
     async def __aenter__(self) -> Self:
-        self._engine.enter()
+        self._engine.lifetime.enter()
         return self
 
     async def __aexit__(
@@ -108,11 +130,17 @@ class ArzamedSession:
 
     async def aclose(self) -> None:
         """Close the pool. Calls in flight end with SessionClosedError; more than once is fine."""
-        await self._engine.aclose()
+        engine = self._engine
+        engine.lifetime.close()
+        engine.clinics.clear()
+        try:
+            await engine.lifetime.ended()
+        finally:
+            await engine.transport.close()
 
     def clinic(self, credentials: ClinicCredentials) -> Clinic:
         """Return a handle of the clinic. Handles of equal credentials share token and pool."""
-        if self._engine.closed:
+        if self._engine.lifetime.closed:
             raise SessionClosedError
         return Clinic(self._engine, credentials)
 
@@ -126,7 +154,10 @@ class ArzamedSession:
 
     def stats(self) -> Stats:
         """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
-        return self._engine.stats()
+        engine = self._engine
+        in_use, opened, queued = engine.transport.use()
+        pool = PoolStats(connections=self._pool.connections, in_use=in_use, open=opened, queued=queued)
+        return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.quota.in_hand)
 
     def fan_out(
         self,
@@ -147,7 +178,7 @@ class ArzamedSession:
         """
         plan = FanOutPlan(
             clinics=self._feed(clinics),
-            enter=self._engine.enter,
+            enter=self._engine.lifetime.enter,
             concurrency=concurrency,
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
@@ -188,7 +219,7 @@ class ArzamedSession:
         """
         plan = FanOutPlan(
             clinics=self._feed(clinics),
-            enter=self._engine.enter,
+            enter=self._engine.lifetime.enter,
             concurrency=concurrency,
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
@@ -198,6 +229,6 @@ class ArzamedSession:
 
     def _feed(self, clinics: ClinicIterable) -> ClinicFeed[Clinic]:
         engine = self._engine  # and not the session: the results may outlive it
-        if engine.closed:
+        if engine.lifetime.closed:
             raise SessionClosedError
         return ClinicFeed(clinics, lambda drawn: drawn if isinstance(drawn, Clinic) else Clinic(engine, drawn))

@@ -86,7 +86,7 @@ class Call:
             with Trace(self.engine.notices, self.work("call")) as self.trace:
                 return await self.run(use)
         timeouts = self.options.timeouts
-        scope = self.scope = self.engine.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
+        scope = self.scope = self.engine.lifetime.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
         clinic = self.target.clinic
         try:
             with scope:
@@ -114,7 +114,7 @@ class Call:
         permit = None if breaker is None else self._admitted(breaker)
         tokens = self.target.clinic.tokens
         try:
-            held = tokens.current() or await self.engine.new_token(self.target.clinic, self.target.name, self.trace)
+            held = tokens.current() or await self._new_token()
             answer = await self._send(held)
             try:
                 if answer.status == 401:
@@ -144,11 +144,14 @@ class Call:
             return answer, held
         answer.close()
         self._asked = False
-        held = tokens.current() or await self.engine.new_token(self.target.clinic, self.target.name, self.trace)
+        held = tokens.current() or await self._new_token()
         answer = await self._send(held)
         if answer.status == 401:
             tokens.reject(held)
         return answer, held
+
+    def _new_token(self) -> Awaitable[HeldToken]:
+        return self.engine.tokens.new_token(self.target.clinic.tokens, self.target.name, self.trace)
 
     async def _send(self, held: HeldToken) -> Answer:
         engine = self.engine
@@ -188,7 +191,7 @@ class Call:
         headers = answer.headers
         body = await read_some(answer)
         secrets = (held.access_token, *self._sent(held).forms())
-        error = status_error(answer.status, headers, body, secrets, self.engine.wall_clock())
+        error = status_error(answer.status, headers, body, secrets, self.engine.clocks.wall())
         if 400 <= answer.status <= 499:
             error.hint = self.target.hint
         return error
@@ -201,7 +204,7 @@ class Call:
     # The breaker: what counts is whether the API's server answers.
 
     def _admitted(self, breaker: Breaker) -> int:
-        now = self.engine.clock()
+        now = self.engine.clocks.monotonic()
         before = breaker.state
         permit = breaker.admit(now)
         self._tell_circuit(breaker, before)
@@ -218,7 +221,7 @@ class Call:
         if isinstance(error, StatusError):
             failed = error.status >= 500
         if failed:
-            breaker.failed(permit, self.engine.clock())
+            breaker.failed(permit, self.engine.clocks.monotonic())
         elif isinstance(error, (TokenError, ConfigurationError)) or not isinstance(error, (ArzamedError, type(None))):
             breaker.untold(permit)
         else:

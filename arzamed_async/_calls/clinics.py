@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from .._concurrency.semaphore import Bulkhead
 from .._resilience.circuit_breaker import Breaker
 from .._tokens.cache import TokenCache, TokenSource
+from .._validation import kinds
 from ..config import BreakerPolicy
 from ..credentials import ClinicCredentials
 from ..models import ClinicStats
@@ -18,8 +19,7 @@ class ClinicState:
     """What all handles of equal credentials share."""
 
     __slots__ = (
-        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "requests", "retries",
-        "token_requests", "tokens",
+        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "requests", "retries", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -31,14 +31,14 @@ class ClinicState:
         self.bulkhead = bulkhead
         self.forgotten = False
         self.owed = 0.0  # retries, to the quota
-        self.requests = self.retries = self.token_requests = self.failures = 0
+        self.requests = self.retries = self.failures = 0
 
     def stats(self) -> ClinicStats:
         """Return what it has cost, and what is going on."""
         return ClinicStats(
             requests=self.requests,
             retries=self.retries,
-            token_requests=self.token_requests,
+            token_requests=self.tokens.requests,
             failures=self.failures,
             in_flight=self.bulkhead.taken,
             queued=self.bulkhead.waiting,
@@ -55,6 +55,8 @@ class Clinics:
         breaker: BreakerPolicy | None,
         connections_per_clinic: int,
     ) -> None:
+        if breaker is not None:
+            kinds((breaker, BreakerPolicy))
         self._tokens = tokens
         self._breaker = breaker
         self._connections_per_clinic = connections_per_clinic
@@ -75,6 +77,10 @@ class Clinics:
             tokens, bulkhead = TokenCache(self._tokens, credentials), Bulkhead(self._connections_per_clinic)
             state = self._states[credentials] = ClinicState(credentials, tokens, breaker, bulkhead)
         return state
+
+    def live(self, state: ClinicState) -> ClinicState:
+        """Return the state for the next call: this one, or a new one if the clinic was forgotten meanwhile."""
+        return self.make(state.credentials) if state.forgotten else state
 
     def forget(self, credentials: ClinicCredentials) -> None:
         """Drop the state; what runs on it goes on, handles take a new one at their next call."""

@@ -74,23 +74,19 @@ class Scope:
 
     `task` is the one inside; `deadline` is in loop time, None for none. The cancellation that ends the work never
     leaves the block, unless the task was cancelled from elsewhere as well. `read_seconds` bounds each wait between
-    `listen` and `heard`. `spawned` says that the task is the session's own, and no caller's.
+    `listen` and `heard`.
     """
 
     __slots__ = (
-        "_cancelling", "_listening_since", "_read_seconds", "_scopes", "_silent", "deadline", "ended", "rings_at",
-        "spawned", "task",
+        "_cancelling", "_listening_since", "_read_seconds", "_scopes", "_silent", "deadline", "ended", "rings_at", "task",
     )  # fmt: skip
 
-    def __init__(
-        self, scopes: Scopes, deadline: float | None, read_seconds: float = math.inf, *, spawned: bool = False
-    ) -> None:
+    def __init__(self, scopes: Scopes, deadline: float | None, read_seconds: float = math.inf) -> None:
         self._scopes = scopes
         self._read_seconds = read_seconds
         self._listening_since: float | None = None
         self._silent = False
         self.deadline = deadline
-        self.spawned = spawned
         self.ended: Reason | None = None
         silent_at = math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds
         self.rings_at = silent_at if deadline is None or silent_at < deadline else deadline

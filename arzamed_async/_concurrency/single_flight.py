@@ -83,6 +83,10 @@ class Reads:
         self._spawn = spawn
         self._reads: dict[Hashable, _Read] = {}
 
+    def leave_loop(self) -> None:
+        """Forget the reads of an event loop that no longer runs."""
+        self._reads.clear()
+
     async def join(self, key: Hashable, read: Callable[[], Awaitable[T]], seconds: float) -> T:
         """Return what the read under this key returns, started if there is none.
 

@@ -114,7 +114,7 @@ class Windows(Generic[T]):
             self._call.trace = Trace(self._engine.notices, self._call.work("stream"))
         reader, window = await self._call.run(self._first)
         self._reader = reader
-        self._engine.keep(reader.answer)
+        self._engine.lifetime.hold_open(reader.answer)
         return window
 
     async def _go_on(self, reader: WindowReader[T]) -> list[T] | None:
@@ -122,7 +122,7 @@ class Windows(Generic[T]):
         seconds = timeouts.record_seconds
         while True:
             broken: TransportError | None = None
-            scope = self._engine.scope(seconds, self._target.name, timeouts.read_seconds)
+            scope = self._engine.lifetime.scope(seconds, self._target.name, timeouts.read_seconds)
             self._scope = self._call.scope = reader.answer.scope = scope
             with scope:
                 try:
@@ -141,12 +141,12 @@ class Windows(Generic[T]):
         """Repeat the request and go on from where the stream broke off, or raise StreamInterruptedError."""
         timeouts = self._options.timeouts
         seconds = timeouts.record_seconds
-        self._engine.drop(reader.answer)
-        scope = self._engine.scope(seconds, self._target.name, timeouts.read_seconds)
+        self._engine.lifetime.let_go(reader.answer)
+        scope = self._engine.lifetime.scope(seconds, self._target.name, timeouts.read_seconds)
 
         async def use(answer: Answer) -> None:
             await reader.resume(answer, scope, seconds)
-            self._engine.keep(answer)
+            self._engine.lifetime.hold_open(answer)
 
         call = self._call
         self._scope = call.scope = scope
@@ -177,7 +177,7 @@ class Windows(Generic[T]):
         if self._call.trace is not None:
             self._call.trace.end(error)
         if self._reader is not None:
-            self._engine.drop(self._reader.answer)
+            self._engine.lifetime.let_go(self._reader.answer)
 
     async def records(self) -> AsyncGenerator[T, None]:
         """Yield one record after another."""

@@ -54,7 +54,7 @@ class Source(Generic[T]):
         It runs under the session's options; the deadline is the caller's own.
         """
         engine, target = self._engine, self._target
-        engine.enter(target.name)
+        engine.lifetime.enter(target.name)
         assert engine.reads is not None
         seconds = self._options.timeouts.total_seconds
         try:

@@ -2,7 +2,9 @@
 
 In reading order:
 
+    provider       gives a caller the clinic's token, within the caller's deadline
     cache          one token for each clinic, refreshed in the background, and one fetch for all waiters
+    fetch          gets a new token, from the token store or from the token endpoint
     request        the token request with its retries
     oauth2         the rules of that request and its response (RFC 6749)
     secrets        reads a secret from a variable or a file

@@ -133,9 +133,9 @@ class Known:
 
 @frozen
 class TokenSource:
-    """What the caches of one session have in common. `fetch` is a coroutine function of credentials and what is known."""
+    """What the caches of one session share. `fetch` takes credentials, the known token, and a counter of requests sent."""
 
-    fetch: Callable[[ClinicCredentials, Known | None], Awaitable[FetchedGrant]]
+    fetch: Callable[[ClinicCredentials, Known | None, Callable[[], None]], Awaitable[FetchedGrant]]
     policy: TokenPolicy
     clock: Callable[[], float]
     spawn: Spawn = asyncio.create_task
@@ -145,13 +145,14 @@ class TokenCache:
     """Holds one clinic's token. Use it from one running event loop at a time."""
 
     __slots__ = (
-        "_credentials", "_failure", "_failure_until", "_flight", "_held", "_keep_until", "_next_refresh_at",
-        "_refused", "_source",
+        "_failure", "_failure_until", "_flight", "_held", "_keep_until", "_next_refresh_at", "_refused", "_source",
+        "credentials", "requests",
     )  # fmt: skip
 
     def __init__(self, source: TokenSource, credentials: ClinicCredentials) -> None:
         self._source = source
-        self._credentials = credentials
+        self.credentials = credentials
+        self.requests = 0  # sent to the token endpoint
         self._held: HeldToken | None = None
         self._flight: _Flight | None = None
         self._failure: ArzamedError | None = None
@@ -235,12 +236,16 @@ class TokenCache:
         held = self._refused or self._held
         return None if held is None else Known(held.access_token, held.asked_at, refused=held is self._refused)
 
+    def _count_request(self) -> None:
+        self.requests += 1
+
     async def _run(self, flight: _Flight) -> None:
         """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
         outcome: HeldToken | ArzamedError
         try:
             try:
-                outcome = self._accept(await self._source.fetch(self._credentials, self._known()), flight)
+                fetched = await self._source.fetch(self.credentials, self._known(), self._count_request)
+                outcome = self._accept(fetched, flight)
             except ArzamedError as error:
                 outcome = error.with_traceback(None)
                 self._note_failure(error, flight)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from attrs import Factory, define
 
+from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import Bulkhead
 from .._telemetry import Notices
 from ..events import TokenStoreFailed
@@ -75,22 +76,21 @@ def _checked(answer: R, kind: Any) -> R:
 class StoreDoor:
     """Asks a store, and knows whether it is well. It belongs to one event loop at a time."""
 
-    def __init__(self, notices: Notices) -> None:
+    def __init__(self, notices: Notices, lifetime: Lifetime) -> None:
         self._notices = notices
+        self._lifetime = lifetime
         self._failing = False
         self._rests_until = 0.0
         self._late = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = Bulkhead(AT_ONCE)
-        self._tasks: set[asyncio.Task[Any]] = set()
+        lifetime.on_new_loop(self._leave_loop)
+
+    def _leave_loop(self) -> None:
+        self._slots = Bulkhead(AT_ONCE)
 
     def visit(self, clinic: str, key: str, refusal_key: str) -> Visit | None:
         """Begin to ask for a token of this clinic; None while the store is left alone."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._slots = loop, Bulkhead(AT_ONCE)
-            self._tasks.clear()
-        now = loop.time()
+        now = asyncio.get_running_loop().time()
         return None if now < self._rests_until else Visit(clinic, key, refusal_key, now)
 
     async def ask(self, visit: Visit, work: Callable[[], Awaitable[R]], kind: Any = object, *, rests: bool = True) -> R:
@@ -127,26 +127,14 @@ class StoreDoor:
         if not visit.failed and visit.began_at >= self._rests_until:
             self._failing = False
 
-    def spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
-        """Start a task that may outlive the one who wants it."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._gone)
-        return task
-
-    async def settled(self) -> None:
-        """Wait until nothing goes on in the store any more, for a moment at the most."""
-        running = asyncio.get_running_loop()
-        if tasks := {task for task in self._tasks if task.get_loop() is running}:
-            await asyncio.wait(tasks, timeout=3 * ANSWER_SECONDS)
-
     async def _within(self, visit: Visit, work: Callable[[], Awaitable[R]]) -> R:
         """Return what comes of it in time. A store that takes its time to be cancelled is not waited for."""
 
         async def call() -> R:
             return await work()
 
-        loop, task, left = asyncio.get_running_loop(), self.spawn(call()), min(ANSWER_SECONDS, visit.seconds_left)
+        loop, left = asyncio.get_running_loop(), min(ANSWER_SECONDS, visit.seconds_left)
+        task = self._lifetime.spawn_outliving(call())
         try:
             while left > 0 and not task.done():
                 piece, began = min(left, PIECE_SECONDS), loop.time()
@@ -162,11 +150,6 @@ class StoreDoor:
             return task.result()
         finally:
             task.cancel()
-
-    def _gone(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # it may be nobody's any more
 
     def _failed(self, visit: Visit, error: type[Exception]) -> None:
         visit.failed = True

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
-from .._calls.clinics import ClinicState
+from attrs import frozen
+
 from .._concurrency.cancel_scope import Scope
+from .._concurrency.clocks import Clocks
 from .._http.response import read_some
 from .._http.transport import Transport
 from .._resilience.retry import too_long
-from .._telemetry import TOKEN_PATH, Asking, Notices, Trace, origin
+from .._telemetry import TOKEN_PATH, Asking, Notices, Trace, token_work
 from ..config import RetryPolicy, Timeouts
 from ..credentials import ClinicCredentials
 from ..errors import (
@@ -27,36 +28,38 @@ from .cache import FetchedGrant
 from .oauth2 import Grant, SentSecret, basic_authorization, read_grant, token_form
 from .secrets import resolved
 
-__all__ = ["TokenRequest"]
+__all__ = ["TokenClient", "TokenRequest"]
+
+
+@frozen
+class TokenClient:
+    """What all token requests of one session have in common. A token may serve many callers, so none of this is a caller's."""
+
+    transport: Transport
+    retry: RetryPolicy
+    timeouts: Timeouts
+    notices: Notices
+    clocks: Clocks
 
 
 class TokenRequest:
-    """One token request, with its attempts.
-
-    `clocks` are the monotonic and the wall clock; `counted` is where its requests are counted; `trace` what they are
-    a part of.
-    """
+    """One token request, with its attempts. Each is counted by `count`, and is a part of the work of `trace`."""
 
     def __init__(
         self,
+        client: TokenClient,
         credentials: ClinicCredentials,
-        transport: Transport,
-        policy: RetryPolicy,
-        timeouts: Timeouts,
         scope: Scope,
-        notices: Notices,
+        count: Callable[[], None],
+        trace: Trace | None,
     ) -> None:
         self.credentials = credentials
         self.attempts = 0
         self.last_failure = ""
-        self.clocks: tuple[Callable[[], float], Callable[[], float]] = time.monotonic, time.time
-        self.counted: ClinicState | None = None
-        self.trace: Trace | None = None
-        self._transport = transport
-        self._policy = policy
-        self._timeouts = timeouts
+        self._client = client
         self._scope = scope
-        self._notices = notices
+        self._count = count
+        self._trace = trace
 
     async def attempt(self) -> FetchedGrant:
         """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
@@ -74,15 +77,14 @@ class TokenRequest:
             "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        if not self._transport.take_room():
-            await self._transport.room()
+        client = self._client
+        if not client.transport.take_room():
+            await client.transport.room()
         self.attempts += 1
-        if self.counted is not None:
-            self.counted.token_requests += 1
-        clock, wall_clock = self.clocks
-        asked_at, asked_at_wall = clock(), wall_clock()
-        if self._notices.observers:
-            with Asking(self._notices, self._work(), self.trace) as asking:
+        self._count()
+        asked_at, asked_at_wall = client.clocks.monotonic(), client.clocks.wall()
+        if client.notices.observers:
+            with Asking(client.notices, self._work(), self._trace) as asking:
                 grant = await self._ask(asking.headers(headers), sent, asking)
         else:
             grant = await self._ask(headers, sent, None)
@@ -93,17 +95,17 @@ class TokenRequest:
         status: int | None = None
         outcome: Grant | TokenError
         credentials = self.credentials
-        form = token_form(credentials.scope)
+        client, form = self._client, token_form(credentials.scope)
         try:
-            answer = await self._transport.open(
-                "POST", credentials.token_url, headers, self._timeouts, self._scope, form
+            answer = await client.transport.open(
+                "POST", credentials.token_url, headers, client.timeouts, self._scope, form
             )
             status = answer.status
             if asking is not None:
                 asking.status = status
             retry_after = answer.header("Retry-After")
             body = await read_some(answer, strict=200 <= status <= 299)
-            outcome = read_grant(status, retry_after, body, sent, self.clocks[1]())
+            outcome = read_grant(status, retry_after, body, sent, client.clocks.wall())
         except TransportError as fault:
             outcome = _no_answer(fault)
         except ResponseError as fault:
@@ -114,14 +116,7 @@ class TokenRequest:
         return outcome
 
     def _work(self) -> Work:
-        return Work(
-            kind="request",
-            clinic=self.credentials.display_name,
-            method="POST",
-            path=TOKEN_PATH,
-            base_url=origin(self.credentials.token_url),
-            attempt=self.attempts,
-        )
+        return token_work("request", self.credentials.display_name, self.credentials.token_url, self.attempts)
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
         """See Retryable: a request without a response is retried, and so is one whose status is in token_statuses."""
@@ -130,10 +125,10 @@ class TokenRequest:
         if error.status is None or error.status < 400:  # no answer, or one that was cut
             repeatable = isinstance(error, TokenUnavailableError) and error.transient
         else:
-            repeatable = error.status in self._policy.token_statuses
+            repeatable = error.status in self._client.retry.token_statuses
         if not repeatable:
             raise error
-        if too_long(error.retry_after_seconds, self._policy, self._scope.deadline):
+        if too_long(error.retry_after_seconds, self._client.retry, self._scope.deadline):
             raise error
         self.last_failure = str(error.args[0]) if error.status is None else f"answered {error.status}"
         return error.retry_after_seconds
@@ -148,9 +143,9 @@ class TokenRequest:
             delay_seconds=seconds,
             reason=self.last_failure,
         )
-        self._notices.emit(event)
-        if self.trace is not None:
-            self.trace.tell(event)
+        self._client.notices.emit(event)
+        if self._trace is not None:
+            self._trace.tell(event)
 
     def cut_short(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request whose deadline of so many seconds has passed."""

@@ -17,6 +17,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from attrs import evolve
 
+from .._concurrency.clocks import Clocks
+from .._concurrency.lifetime import Lifetime
 from .._telemetry import Notices
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
@@ -76,20 +78,21 @@ def _patience(now: float, deadline: float | None) -> float:
 
 
 class SharedTokens:
-    """What a session asks instead of the token endpoint where it has a store. `clocks`: monotonic and wall, in seconds."""
+    """What a session asks instead of the token endpoint where it has a store."""
 
     def __init__(
         self,
         store: TokenStore,
         policy: TokenPolicy,
-        clocks: tuple[Callable[[], float], Callable[[], float]],
+        clocks: Clocks,
         notices: Notices,
+        lifetime: Lifetime,
     ) -> None:
         self._store = store
         self._policy = policy
-        self._clock, self._wall_clock = clocks
-        self._door = StoreDoor(notices)
-        self.settled = self._door.settled
+        self._clocks = clocks
+        self._lifetime = lifetime
+        self._door = StoreDoor(notices, lifetime)
 
     async def fetch(
         self, credentials: ClinicCredentials, known: Known | None, ask: Ask, deadline: float | None
@@ -122,7 +125,7 @@ class SharedTokens:
         try:
             async with self._renewed(visit, lease):
                 fetched = await ask()
-            age = self._clock() - fetched.asked_at
+            age = self._clocks.monotonic() - fetched.asked_at
             kept = StoredToken(fetched.grant.access_token, age, fetched.grant.lifetime_seconds - age)
         except CredentialsRejectedError as error:
             kept = StoredRejection(error.status, error.error, error.description, self._policy.rejected_seconds)
@@ -140,12 +143,12 @@ class SharedTokens:
         if found is None or (known is not None and found.access_token == known.access_token):
             return None
         age = found.age_seconds
-        life, asked_at = age + found.seconds_left, self._clock() - age
+        life, asked_at = age + found.seconds_left, self._clocks.monotonic() - age
         if known is not None and asked_at <= known.asked_at:
             return None
         if found.seconds_left <= min(self._policy.margin_seconds, life / 4):
             return None
-        return FetchedGrant(Grant(found.access_token, life), asked_at, self._wall_clock() - age)
+        return FetchedGrant(Grant(found.access_token, life), asked_at, self._clocks.wall() - age)
 
     async def _load(self, visit: Visit, key: str) -> StoredToken | None:
         found = await self._door.ask(visit, lambda: self._store.load(key), StoredToken | StoredRejection | None)
@@ -199,7 +202,7 @@ class SharedTokens:
                 await asyncio.sleep(LEASE_SECONDS / 3)
                 await self._door.try_to(evolve(visit), lambda: self._store.renew(lease, LEASE_SECONDS))
 
-        task = asyncio.create_task(renew())
+        task = self._lifetime.spawn(renew())
         try:
             yield
         finally:
@@ -218,4 +221,4 @@ class SharedTokens:
             await self._door.try_to(own, lambda: self._store.release(lease))
             self._door.well(own)
 
-        await asyncio.wait((self._door.spawn(settle()),), timeout=max(0.0, visit.seconds_left))
+        await asyncio.wait((self._lifetime.spawn_outliving(settle()),), timeout=max(0.0, visit.seconds_left))

@@ -6,7 +6,7 @@ import ast
 import re
 
 import pytest
-from support.sources import CORE, EXTRAS, MODULES, PACKAGE, Import, functions, libraries, own_imports, tree_of
+from support.sources import CORE, EXTRAS, MODULES, PACKAGE, functions, libraries, own_imports, tree_of
 
 import arzamed_async
 
@@ -50,10 +50,6 @@ MAY_IMPORT = {
     "clinic": {*VALUES, *LOW, "_calls", "_readers", "_records", "resources"},
     "session": {*VALUES, *LOW, "_calls", "_fan_out", "_readers", "_records", "_tokens", "clinic", "clinics_file", "resources"},
 }  # fmt: skip
-#: Imports outside the table, each with its reason.
-EXCUSED = {
-    ("_tokens.request", "_calls"): "it counts token requests in the clinic's state",
-}
 #: These decide from values: none of them waits.
 NEVER_WAIT = re.compile(
     r"_records(\..*)?|_tokens\.oauth2|_http\.(urls|status|decompress)|_resilience\.(budget|circuit_breaker)"
@@ -78,16 +74,9 @@ def test_imports_keep_to_the_table(name: str) -> None:
     for each in own_imports(name):
         there = package_of(each.module)
         assert each.relative, f"{name} imports {each.module} by its full name"
-        assert there == here or there in MAY_IMPORT[here] or (name, there) in EXCUSED, (
+        assert there == here or there in MAY_IMPORT[here], (
             f"{name} imports {each.module}, and {here} may not import {there}"
         )
-
-
-def test_every_excuse_is_needed() -> None:
-    """An excuse stands only as long as there is such an import."""
-    used = {(each.by, package_of(each.module)) for name in CORE for each in own_imports(name)}
-    assert set(EXCUSED) <= used
-    assert not any(there in MAY_IMPORT[package_of(name)] for name, there in EXCUSED)
 
 
 def cycles(edges: dict[str, set[str]]) -> set[str]:
@@ -106,13 +95,11 @@ def test_no_cycle() -> None:
 
 
 def test_no_cycle_among_packages() -> None:
-    """No package imports itself by way of others, but for what is excused."""
+    """No package imports itself by way of others."""
     edges: dict[str, set[str]] = {}
     for name in CORE:
-        imports: list[Import] = [each for each in own_imports(name) if (name, package_of(each.module)) not in EXCUSED]
-        edges.setdefault(package_of(name), set()).update(
-            {package_of(each.module) for each in imports} - {package_of(name)}
-        )
+        imports = {package_of(each.module) for each in own_imports(name)}
+        edges.setdefault(package_of(name), set()).update(imports - {package_of(name)})
     assert cycles(edges) == set()
 
 

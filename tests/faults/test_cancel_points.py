@@ -72,8 +72,9 @@ CUT = {"DeadlineExceededError", "done"}  # a fan-out is done: it has failures in
 
 def end_all(session: ArzamedSession) -> None:
     """Let the deadline of every call pass. (A token request has one of its own.)"""
-    for scope in session._engine._scopes or ():
-        if not scope.spawned:
+    lifetime = session._engine.lifetime
+    for scope in lifetime._scopes or ():
+        if scope.task not in lifetime._tasks:
             scope.end("deadline")
 
 
@@ -185,7 +186,7 @@ async def sweep(server: Rough, call: Call, act: Act, *, coalesce: bool = False) 
                 await until(lambda: quiet.left_running(server) == set())  # a token request goes on by itself
                 assert_no_slot_is_held(session)
                 assert session.stats().pool.in_use == 0
-                if not session._engine.closed:
+                if not session._engine.lifetime.closed:
                     await session.clinic(clinics[0]).get("equipe/rooms")
             assert client_sockets(server) == 0
     return point

@@ -385,8 +385,8 @@ async def test_a_cancellation_in_the_moment_of_silence_is_obeyed() -> None:
         task = asyncio.create_task(clinic.doctors.list())
         while not server.api_requests:
             await asyncio.sleep(0.001)
-        assert session._engine._scopes is not None
-        (scope,) = session._engine._scopes
+        assert session._engine.lifetime._scopes is not None
+        (scope,) = session._engine.lifetime._scopes
         scope.ring(asyncio.get_running_loop().time() + 0.2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -224,7 +224,7 @@ class Clinic:
         self.requests.append(request)
         return request.task
 
-    async def _fetch(self, credentials: ClinicCredentials, known: object) -> FetchedGrant:
+    async def _fetch(self, credentials: ClinicCredentials, known: object, count: object) -> FetchedGrant:
         assert credentials is self.credentials
         request = next(each for each in self.requests if each.task is asyncio.current_task())
         request.asked_at = self.clock.now

@@ -1,0 +1,128 @@
+"""The life of a session: the event loop it runs on, the tasks it owns, what it holds open, and its end.
+
+Whatever has to end with the session is registered here: a scope around the work of each call, the tasks that belong
+to no caller, and the responses that stay open between two awaits. Nothing else in a session keeps tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from ..errors import ConfigurationError, SessionClosedError
+from .cancel_scope import Scope, Scopes
+
+__all__ = ["Lifetime"]
+
+R = TypeVar("R")
+
+#: How long the end of a session waits for tasks that may outlive it.
+GRACE_SECONDS = 0.6
+
+
+class Closable(Protocol):
+    """What can be closed without waiting."""
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+class Lifetime:
+    """Ties a session to one event loop at a time, and ends all of its work when it closes."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scopes: Scopes | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._outliving: set[asyncio.Task[Any]] = set()
+        self._held_open: set[Closable] = set()
+        self._on_new_loop: list[Callable[[], None]] = []
+
+    def on_new_loop(self, leave: Callable[[], None]) -> None:
+        """Register what drops a part's state when the session moves to another event loop."""
+        self._on_new_loop.append(leave)
+
+    def enter(self, clinic: str = "") -> asyncio.AbstractEventLoop:
+        """Return the running loop, after binding the session to it.
+
+        Raises SessionClosedError, and ConfigurationError while another loop that runs has the session.
+        """
+        if self.closed:
+            raise SessionClosedError(clinic=clinic)
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._bind(
+                loop,
+                "this ArzamedSession is in use by another event loop that is running: make one session for each loop",
+            )
+        return loop
+
+    def _bind(self, loop: asyncio.AbstractEventLoop, refusal: str) -> None:
+        """Leave the former loop, and whatever belongs to it: a loop that no longer runs cannot be awaited."""
+        if self._loop is not None and self._loop.is_running():
+            raise ConfigurationError(refusal)
+        self._loop = loop
+        self._scopes = Scopes(loop)
+        for each in (self._tasks, self._outliving, self._held_open):
+            each.clear()
+        for leave in self._on_new_loop:
+            leave()
+
+    def scope(self, seconds: float, clinic: str = "", read_seconds: float = math.inf) -> Scope:
+        """Return a scope for work of the current task: it ends after this many seconds, or with the session."""
+        loop = self.enter(clinic)
+        assert self._scopes is not None
+        return Scope(self._scopes, loop.time() + seconds, read_seconds)
+
+    def spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        """Start a task of the session's own. Its work opens a scope, so that it ends with the session, which waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def spawn_outliving(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        """Start a task that may outlive the session, which waits a moment for it. Nobody has to look at its outcome."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._outliving.add(task)
+        task.add_done_callback(self._outlived)
+        return task
+
+    def _outlived(self, task: asyncio.Task[Any]) -> None:
+        self._outliving.discard(task)
+        if not task.cancelled():
+            task.exception()  # asyncio would log one that nobody has looked at
+
+    def hold_open(self, response: Closable) -> None:
+        """Remember a response that stays open between two awaits, to be closed with the session."""
+        self._held_open.add(response)
+
+    def let_go(self, response: Closable) -> None:
+        """Close such a response."""
+        self._held_open.discard(response)
+        response.close()
+
+    def close(self) -> None:
+        """Refuse new work, and end all there is. Closing twice is fine.
+
+        Raises ConfigurationError while another loop that runs has the session.
+        """
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not loop:
+            self._bind(loop, "close this ArzamedSession on the event loop that is using it")
+        self.closed = True
+        if self._scopes is not None:
+            self._scopes.end()
+        for response in tuple(self._held_open):
+            self.let_go(response)
+
+    async def ended(self) -> None:
+        """Wait, after `close`, for the end of the session's tasks; no longer than a moment for those that may outlive it."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+        if self._outliving:
+            await asyncio.wait(tuple(self._outliving), timeout=GRACE_SECONDS)

@@ -1,0 +1,58 @@
+"""Gets a new token for a clinic: from the token store, where the session has one, or from the token endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .._concurrency.lifetime import Lifetime
+from .._resilience.retry import Retries, retry
+from .._telemetry import Trace, token_work
+from ..credentials import ClinicCredentials
+from ..errors import ArzamedError, SessionClosedError
+from .cache import FetchedGrant, Known
+from .request import TokenClient, TokenRequest
+from .shared import SharedTokens
+
+__all__ = ["TokenFetcher"]
+
+
+class TokenFetcher:
+    """Fetches the tokens of one session, under the session's own retries and timeouts: a token may serve many callers."""
+
+    def __init__(self, lifetime: Lifetime, client: TokenClient, shared: SharedTokens | None) -> None:
+        self._lifetime = lifetime
+        self._client = client
+        self._shared = shared
+
+    async def fetch(
+        self, credentials: ClinicCredentials, known: Known | None, count: Callable[[], None]
+    ) -> FetchedGrant:
+        """Return a token other than the known one; call `count` for each request that is sent. Raises TokenError."""
+        notices = self._client.notices
+        if not notices.tracers:
+            return await self._fetch(credentials, known, count, None)
+        with Trace(notices, token_work("token", credentials.display_name, credentials.token_url)) as trace:
+            return await self._fetch(credentials, known, count, trace)
+
+    async def _fetch(
+        self, credentials: ClinicCredentials, known: Known | None, count: Callable[[], None], trace: Trace | None
+    ) -> FetchedGrant:
+        client, name = self._client, credentials.display_name
+        seconds = client.timeouts.total_seconds
+        scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
+        request = TokenRequest(client, credentials, scope, count, trace)
+
+        async def ask() -> FetchedGrant:
+            try:
+                return await request.attempt()
+            except ArzamedError as error:
+                failure = error
+            return await retry(request.attempt, failure, request, Retries(client.retry))
+
+        with scope:
+            return await (
+                ask() if self._shared is None else self._shared.fetch(credentials, known, ask, scope.deadline)
+            )
+        if scope.ended == "closed":
+            raise SessionClosedError(clinic=name)
+        raise request.cut_short(seconds)

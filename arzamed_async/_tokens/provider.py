@@ -1,0 +1,47 @@
+"""Gives a caller the clinic's token: the cached one, or a new one that is waited for no longer than the caller may."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from .._concurrency.lifetime import Lifetime
+from .._telemetry import Notices, Trace, token_work
+from ..config import Timeouts
+from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
+from ..models import Token
+from .cache import HeldToken, TokenCache
+
+__all__ = ["TokenProvider"]
+
+
+class TokenProvider:
+    """Waits for tokens on behalf of the callers of one session."""
+
+    def __init__(self, lifetime: Lifetime, notices: Notices) -> None:
+        self._lifetime = lifetime
+        self._notices = notices
+
+    async def token(self, cache: TokenCache, name: str, timeouts: Timeouts) -> Token:
+        """Return the token for a caller that wants nothing else. Raises what a call raises when there is no token."""
+        self._lifetime.enter(name)
+        held = cache.current()
+        if held is not None:
+            return held.token
+        scope = self._lifetime.scope(timeouts.total_seconds)
+        try:
+            with scope:
+                return (await self.new_token(cache, name)).token
+        except ArzamedError as error:
+            error.clinic = name  # the failure is shared with other handles, each under its own name
+            raise
+        if scope.ended == "closed":
+            raise SessionClosedError(clinic=name)
+        raise DeadlineExceededError(seconds=timeouts.total_seconds, last_failure="no token yet", clinic=name)
+
+    def new_token(self, cache: TokenCache, name: str, trace: Trace | None = None) -> Awaitable[HeldToken]:
+        """Wait for a token, as a part of the work of `trace`."""
+        return self._traced(cache, name, trace) if self._notices.tracers else cache.get()
+
+    async def _traced(self, cache: TokenCache, name: str, trace: Trace | None) -> HeldToken:
+        with Trace(self._notices, token_work("token_wait", name, cache.credentials.token_url), trace):
+            return await cache.get()
