@@ -27,7 +27,7 @@ from tools.measure import HoldMeter, facts, peak_kib, reset_peak, spread
 from tools.records import HOSTILE, RECORDS, hostile
 
 from arzamed_async import ArzamedSession, ClinicCredentials, Endpoint, Limits
-from arzamed_async._records.json_array import ArrayWindows
+from arzamed_async._records.json_array import JsonArrayParser
 
 WAYS = ["batches", "stream", "list", "whole_strict", "whole_lenient", "ijson", "pydantic", "msgspec"]
 PLAN = {  # records -> rounds, of each kind
@@ -182,14 +182,14 @@ async def holds(bench: Bench, way: str, kind: str, records: int) -> dict[str, fl
 
 def decoded(body: bytes) -> float:
     """Return the seconds that the decoder takes for a body in chunks of 64 KiB, without making objects of it."""
-    windows = ArrayWindows(record_bytes=1 << 30)
+    parser = JsonArrayParser(record_bytes=1 << 30)
     gc.collect()
     started = time.perf_counter()
     for start in range(0, len(body), 65_536):
-        windows.feed(body[start : start + 65_536])
-        while windows.next_window() is not None:
+        parser.feed(body[start : start + 65_536])
+        while parser.next_window() is not None:
             pass
-    windows.finish()
+    parser.finish()
     return time.perf_counter() - started
 
 
@@ -204,18 +204,18 @@ def whole(body: bytes) -> float:
 async def dripped(bench: Bench, kind: str, size: int) -> dict[str, float]:
     """Read a body in one-byte chunks: bare aiohttp, and through the decoder."""
 
-    async def read(windows: ArrayWindows | None) -> float:
+    async def read(parser: JsonArrayParser | None) -> float:
         gc.collect()
         started = time.perf_counter()
         async with bench.http.get(f"{bench.base}/drip_{kind}/{size}") as response:
             while data := await response.content.readany():
-                if windows is not None:
-                    windows.feed(data)
-                    while windows.next_window() is not None:
+                if parser is not None:
+                    parser.feed(data)
+                    while parser.next_window() is not None:
                         pass
         return time.perf_counter() - started
 
-    pairs = [(await read(None), await read(ArrayWindows(record_bytes=1 << 30))) for _ in range(5)]
+    pairs = [(await read(None), await read(JsonArrayParser(record_bytes=1 << 30))) for _ in range(5)]
     bare, ours = spread([a for a, _ in pairs])["median"], spread([b for _, b in pairs])["median"]
     return {"bare_ms": bare * 1e3, "ours_ms": ours * 1e3, "ratio": ours / bare}
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from .._concurrency.cancel_scope import Scope
 from .._http.response import Answer
 from .._records.decoder import Decoder
-from .._records.json_array import ArrayWindows, whole_array
+from .._records.json_array import JsonArrayParser, parse_small_array
 from ..config import Limits
 from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
 
@@ -27,7 +27,7 @@ DIGEST = hashlib.sha256
 def whole_list(answer: Answer, data: bytes, limits: Limits) -> list[Any] | None:
     """Return the values of a body that is small and has come as a whole, in `data`; None: it is read in windows."""
     if answer.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
-        return whole_array(data)
+        return parse_small_array(data)
     return None
 
 
@@ -51,7 +51,7 @@ class WindowReader(Generic[T]):
     ) -> None:
         self.answer = answer
         self._digest = DIGEST() if resumable else None
-        self._windows: ArrayWindows | None = None  # what is small and there at once needs none
+        self._windows: JsonArrayParser | None = None  # what is small and there at once needs none
         self._decoder = decoder
         self._limits = limits
         self._errors = errors
@@ -126,9 +126,9 @@ class WindowReader(Generic[T]):
             raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
         return True
 
-    def _parser(self) -> ArrayWindows:
+    def _parser(self) -> JsonArrayParser:
         if self._windows is None:
-            self._windows = ArrayWindows(record_bytes=self._limits.record_bytes, digest=self._digest)
+            self._windows = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
         return self._windows
 
     async def resume(self, answer: Answer, scope: Scope, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Writes, for one attrs class, the function that makes its objects: a record then costs little more than its checks."""
+"""Compiles, for one attrs class, a function that builds its objects from JSON: a record costs little more than its checks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 import attrs
 
 from ..errors import ConfigurationError
-from .hooks import PLAIN, Hook, HookOf
+from .hooks import EXACT_TYPES, Hook, HookOf
 from .scalars import Mismatch
 
-__all__ = ["RecordWriter", "json_key"]
+__all__ = ["DecoderCompiler", "json_key"]
 
 
 def json_key(attribute: attrs.Attribute[Any]) -> str:
@@ -24,10 +24,10 @@ def json_key(attribute: attrs.Attribute[Any]) -> str:
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
-class RecordWriter:
-    """Writes the functions that turn decoded JSON objects into objects of one attrs class.
+class DecoderCompiler:
+    """Compiles the functions that turn decoded JSON objects into objects of one attrs class.
 
-    For `Doctor` it reads, in essence:
+    For `Doctor` the function is, in essence:
 
         def decode_into(values, made):
             for o in values:
@@ -49,18 +49,18 @@ class RecordWriter:
         self._own_init = not _is_generated(self._model.__init__)
         self._names: dict[str, Any] = {"model": self._model, "Mismatch": Mismatch, "UNSET": attrs.NOTHING}
 
-    def write(self) -> Callable[[Iterable[Any], list[Any]], None]:
-        """Return the function for many: it appends an object for each value, and stops at the first bad one."""
+    def compile(self) -> Callable[[Iterable[Any], list[Any]], None]:
+        """Return the function for a list of records: it appends an object for each value, and stops at the first bad one."""
         body = (f"  {line}" for line in self._body())
         head = ["def decode_into(values, made):", " append = made.append", " for o in values:"]
-        return cast("Callable[[Iterable[Any], list[Any]], None]", self._compile([*head, *body, "  append(made_one)"]))
+        return cast("Callable[[Iterable[Any], list[Any]], None]", self._compiled([*head, *body, "  append(made_one)"]))
 
-    def write_one(self) -> Hook:
-        """Return the function for one, as it stands inside another record."""
+    def compile_one(self) -> Hook:
+        """Return the function for a single record that is nested in another record."""
         body = (f" {line}" for line in self._body())
-        return cast("Hook", self._compile(["def decode_one(o, _):", *body, " return made_one"]))
+        return cast("Hook", self._compiled(["def decode_one(o, _):", *body, " return made_one"]))
 
-    def _compile(self, lines: list[str]) -> Any:
+    def _compiled(self, lines: list[str]) -> Any:
         # The text is made of names in the class's source alone; nothing that was received is in it.
         exec(compile("\n".join(lines), f"<decoder of {self._model.__name__}>", "exec"), self._names)  # noqa: S102  # nosec B102
         return self._names[lines[0].removeprefix("def ").partition("(")[0]]
@@ -94,8 +94,8 @@ class RecordWriter:
         if kind in (Any, object):
             return []
         members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-        if all(member in PLAIN for member in members):
-            expected = " or ".join(PLAIN[member] for member in members)
+        if all(member in EXACT_TYPES for member in members):
+            expected = " or ".join(EXACT_TYPES[member] for member in members)
             tests: list[str] = []
             for n, member in enumerate(members):
                 self._names[f"t{i}_{n}"] = member
@@ -116,7 +116,7 @@ class RecordWriter:
         return lines
 
     def _default(self, i: int, attribute: attrs.Attribute[Any]) -> list[str]:
-        """Fill in what the generated __init__ would: it costs less than leaving an argument out."""
+        """Return the lines that set a missing field to its default: cheaper than leaving the argument out of the call."""
         if self._left_to_class(attribute):
             return []
         default: Any = attribute.default
@@ -163,13 +163,13 @@ class RecordWriter:
         ]
 
     def _refused(self, refusal: type[Exception], record: object, values: tuple[Any, ...]) -> Mismatch:
-        """Tell which field a converter or validator has refused, by doing again what the class's __init__ does."""
+        """Return a Mismatch that names the field whose converter or validator failed: repeat what the class's __init__ does."""
         plain = all(not isinstance(_converter(each), attrs.Converter) for each in self._fields)
-        told = plain and not self._own_init and not hasattr(self._model, "__attrs_pre_init__")
-        trial = object.__new__(self._model) if told else None
+        repeatable = plain and not self._own_init and not hasattr(self._model, "__attrs_pre_init__")
+        trial = object.__new__(self._model) if repeatable else None
         given = [(each, value) for each, value in zip(self._fields, values, strict=True) if value is not attrs.NOTHING]
         steps: list[Callable[[Any, Any], Any]] = [_convert, _validate]
-        for step in steps if told else ():
+        for step in steps if repeatable else ():
             for attribute, value in given:
                 try:
                     step(trial, (attribute, value))
@@ -179,7 +179,7 @@ class RecordWriter:
         return Mismatch("what the class accepts", record)
 
     def _is_transparent(self) -> bool:
-        """Tell whether making such an object is nothing but setting its slots."""
+        """Return whether building such an object does no more than set its slots."""
         model: Any = self._model
         fields = attrs.fields(model)
         plain = all(
@@ -251,7 +251,7 @@ def _field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
 
 
 def _given_to_bases(model: type[Any], known: dict[Any, Any]) -> dict[Any, Any]:
-    """Return what the type variables of generic bases stand for: in `class IntBox(Box[int])`, T for int."""
+    """Return the types that the type variables of generic bases stand for: in `class IntBox(Box[int])`, int for T."""
     given: dict[Any, Any] = {}
     bases: tuple[Any, ...] = getattr(model, "__orig_bases__", ())
     for base in bases:

@@ -1,8 +1,7 @@
-"""JSON values into attrs objects, strictly. The only importer of cattrs.
+"""Turns JSON values into attrs objects, strictly. The only importer of cattrs.
 
-One private converter dispatches on types; nothing that cattrs does to a value by default is left (it
-would make `None` into `'None'` and `1.9` into `1`). For each attrs class the converter holds a function
-written for that class.
+A private cattrs converter finds the hook for a type. None of its default conversions is used (they
+would turn `None` into `'None'` and `1.9` into `1`). For each attrs class a function is compiled.
 
 A JSON key is the attribute's name in camelCase; `attrs.field(metadata={"json": "key"})` sets another.
 """
@@ -22,19 +21,19 @@ import cattrs
 
 from ..errors import ConfigurationError, DecodeError
 from ..models import OpenRecord
-from .codegen import RecordWriter, json_key
+from .codegen import DecoderCompiler, json_key
 from .hooks import (
-    PLAIN,
+    EXACT_TYPES,
     Hook,
     array_hook,
+    clear_refused,
     enum_hook,
-    forget_refused,
     literal_hook,
     mapping_hook,
     plain_hook,
     union_hook,
 )
-from .scalars import SCALARS, Mismatch
+from .scalars import SCALAR_HOOKS, Mismatch
 
 __all__ = ["Decoder", "decoder_for"]
 
@@ -43,22 +42,22 @@ T = TypeVar("T")
 _ARRAYS = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable}
 _MAPPINGS = {dict, abc.Mapping, abc.MutableMapping}
 
-#: The most errors that are collected; the next is raised: a list of nothing else is no list, and memory has an end.
+#: The most errors that are collected; the next one is raised, so that memory stays bounded.
 MOST_ERRORS = 10_000
 
 _converter = cattrs.Converter(detailed_validation=False)
 _being_written: dict[Any, list[Hook]] = {}
 
-#: Classes that one version of cattrs or another answers for itself, subclasses (a StrEnum!) included, before it asks a factory.
-_NOT_ASKED = (str, bytes, int, float, Path, Enum)
+#: Some versions of cattrs have hooks of their own for these classes and their subclasses (a StrEnum!), ahead of a factory.
+_BYPASS_CATTRS = (str, bytes, int, float, Path, Enum)
 
 
 def _hook_of(kind: Any) -> Hook:
     if get_origin(kind) is Annotated:
         return _hook_of(kind.__origin__)
-    if isinstance(kind, type) and issubclass(kind, _NOT_ASKED):
+    if isinstance(kind, type) and issubclass(kind, _BYPASS_CATTRS):
         return _make_hook(kind)
-    # Only classes are remembered: `int | str` equals `str | int`, and the order matters.
+    # Only classes are cached: `int | str` equals `str | int`, and the order matters.
     return _converter.get_structure_hook(kind, cache_result=isinstance(kind, type))
 
 
@@ -74,11 +73,11 @@ def _refuse(kind: Any) -> Hook:
 def _object_hook(model: Any) -> Hook:
     if issubclass(get_origin(model) or model, OpenRecord):
         return _open_record(model)
-    if model in _being_written:  # a class that holds itself: its hook is there by the first value
+    if model in _being_written:  # a class that holds itself: its hook exists by the time the first value is read
         return _later(_being_written[model])
     written = _being_written[model] = []
     try:
-        written.append(RecordWriter(model, _hook_of).write_one())
+        written.append(DecoderCompiler(model, _hook_of).compile_one())
     finally:
         del _being_written[model]
     return written[0]
@@ -98,7 +97,7 @@ def _open_record(model: type[Any]) -> Hook:
         try:
             return model(value)
         except RecursionError:
-            raise  # told by the decoder
+            raise  # the decoder reports it
         except Exception:  # noqa: BLE001, S110 - it may quote the value  # nosec B110
             pass
         raise Mismatch("what the class accepts", value)
@@ -110,12 +109,12 @@ def _container(kind: Any) -> Any:
     return get_origin(kind) or kind
 
 
-# What a type is, and what makes the hook for it; the first that fits.
+# A test of a type, and the function that makes its hook; the first match is used.
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
     (lambda kind: kind in (Any, object), lambda _kind: _anything),
     (lambda kind: kind is None, lambda _kind: plain_hook(types.NoneType)),
-    (lambda kind: kind in PLAIN, plain_hook),
-    (lambda kind: kind in SCALARS, lambda kind: SCALARS[kind]),
+    (lambda kind: kind in EXACT_TYPES, plain_hook),
+    (lambda kind: kind in SCALAR_HOOKS, lambda kind: SCALAR_HOOKS[kind]),
     (lambda kind: isinstance(kind, type) and issubclass(kind, Enum), enum_hook),
     (attrs.has, _object_hook),
     (lambda kind: isinstance(kind, NewType), lambda kind: _hook_of(kind.__supertype__)),
@@ -139,16 +138,16 @@ class Decoder(Generic[T]):
     def __init__(self, model: type[T]) -> None:
         kind: Any = get_origin(model) or model
         if not attrs.has(kind):
-            raise ConfigurationError(f"{kind.__name__} is no attrs class")
+            raise ConfigurationError(f"{kind.__name__} is not an attrs class")
         is_open = issubclass(kind, OpenRecord)
-        self._decode_into = _open_records(kind) if is_open else RecordWriter(model, _hook_of).write()
+        self._decode_into = _open_records(kind) if is_open else DecoderCompiler(model, _hook_of).compile()
         fields: tuple[Any, ...] = attrs.fields(kind)
         self._known = frozenset(json_key(each) for each in fields)
         self._all_required = all(each.init and each.default is attrs.NOTHING for each in fields)
         self._is_open = is_open
 
     def decode(self, values: list[Any], first_index: int) -> list[T]:
-        """Return an object for each value. Raises DecodeError at the first that is not what the class says."""
+        """Return an object for each value. Raises DecodeError at the first that does not match the class."""
         made: list[T] = []
         error = self._fill(made, iter(values), first_index)
         if error is None:
@@ -174,7 +173,7 @@ class Decoder(Generic[T]):
         return made
 
     def _fill(self, made: list[T], pending: Iterator[Any], offset: int) -> DecodeError | None:
-        """Make objects until a value is bad (it is taken from `pending`, too) or none is left."""
+        """Make objects until a value is bad (it is consumed from `pending`, too) or none is left."""
         try:
             self._decode_into(pending, made)
         except Mismatch as fault:
@@ -184,7 +183,7 @@ class Decoder(Generic[T]):
         else:
             return None
         finally:
-            forget_refused()
+            clear_refused()
         return DecodeError("expected less nesting, found an object", record_index=offset + len(made))
 
     def unknown_fields(self, values: list[Any], *, all_good: bool = True) -> Iterable[str]:
@@ -208,15 +207,15 @@ def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None
 
 
 @functools.lru_cache(maxsize=256)
-def _made_once(model: Any, _text: str) -> Decoder[Any]:  # Box[int | str] equals Box[str | int]; the order matters
+def _cached(model: Any, _text: str) -> Decoder[Any]:  # Box[int | str] equals Box[str | int]; the order matters
     return Decoder(model)
 
 
 def decoder_for(model: type[T]) -> Decoder[T]:
-    """Return the decoder of an attrs class, made once. Raises ConfigurationError, which names class and field."""
+    """Return the cached decoder of an attrs class. Raises ConfigurationError, which names class and field."""
     kind: Any = model
     if isinstance(kind, type):
-        return _made_once(kind, "")
+        return _cached(kind, "")
     if not isinstance(get_origin(kind), type):
-        raise ConfigurationError("the model is no attrs class")
-    return _made_once(kind, str(kind))
+        raise ConfigurationError("the model is not an attrs class")
+    return _cached(kind, str(kind))

@@ -1,4 +1,4 @@
-"""How JSON arrays, objects and choices are read as Python types, strictly. Each function makes the hook for one type."""
+"""Makes the hooks that read JSON arrays, objects and choices as Python types, strictly: one function for each kind of type."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..errors import ConfigurationError
 from .scalars import Mismatch
 
 __all__ = [
-    "PLAIN",
+    "EXACT_TYPES",
     "Hook",
     "HookOf",
     "array_hook",
+    "clear_refused",
     "enum_hook",
-    "forget_refused",
     "literal_hook",
     "mapping_hook",
     "plain_hook",
@@ -27,23 +27,23 @@ __all__ = [
 Hook = Callable[[Any, Any], Any]
 HookOf = Callable[[Any], Hook]
 
-#: Types whose values need no more than a look at their class.
-PLAIN: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
+#: Types that a value matches if its class is that type, and the words for them in errors.
+EXACT_TYPES: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
 _SINGLE = (str, int, float, bool, types.NoneType)
 
 
-#: What a value was refused as while a window is decoded: classes that hold unions of themselves would otherwise be
-#: tried again on each level below each level, twice as often with each. The decoder empties it behind each window.
+#: The values refused while a window is decoded, and what was expected. Without it, unions of classes that hold
+#: themselves would take time exponential in the nesting. The decoder clears it after each window.
 _REFUSED: dict[tuple[int, Any], str] = {}
 
 
-def forget_refused() -> None:
-    """Forget what was refused: the values are about to go, and their places will be taken by others."""
+def clear_refused() -> None:
+    """Forget what was refused: the ids of these values will be used by others."""
     _REFUSED.clear()
 
 
 def plain_hook(kind: Any) -> Hook:
-    expected = PLAIN[kind]
+    expected = EXACT_TYPES[kind]
 
     def structure(value: Any, _: Any) -> Any:
         if value.__class__ is not kind:
@@ -54,7 +54,7 @@ def plain_hook(kind: Any) -> Hook:
 
 
 def union_hook(kind: Any, hook_of: HookOf) -> Hook:
-    """The members are tried in the order written, null first: it is the commonest, and cheap to tell."""
+    """Try the members in the order written, null first: it is the most common, and cheap to test."""
     nullable = types.NoneType in get_args(kind)
     members = [(member, hook_of(member)) for member in get_args(kind) if member is not types.NoneType]
     first, first_hook = members[0]
@@ -65,7 +65,7 @@ def union_hook(kind: Any, hook_of: HookOf) -> Hook:
     def structure(value: Any, _: Any) -> Any:
         if value is None and nullable:
             return None
-        expected: dict[str, None] = {}  # not the faults themselves: their tracebacks would hold this frame, and it them
+        expected: dict[str, None] = {}  # not the exceptions: their tracebacks and this frame would form a cycle
         deep = value.__class__ is dict or value.__class__ is list
         for member, hook in members:
             if deep and (known := _REFUSED.get((id(value), member))) is not None:
@@ -85,7 +85,7 @@ def union_hook(kind: Any, hook_of: HookOf) -> Hook:
 def literal_hook(kind: Any) -> Hook:
     allowed: dict[type[Any], set[Any]] = {}  # by class, since True == 1
     for value in get_args(kind):
-        if value.__class__ not in PLAIN:
+        if value.__class__ not in EXACT_TYPES:
             raise ConfigurationError("a Literal from JSON is text, a whole number, true, false or null")
         allowed.setdefault(value.__class__, set()).add(value)
 
@@ -102,20 +102,20 @@ def enum_hook(kind: type[Enum]) -> Hook:
     for each in kind:
         if each.value.__class__ in _SINGLE:
             members.setdefault(each.value.__class__, {})[each.value] = each
-    answers_for_unknown = any("_missing_" in vars(base) for base in kind.__mro__ if base.__module__ != "enum")
+    accepts_unknown = any("_missing_" in vars(base) for base in kind.__mro__ if base.__module__ != "enum")
     if issubclass(kind, Flag):
         return _flag_hook(kind)
-    if not members and not answers_for_unknown:
+    if not members and not accepts_unknown:
         raise ConfigurationError(f"no value of {kind.__name__} is a single JSON value")
 
     def structure(value: Any, _: Any) -> Any:
         known = members.get(value.__class__)
         if known is not None and value in known:
             return known[value]
-        if answers_for_unknown and value.__class__ in _SINGLE:
+        if accepts_unknown and value.__class__ in _SINGLE:
             made: object = None
-            with contextlib.suppress(Exception):  # the class's own code, and its words may quote the value
-                made = kind._missing_(value)  # kind(value) would take True for 1
+            with contextlib.suppress(Exception):  # the class's own code; its error may quote the value
+                made = kind._missing_(value)  # kind(value) would accept True as 1
             if isinstance(made, kind):
                 return made
         raise Mismatch(f"a value of {kind.__name__}", value)
@@ -152,7 +152,7 @@ def array_hook(kind: Any, hook_of: HookOf) -> Hook:
         made: list[Any] = []
         try:
             for each in value:
-                made.append(hook(each, member))  # noqa: PERF401 - its length tells where it broke
+                made.append(hook(each, member))  # noqa: PERF401 - its length is the index of the bad element
         except Mismatch as fault:
             raise fault.inside(f"[{len(made)}]") from None
         if build is None:

@@ -1,6 +1,6 @@
-"""A JSON array that arrives in pieces, cut into windows of complete elements. Bytes in, values out; no I/O.
+"""Parses a JSON array that arrives in pieces, in windows of complete elements. Bytes in, values out; no I/O.
 
-Two ways lead to a cut. The fast one looks for the bytes that stand between two elements (learnt from
+There are two ways to find a cut. The fast one looks for the bytes that stand between two elements (learnt from
 the first window, `},{"name"` perhaps) and lets orjson judge the window before them. The exact one
 keeps count of brackets outside strings, each byte once, at C speed.
 
@@ -20,16 +20,16 @@ import orjson
 from ..errors import DecodeError, LimitExceededError, TransportError
 from .json_cuts import DELTAS, comes_down, last_end, learn_separator
 
-__all__ = ["MAX_DEPTH", "ArrayWindows", "Digest", "whole_array"]
+__all__ = ["MAX_DEPTH", "Digest", "JsonArrayParser", "parse_small_array"]
 
 #: The deepest nesting that is read, the list itself included: orjson's own limit.
 MAX_DEPTH = 1024
 
 WINDOW_BYTES = 16_384
-#: Fewer new bytes than this are looked at only if the last of them may end an element.
+#: Fewer new bytes than this are scanned only if the last of them may end an element.
 SMALL_BYTES = 512
 FIRST_STEP_BYTES = 2048
-#: So many wrong guesses, and the fast way is given up for the rest of the list.
+#: After this many wrong guesses the fast way is given up for the rest of the list.
 MOST_MISSES = 4
 
 _BOM = b"\xef\xbb\xbf"
@@ -42,14 +42,14 @@ _START, _FIRST, _NEXT, _AFTER, _END = range(5)
 
 
 class Digest(Protocol):
-    """What hashlib's objects are."""
+    """A hash object, as of hashlib."""
 
     def update(self, data: bytes | bytearray, /) -> None:
-        """Take in more bytes."""
+        """Add bytes."""
 
 
-def whole_array(body: bytes) -> list[Any] | None:
-    """Return the elements of a small body that is all there; None if it is no list, for ArrayWindows to say why."""
+def parse_small_array(body: bytes) -> list[Any] | None:
+    """Return the elements of a small, complete body; None if it is not a list (JsonArrayParser then raises the reason)."""
     if len(body) > WINDOW_BYTES:
         return None
     try:
@@ -59,11 +59,11 @@ def whole_array(body: bytes) -> list[Any] | None:
     return values if values.__class__ is list else None
 
 
-class ArrayWindows:
-    """Feed it the body's bytes; take windows of decoded elements until it has no more, and feed again.
+class JsonArrayParser:
+    """Parses a JSON array fed in pieces: feed bytes, take windows of decoded elements until there are none, feed again.
 
     A window is about `window_bytes` long, so that what a consumer does between two of them is never
-    far away. `digest` takes in exactly the bytes up to `delivered_bytes`.
+    far away. `digest` is updated with exactly the bytes up to `delivered_bytes`.
     """
 
     def __init__(self, *, record_bytes: int, window_bytes: int = WINDOW_BYTES, digest: Digest | None = None) -> None:
@@ -74,8 +74,8 @@ class ArrayWindows:
         self._state, self._count = _START, 0
         self._separator = b""
         self._misses, self._locates = 0, True
-        self._looked = 0  # so much of the buffer has been looked at in vain
-        self._scanned = 0  # so much of it has been counted: the state behind it is the next two
+        self._looked = 0  # the bytes of the buffer that were searched in vain
+        self._scanned = 0  # the bytes counted; the next two hold the state after them
         self._depth = 0
         self._in_string = False
         self.delivered_bytes = self.received_bytes = 0
@@ -118,14 +118,14 @@ class ArrayWindows:
         return values
 
     def finish(self) -> None:
-        """Say that the body has ended. Raises TransportError if it was cut, DecodeError if it is no list."""
+        """Take note of the end of the body. Raises TransportError if it was cut, DecodeError if it is no list."""
         if self._state != _NEXT:
             self._between()
         if self._state == _START:
             raise DecodeError("the body is empty")
         if self._state != _END:
-            rest = ArrayWindows(record_bytes=len(self._buffer) + 2)  # what is left: good, it counts as not delivered;
-            rest._state, rest._count = self._state, self._count  # bad, it is told
+            rest = JsonArrayParser(record_bytes=len(self._buffer) + 2)  # raises if what is left is not JSON
+            rest._state, rest._count = self._state, self._count
             rest.feed(self._buffer + b" ")
             rest._drained()
             raise TransportError("the body ends before the list does")
@@ -141,7 +141,7 @@ class ArrayWindows:
         self._in_string = False
 
     def _consume(self, end: int) -> None:
-        """Let go of the buffer's first bytes: they have been delivered."""
+        """Drop the first bytes of the buffer: they are delivered."""
         if self._digest is not None:
             self._digest.update(self._buffer[:end])
         del self._buffer[:end]
@@ -149,7 +149,7 @@ class ArrayWindows:
         self._start_over()
 
     def _between(self) -> None:
-        """Go on from between two elements as far as white space, commas and the list's own brackets lead."""
+        """Consume white space, commas and the list's own brackets between two elements."""
         while True:
             if self._state == _START and self.delivered_bytes == 0 and not self._past_bom():
                 return
@@ -161,16 +161,16 @@ class ArrayWindows:
             self._pass(first)
 
     def _past_bom(self) -> bool:
-        """Let a byte order mark go (RFC 8259 section 8.1: a parser may ignore it); False: it may still be coming."""
+        """Skip a byte order mark (RFC 8259 section 8.1: a parser may ignore it). Return False if it may be incomplete."""
         head = bytes(self._buffer[:3])
         if head == _BOM:
             self._consume(3)
         return not (head and head != _BOM and _BOM.startswith(head))
 
     def _pass(self, first: bytes) -> None:
-        """Step over a bracket of the list, or a comma between its elements."""
+        """Consume a bracket of the list, or a comma between its elements."""
         if self._state == _END:
-            raise DecodeError("the body goes on behind the end of the list")
+            raise DecodeError("the body has data after the end of the list")
         if self._state == _START:
             if first != b"[":
                 raise DecodeError("the body is not a JSON array")
@@ -180,14 +180,14 @@ class ArrayWindows:
         elif first == b",":
             self._step(_NEXT)
         else:
-            raise DecodeError("no comma behind the record", record_index=self._count - 1)
+            raise DecodeError("no comma after the record", record_index=self._count - 1)
 
     def _step(self, state: int) -> None:
         self._state = state
         self._consume(1)
 
     def _guess(self) -> list[Any] | None:
-        """The fast way: cut at the last separator within the window, and let orjson judge."""
+        """Take the fast way: cut at the last separator within the window, and let orjson judge."""
         separator = self._separator
         cut = self._buffer.rfind(separator, 0, self._window_bytes)
         if cut < 0:
@@ -204,7 +204,7 @@ class ArrayWindows:
         return values
 
     def _count_one(self, byte: int) -> bool:
-        """Count one more byte; False where an element may end with it, which `_exact` has to see."""
+        """Count one more byte. Return False if an element may end with it, which `_exact` has to examine."""
         depth = self._depth + DELTAS[byte]
         if depth <= 0 or depth > MAX_DEPTH:
             return False
@@ -213,13 +213,13 @@ class ArrayWindows:
         return True
 
     def _exact(self) -> list[Any] | None:
-        """The exact way: count what has not been counted, and cut behind the last element that ends there."""
+        """Take the exact way: count the bytes not yet counted, and cut after the last element that ends there."""
         size = len(self._buffer)
         while self._scanned < size:
             if self._scanned >= self._record_bytes:
                 raise LimitExceededError(limit="record_bytes", limit_bytes=self._record_bytes)
             start = self._scanned
-            # The first window only has to show what stands between two elements: a short one does.
+            # The first window is only needed to learn the separator: a short one will do.
             most = self._window_bytes if self._count or start else min(FIRST_STEP_BYTES, self._window_bytes)
             stop = min(start + most, self._record_bytes)
             step = bytes(self._buffer[start:stop])
@@ -249,7 +249,7 @@ class ArrayWindows:
             raise DecodeError(f"nested more than {MAX_DEPTH} deep", record_index=self._count)
         if depth > 0 and not comes_down(brackets, depth, closed):
             return None
-        # Strings become zeros of the same length, so that what is left stands where it stood.
+        # Strings become zeros of the same length, so that positions stay the same.
         start = 1 - inside
         parts[start::2] = map(bytes, map(len, parts[start::2]))
         return last_end(b'"'.join(parts), self._depth)
@@ -261,7 +261,7 @@ class ArrayWindows:
             raise DecodeError("not JSON", record_index=self._first_bad(window) if self._locates else None)
         if not values:  # nothing but white space before a comma or the closing bracket
             if self._state == _NEXT and self._buffer[end : end + 1] == b"]":
-                raise DecodeError("a comma behind the last record", record_index=self._count)
+                raise DecodeError("a comma after the last record", record_index=self._count)
             raise DecodeError("a record is missing before a comma", record_index=self._count)
         self._count += len(values)
         if not self._separator and self._misses < MOST_MISSES:
@@ -271,10 +271,10 @@ class ArrayWindows:
         return values
 
     def _first_bad(self, window: bytes) -> int:
-        """Return the index of the first element that is no JSON: looked for in steps, each finer where the last found it."""
+        """Return the index of the first element that is not JSON. It is searched for in steps that become finer."""
         start = good = 0
         for step in (4096, 256, 16, 1):
-            probe = ArrayWindows(record_bytes=len(window) + 2)
+            probe = JsonArrayParser(record_bytes=len(window) + 2)
             probe._misses, probe._locates = MOST_MISSES, False
             probe.feed(b"[" + window[:start])
             good, probe._window_bytes = probe._drained(), step
@@ -283,7 +283,7 @@ class ArrayWindows:
                     probe.feed(window[start : start + step])
                     good, start = good + probe._drained(), start + step
             except (DecodeError, LimitExceededError):
-                continue  # what began at `start` is looked at more closely
+                continue  # search the bytes from `start` on in finer steps
             break
         return self._count + good
 

@@ -1,4 +1,4 @@
-"""Where a piece of JSON may be cut: pure functions over bytes whose strings have been blanked, at C speed."""
+"""Finds where a piece of JSON may be cut: pure functions over bytes whose strings have been blanked, at C speed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import accumulate
 
 __all__ = ["DELTAS", "comes_down", "last_end", "learn_separator"]
 
-#: What each byte does to the depth.
+#: The change of the nesting depth by each byte.
 DELTAS = [1 if byte in b"[{" else -1 if byte in b"]}" else 0 for byte in range(256)]
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _FIRST_KEY = re.compile(rb'\{[ \t\n\r]*"[^"\\]{1,64}"')
@@ -15,16 +15,16 @@ _BETWEEN_ARRAYS = re.compile(rb"\][ \t\n\r]*,[ \t\n\r]*\[")
 
 
 def comes_down(brackets: bytes, depth: int, closed: int) -> bool:
-    """Tell whether the depth reaches zero at any of these brackets."""
+    """Return whether the depth reaches zero at any of these brackets."""
     if closed < depth:
         return False
-    for _ in range(4):  # pairs go at once; what is left is counted one by one
+    for _ in range(4):  # remove pairs first; the rest is counted one by one
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     return min(accumulate(map(DELTAS.__getitem__, brackets), initial=depth)) <= 0
 
 
 def last_end(masked: bytes, depth: int) -> int | None:
-    """Return where the last element that ends in `masked` ends; `depth` is the depth behind its last byte."""
+    """Return where the last element that ends in `masked` ends; `depth` is the depth after its last byte."""
     if depth < 0:
         return masked.rindex(b"]") if b"]" in masked else len(masked)
     limit = len(masked) if depth == 0 else _first_open(masked, depth)
@@ -36,7 +36,7 @@ def last_end(masked: bytes, depth: int) -> int | None:
 
 
 def _first_open(masked: bytes, depth: int) -> int:
-    """Return where the first bracket stands that is not closed again; `depth` are open behind the last byte."""
+    """Return the position of the first bracket that is not closed; `depth` of them are open after the last byte."""
     tail = 512
     while True:
         start = max(0, len(masked) - tail)

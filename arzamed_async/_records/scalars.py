@@ -1,4 +1,4 @@
-"""How single JSON values are read as Python types, strictly: a value that does not fit is a Mismatch, never bent."""
+"""Reads single JSON values as Python types, strictly: a value that does not match raises Mismatch, and is never coerced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ..errors import DecodeError
 
-__all__ = ["SCALARS", "Mismatch"]
+__all__ = ["SCALAR_HOOKS", "Mismatch"]
 
 _KINDS: dict[type[Any], str] = {
     str: "text",
@@ -26,7 +26,7 @@ _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a DecodeError does
-    """A value is not what a class says. Made of kinds and names: it never holds the value."""
+    """A value does not match its type. It holds type names and field names, never the value."""
 
     def __init__(self, expected: str, value: Any, field: str = "") -> None:
         super().__init__()
@@ -35,26 +35,26 @@ class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a Decode
         self.field = field
 
     def inside(self, name: str) -> Mismatch:
-        """Return the same, seen from the field (or `[index]`) that holds it."""
+        """Return the same with `name`, the field (or `[index]`) that holds the value, put before its path."""
         joined = name + self.field if self.field.startswith("[") else f"{name}.{self.field}"
         self.field = joined if self.field else name
         return self.with_traceback(None)
 
     def error(self, record_index: int) -> DecodeError:
-        """Return the DecodeError for it."""
+        """Return the DecodeError to raise to the user."""
         return DecodeError(
             f"expected {self.expected}, found {self.found}", record_index=record_index, field=self.field or None
         )
 
 
-#: So many digits a float gives back as they were written.
+#: A float reproduces this many decimal digits exactly.
 FLOAT_DIGITS = 15
-_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ]")  # fromisoformat takes any character between the two
+_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ]")  # fromisoformat accepts any separator
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def _float(value: Any, _: object) -> float:
-    """JSON has one kind of number: `1` is a float too. One that is too large for a float is none."""
+    """Read a float; JSON has one kind of number, so `1` is one too. A number too large for a float is a Mismatch."""
     if value.__class__ is float:
         return float(value)
     if value.__class__ is int and abs(value) < 1 << 1023:
@@ -63,7 +63,7 @@ def _float(value: Any, _: object) -> float:
 
 
 def _datetime(value: Any, _: object) -> datetime:
-    """ISO 8601 with an offset: without one it would be anybody's guess which moment is meant."""
+    """Read ISO 8601 with an offset: without one the moment is ambiguous."""
     if value.__class__ is str and _DATE_AND_TIME.match(value):
         try:
             moment = datetime.fromisoformat(value)
@@ -88,7 +88,7 @@ def _from_text(make: Callable[[str], Any], expected: str) -> Callable[[Any, Any]
 
 
 def _decimal(value: Any, _: object) -> Decimal:
-    """From text, or from a number as long as it is certain to be the one that was written."""
+    """Read a decimal from text, or from a number if that is certain to equal what was written."""
     if value.__class__ is int:
         return Decimal(value)
     if value.__class__ is float:
@@ -102,18 +102,18 @@ def _decimal(value: Any, _: object) -> Decimal:
         except InvalidOperation:  # an exponent beyond what a Decimal holds
             pass
         else:
-            if number.is_finite():  # the same, where the context does not trap it
+            if number.is_finite():  # where the context does not trap such an exponent
                 return number
     raise Mismatch("a decimal number", value)
 
 
 def _uuid(text: str) -> UUID:
-    if _UUID.fullmatch(text) is None:  # UUID() takes signs, digits of any script, hyphens anywhere
+    if _UUID.fullmatch(text) is None:  # UUID() accepts signs, digits of any script, hyphens anywhere
         raise ValueError
     return UUID(text)
 
 
-SCALARS: dict[Any, Callable[[Any, Any], Any]] = {
+SCALAR_HOOKS: dict[Any, Callable[[Any, Any], Any]] = {
     float: _float,
     datetime: _datetime,
     date: _from_text(date.fromisoformat, "a date (ISO 8601)"),

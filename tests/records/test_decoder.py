@@ -459,9 +459,9 @@ def test_more_types_that_cannot_be_read(kind: object) -> None:
 
 
 @pytest.mark.parametrize("model", [int, dict, 3, None, [1]])
-def test_models_that_are_no_attrs_class(model: Any) -> None:
+def test_models_that_are_not_attrs_classes(model: Any) -> None:
     """A decoder is made for attrs classes alone; anything else is a ConfigurationError."""
-    with pytest.raises(ConfigurationError, match="no attrs class"):
+    with pytest.raises(ConfigurationError, match="not an attrs class"):
         decoder_for(model)
 
 

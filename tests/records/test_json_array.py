@@ -13,30 +13,30 @@ from hypothesis import strategies as st
 
 from arzamed_async import ArzamedError, DecodeError, LimitExceededError, TransportError
 from arzamed_async._records import json_array as module
-from arzamed_async._records.json_array import MAX_DEPTH, ArrayWindows
+from arzamed_async._records.json_array import MAX_DEPTH, JsonArrayParser
 
 BOM = b"\xef\xbb\xbf"
 
 
-def drain(windows: ArrayWindows, into: list[Any]) -> None:
-    while (window := windows.next_window()) is not None:
+def drain(parser: JsonArrayParser, into: list[Any]) -> None:
+    while (window := parser.next_window()) is not None:
         assert window
         into += window
 
 
 def read(document: bytes, sizes: int | random.Random = 1 << 30, **options: Any) -> list[Any]:
     """Read a document in chunks of one size, or of sizes that a random generator picks."""
-    windows = ArrayWindows(**{"record_bytes": 1 << 20, **options})
+    parser = JsonArrayParser(**{"record_bytes": 1 << 20, **options})
     got: list[Any] = []
     position = 0
     while position < len(document):
         size = sizes if isinstance(sizes, int) else sizes.randint(1, 40)
-        windows.feed(document[position : position + size])
+        parser.feed(document[position : position + size])
         position += size
-        drain(windows, got)
-    windows.finish()
-    assert windows.complete
-    assert windows.received_bytes == windows.delivered_bytes == len(document)
+        drain(parser, got)
+    parser.finish()
+    assert parser.complete
+    assert parser.received_bytes == parser.delivered_bytes == len(document)
     return got
 
 
@@ -113,20 +113,20 @@ def test_an_error_where_orjson_has_one(
 def test_digest_and_rewind(document: bytes, chunks: random.Random, window_bytes: int) -> None:
     """The digest is that of the delivered bytes; after a rewind the list goes on from exactly there."""
     digest = hashlib.sha256()
-    windows = ArrayWindows(record_bytes=1 << 20, window_bytes=window_bytes, digest=digest)
+    parser = JsonArrayParser(record_bytes=1 << 20, window_bytes=window_bytes, digest=digest)
     got: list[Any] = []
     position = 0
     while position < len(document):
         end = position + chunks.randint(1, 30)
-        windows.feed(document[position:end])
+        parser.feed(document[position:end])
         position = end
-        drain(windows, got)
-        assert digest.digest() == hashlib.sha256(document[: windows.delivered_bytes]).digest()
+        drain(parser, got)
+        assert digest.digest() == hashlib.sha256(document[: parser.delivered_bytes]).digest()
         if chunks.random() < 0.2:
-            windows.rewind()
-            position = windows.received_bytes
-            assert position == windows.delivered_bytes
-    windows.finish()
+            parser.rewind()
+            position = parser.received_bytes
+            assert position == parser.delivered_bytes
+    parser.finish()
     assert got == expected(document)
 
 
@@ -171,7 +171,7 @@ def test_an_empty_body_is_no_list() -> None:
 
 
 def test_the_bad_record_is_named() -> None:
-    """A record that is no JSON is named by its index in the list, also behind windows that were delivered."""
+    """A record that is no JSON is named by its index in the list, also after windows that were delivered."""
     good = b",".join(b'{"name": "Dr. %d"}' % n for n in range(500))
     with pytest.raises(DecodeError, match="record 500: not JSON") as caught:
         read(b"[" + good + b',{"name": bad},{"name": "x"}]', 64, window_bytes=300)
@@ -187,10 +187,10 @@ def test_nesting_has_a_limit() -> None:
     assert value == []
     with pytest.raises(DecodeError, match="deep|not JSON"):
         read(b"[" + deepest + b"]", 100)
-    windows = ArrayWindows(record_bytes=1 << 20)
-    windows.feed(b"[" * 5000)
+    parser = JsonArrayParser(record_bytes=1 << 20)
+    parser.feed(b"[" * 5000)
     with pytest.raises(DecodeError, match="deep"):
-        windows.next_window()
+        parser.next_window()
 
 
 @pytest.mark.parametrize("size", [1, 64, 1 << 20])
@@ -199,27 +199,27 @@ def test_a_record_over_the_limit_is_refused_before_its_end(size: int) -> None:
     record = b'{"a":"' + b"x" * 92 + b'"}'
     assert len(record) == 100
     assert len(read(b"[" + record + b"," + record + b"]", size, record_bytes=100)) == 2
-    windows = ArrayWindows(record_bytes=99)
-    windows.feed(b"[1,")
+    parser = JsonArrayParser(record_bytes=99)
+    parser.feed(b"[1,")
     got: list[Any] = []
     with pytest.raises(LimitExceededError, match="record_bytes"):
         for start in range(0, len(record) - 1, size):
-            windows.feed(record[start : min(start + size, len(record) - 1)])
-            drain(windows, got)
-        windows.feed(b"x")
-        drain(windows, got)
+            parser.feed(record[start : min(start + size, len(record) - 1)])
+            drain(parser, got)
+        parser.feed(b"x")
+        drain(parser, got)
 
 
 def test_windows_are_bounded() -> None:
     """Of a chunk of a megabyte no window holds more than window_bytes of it."""
     document = orjson.dumps([{"name": f"Dr. {n}", "profileImage": None} for n in range(30_000)])
-    windows = ArrayWindows(record_bytes=1 << 20, window_bytes=4096)
-    windows.feed(document)
+    parser = JsonArrayParser(record_bytes=1 << 20, window_bytes=4096)
+    parser.feed(document)
     sizes = []
     before = 0
-    while windows.next_window() is not None:
-        sizes.append(windows.delivered_bytes - before)
-        before = windows.delivered_bytes
+    while parser.next_window() is not None:
+        sizes.append(parser.delivered_bytes - before)
+        before = parser.delivered_bytes
     assert max(sizes) <= 4200
     assert sum(sizes) == len(document) - 1
 
@@ -266,11 +266,11 @@ def test_the_bad_record_is_named_however_long_it_is(before: int, length: int) ->
     """The index in the error is that of the record that is no JSON, whatever stands before it and however long it is."""
     good = b'{"name":"Dr. Inventata","tags":["]","},"]},'
     body = b"[" + good * before + b'{"name":"' + b"x" * length + b'",bad}]'
-    windows = ArrayWindows(record_bytes=1 << 20)
-    windows.feed(body)
+    parser = JsonArrayParser(record_bytes=1 << 20)
+    parser.feed(body)
     seen = 0
     with pytest.raises(DecodeError) as caught:
-        while (values := windows.next_window()) is not None:
+        while (values := parser.next_window()) is not None:
             seen += len(values)
     assert caught.value.record_index == before
     assert seen <= before
@@ -278,18 +278,18 @@ def test_the_bad_record_is_named_however_long_it_is(before: int, length: int) ->
 
 def test_finding_the_bad_record_looks_at_each_byte_a_few_times() -> None:
     """A window of a megabyte is not handed to Python byte by byte to find the record that is none."""
-    windows = ArrayWindows(record_bytes=1 << 22)
-    windows.feed(b'[{"name":"' + b"x" * 1_000_000 + b'",bad}]')
+    parser = JsonArrayParser(record_bytes=1 << 22)
+    parser.feed(b'[{"name":"' + b"x" * 1_000_000 + b'",bad}]')
     feeds = 0
-    feed = ArrayWindows.feed
+    feed = JsonArrayParser.feed
 
-    def counted(self: ArrayWindows, chunk: bytes) -> None:
+    def counted(self: JsonArrayParser, chunk: bytes) -> None:
         nonlocal feeds
         feeds += 1
         feed(self, chunk)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ArrayWindows, "feed", counted)
+        patch.setattr(JsonArrayParser, "feed", counted)
         with pytest.raises(DecodeError):
-            windows.next_window()
+            parser.next_window()
     assert feeds < 400
