@@ -20,10 +20,10 @@ ArzamedError
     ├── LimitExceededError
     └── StreamInterruptedError
 
-An error is made of facts: what happened, at which clinic, in which call, after how many
+An error consists of facts: what failed, at which clinic, in which call, after how many
 attempts, and what to do about it. It holds no body, token, secret or patient's value, and no
 other exception is chained to it. The only foreign text is the server's `error` and
-`error_description`, cleaned by the module that reads them. Errors pickle.
+`error_description`, sanitized by the module that reads them. Errors can be pickled.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def _rebuild(cls: type[ArzamedError], args: tuple[Any, ...], facts: dict[str, An
 
 
 class ArzamedError(Exception):
-    """The root of the tree: `except ArzamedError` catches all that this package raises.
+    """The root of the tree: `except ArzamedError` catches everything that this package raises.
 
-    `clinic` is the clinic's name, `method` and `path` the call (`path` is the endpoint's, never a
-    URL; the token request has none), `attempts` the requests sent for it, `hint` one more sentence
-    for the reader. Each is empty (or 0) where it does not apply.
+    `clinic` is the clinic's name. `method` and `path` name the call; `path` is the endpoint's, never a
+    URL, and empty for a token request. `attempts` is the number of requests sent for the call, `hint` an
+    additional sentence for the reader. Each is empty (or 0) where it does not apply.
     """
 
     remedy: ClassVar[str] = ""
@@ -88,15 +88,19 @@ class ArzamedError(Exception):
         self.hint = hint
 
     def _what(self) -> str:
-        """What happened, without the where and how often; subclasses build it from their facts."""
+        """Return what failed, without place and number of attempts; subclasses build it from their facts."""
         return str(self.args[0]) if self.args else ""
+
+    def _details(self) -> str:
+        """Return what follows the number of attempts."""
+        return ""
 
     def __str__(self) -> str:
         call = f"{self.method} {self.path}".strip()
         what = self._what()
         if self.attempts > 1:
             what = f"{what} after {self.attempts} attempts"
-        first = ": ".join(part for part in (self.clinic, call, what) if part)
+        first = ": ".join(part for part in (self.clinic, call, what) if part) + self._details()
         return ". ".join(part.rstrip(".") for part in (first, self.hint, self.remedy) if part)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -104,24 +108,24 @@ class ArzamedError(Exception):
 
 
 class ConfigurationError(ArzamedError, ValueError):
-    """What the caller gave cannot work: a bad URL, a control character in a secret, a bad clinics file."""
+    """An argument, a setting or a file of the caller is invalid: a URL, a secret, a clinics file."""
 
 
 class SessionClosedError(ArzamedError):
-    """The session was closed before or during this call."""
+    """The session was closed, either before the call or while it was running."""
 
     def __init__(self, what: str = "the session is closed", **facts: Any) -> None:
         super().__init__(what, **facts)
 
 
 class TransportError(ArzamedError):
-    """No usable HTTP answer: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, cut body.
+    """No usable HTTP response: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, incomplete body.
 
-    `reason` says which. `transient` is False where a repeat cannot help (a certificate that does
+    `reason` names the cause. `transient` is False where a retry cannot help (a certificate that does
     not verify).
     """
 
-    def __init__(self, reason: str = "no usable HTTP answer", *, transient: bool = True, **facts: Any) -> None:
+    def __init__(self, reason: str = "no usable HTTP response", *, transient: bool = True, **facts: Any) -> None:
         super().__init__(reason, **facts)
         self.reason = reason
         self.transient = transient
@@ -135,15 +139,17 @@ class CircuitOpenError(TransportError):
     """
 
     def __init__(self, *, retry_after_seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
-        super().__init__("the clinic's circuit is open", transient=False, **facts)
+        super().__init__("circuit breaker is open", transient=False, **facts)
         self.retry_after_seconds = retry_after_seconds
         self.last_failure = last_failure
 
     def _what(self) -> str:
+        return f"request not sent: circuit breaker is {'open' if self.retry_after_seconds else 'half-open'}"
+
+    def _details(self) -> str:
         left = self.retry_after_seconds
-        when = f"to be asked again in {left:.1f} s" if left else "until the request that is out now has an answer"
-        what = f"not asked, since its requests keep failing (circuit open), {when}"
-        return f"{what} (last failure: {self.last_failure})" if self.last_failure else what
+        when = f", retry after {left:.1f} s" if left else ", a probe is under way"
+        return when + _last_failure(self.last_failure)
 
 
 class DeadlineExceededError(TransportError, TimeoutError):
@@ -153,25 +159,31 @@ class DeadlineExceededError(TransportError, TimeoutError):
     """
 
     def __init__(self, *, seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
-        super().__init__("the deadline has passed", **facts)
+        super().__init__("deadline exceeded", **facts)
         self.seconds = seconds
         self.last_failure = last_failure
 
     def _what(self) -> str:
-        what = f"no answer within the deadline of {self.seconds:g} s"
-        return f"{what} (last failure: {self.last_failure})" if self.last_failure else what
+        return f"deadline of {self.seconds:g} s exceeded"
+
+    def _details(self) -> str:
+        return _last_failure(self.last_failure)
+
+
+def _last_failure(reason: str) -> str:
+    return f" (last failure: {reason})" if reason else ""
 
 
 class TokenError(ArzamedError):
-    """The token endpoint gave no token: another 4xx, a redirect, a malformed 200.
+    """The token endpoint returned no token: another 4xx, a redirect, a malformed 200.
 
-    `status` is the HTTP status (None: no answer came), `error` and `description` are the
-    endpoint's own words (RFC 6749 section 5.2), cleaned and cut at 200 characters.
+    `status` is the HTTP status (None: no response). `error` and `description` are the parameters of the error
+    response (RFC 6749 section 5.2), sanitized and truncated to 200 characters.
     """
 
     def __init__(
         self,
-        what: str = "the token endpoint gave no token",
+        what: str = "the token endpoint returned no token",
         *,
         status: int | None = None,
         error: str = "",
@@ -185,37 +197,38 @@ class TokenError(ArzamedError):
         self.description = description
         self.retry_after_seconds = retry_after_seconds
 
-    def _what(self) -> str:
-        words = ": ".join(part for part in (self.error, self.description) if part)
-        status = "" if self.status is None else f"status {self.status}"
-        detail = ", ".join(part for part in (status, words) if part)
-        return f"{super()._what()} ({detail})" if detail else super()._what()
+    def _details(self) -> str:
+        server = ": ".join(part for part in (self.error, self.description) if part)
+        status = "" if self.status is None else f"HTTP {self.status}"
+        facts = ", ".join(part for part in (status, server) if part)
+        return f" ({facts})" if facts else ""
 
 
 class CredentialsRejectedError(TokenError):
     """The token endpoint refused the clinic's credentials: 401, `invalid_client` or `unauthorized_client`."""
 
     remedy = (
-        "Check client_id, client_secret and token_url; a new key is made by the clinic's administrator"
-        " (Equipe Settings, API Keys). It is not tried again for a while"
+        "Check client_id, client_secret and token_url; the clinic's administrator can create a new key"
+        " (Equipe Settings, API Keys). No token request is sent with these credentials for a while"
     )
 
 
 class TokenUnavailableError(TokenError):
-    """The token endpoint could not be reached, or answered 429 or 5xx to every attempt.
+    """The token endpoint could not be reached, or responded with 429 or 5xx to every attempt.
 
-    `transient` is False where a repeat cannot help (a certificate that does not verify).
+    The credentials were neither accepted nor rejected. `transient` is False where a retry cannot help (a
+    certificate that does not verify).
     """
 
-    remedy = "The credentials may well be right: try again later"
+    remedy = "Check token_url, or retry later"
     transient = True
 
 
 class StatusError(ArzamedError):
-    """The API answered with a status over 299, a redirect included (none is followed).
+    """The API responded with a status above 299; redirects are included, since none is followed.
 
-    `message` is the API's own `error` text, cleaned; `request_id` the gateway's, if it sent one;
-    `retry_after_seconds` what the server asked for, also where it was too long to wait.
+    `message` is the API's own `error` text, sanitized. `request_id` is the gateway's, if it sent one.
+    `retry_after_seconds` is the delay of the Retry-After header, even if it was too long to wait.
     """
 
     def __init__(
@@ -227,71 +240,69 @@ class StatusError(ArzamedError):
         retry_after_seconds: float | None = None,
         **facts: Any,
     ) -> None:
-        super().__init__(f"answered {status}", **facts)
+        super().__init__(f"HTTP {status}", **facts)
         self.status = status
         self.message = message
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
 
-    def _what(self) -> str:
-        what = super()._what()
-        if self.message:
-            what = f"{what} ({self.message})"
-        if self.retry_after_seconds is not None:
-            what = f"{what}, to be asked again in {self.retry_after_seconds:g} s"
-        return f"{what} [request {self.request_id}]" if self.request_id else what
+    def _details(self) -> str:
+        message = f" ({self.message})" if self.message else ""
+        delay = "" if self.retry_after_seconds is None else f", retry after {self.retry_after_seconds:g} s"
+        request = f" [request {self.request_id}]" if self.request_id else ""
+        return message + delay + request
 
 
 class UnauthorizedError(StatusError):
-    """401, to a new token too."""
+    """HTTP 401 even with a new token."""
 
     remedy = (
-        "A new token was refused as well, or one was refused a moment ago: check that the key belongs to"
-        " this environment (production or sandbox) and is still valid"
+        "The API rejected a newly issued token: check that the key is still valid and belongs to this"
+        " environment (production or sandbox)"
     )
 
 
 class ForbiddenError(StatusError):
-    """403: wrong equipe, revoked or expired key, key not registered. Never repeated."""
+    """HTTP 403: wrong equipe, revoked or expired key, key not registered. Never retried."""
 
     remedy = (
-        "The key is revoked, expired, not registered or of another equipe: ask the clinic's administrator"
+        "The key is revoked, expired, not registered, or belongs to another equipe: contact the clinic's administrator"
         " (Equipe Settings, API Keys)"
     )
 
 
 class NotFoundError(StatusError):
-    """404."""
+    """HTTP 404: the API has no such path."""
 
     remedy = "Check the path and the API version in base_url"
 
 
 class RateLimitedError(StatusError):
-    """429, to every attempt."""
+    """HTTP 429 to every attempt."""
 
-    remedy = "Ask less often, or lower the concurrency"
+    remedy = "Send requests at a lower rate, or lower the concurrency"
 
 
 class ServiceUnavailableError(StatusError):
-    """503, to every attempt: a service behind the API is unreachable for the moment."""
+    """HTTP 503 to every attempt: a service of the API is temporarily unavailable."""
 
-    remedy = "Try again later"
+    remedy = "A service of the API is temporarily unavailable: retry later"
 
 
 class ResponseError(ArzamedError):
-    """A 2xx answer that is not what the API promises."""
+    """A 2xx response whose body is not what the API documents."""
 
 
 class DecodeError(ResponseError):
-    """The body is not a JSON array of such records.
+    """The response body is not a JSON array of records of the given class.
 
     `record_index` counts from 0; None means the body as a whole. `field` is the attribute of the
-    class at fault, dotted where it is nested; the value itself is never kept.
+    class at fault, dotted where it is nested. The value itself is never kept.
     """
 
     def __init__(
         self,
-        what: str = "the body is not what the API promises",
+        what: str = "the response body is invalid",
         *,
         record_index: int | None = None,
         field: str | None = None,
@@ -309,28 +320,28 @@ class DecodeError(ResponseError):
 
 
 class LimitExceededError(ResponseError):
-    """The answer is larger than `limit` (a field of `Limits`) allows: `limit_bytes`, after decompression."""
+    """The response exceeds `limit_bytes` after decompression; `limit` is the field of `Limits` that sets it."""
 
     def __init__(self, *, limit: str = "", limit_bytes: int = 0, **facts: Any) -> None:
-        super().__init__(f"the answer is larger than {limit} allows ({limit_bytes:,} bytes)", **facts)
+        super().__init__(f"the response exceeds the limit {limit} ({limit_bytes:,} bytes)", **facts)
         self.limit = limit
         self.limit_bytes = limit_bytes
-        self.hint = self.hint or f"If that is to be expected, raise Limits.{limit}"
+        self.hint = self.hint or f"If this size is expected, raise Limits.{limit}"
 
 
 class StreamInterruptedError(ResponseError):
-    """A stream broke off behind its first record and could not be taken up again.
+    """A stream was interrupted after its first record, and could not be resumed.
 
-    `delivered` is how many records you already hold: they are right, and the list goes on behind them.
-    `reason` is what the last attempt met.
+    `delivered` is the number of records already delivered: they are correct, but the list continues after them.
+    `reason` describes why the last attempt failed.
     """
 
-    remedy = "What you hold is the beginning of the list, and not all of it"
+    remedy = "The records received so far are correct, but the list is incomplete"
 
-    def __init__(self, reason: str = "the stream broke off", *, delivered: int = 0, **facts: Any) -> None:
+    def __init__(self, reason: str = "the stream was interrupted", *, delivered: int = 0, **facts: Any) -> None:
         super().__init__(reason, **facts)
         self.reason = reason
         self.delivered = delivered
 
     def _what(self) -> str:
-        return f"the list broke off behind {self.delivered:,} records ({self.reason})"
+        return f"stream interrupted after {self.delivered:,} records ({self.reason})"

@@ -61,11 +61,11 @@ def test_two_roots() -> None:
     [
         (ArzamedError(), ""),
         (ArzamedError("it broke", clinic="Roma"), "Roma: it broke"),
-        (DeadlineExceededError(seconds=1.5, last_failure="answered 503"), "no answer within the deadline of 1.5 s (last failure: answered 503)"),
-        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint gave no token (status 400, invalid_scope: no)"),
-        (StatusError(500, "oops", retry_after_seconds=7), "answered 500 (oops), to be asked again in 7 s"),
+        (DeadlineExceededError(seconds=1.5, last_failure="HTTP 503"), "deadline of 1.5 s exceeded (last failure: HTTP 503)"),
+        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint returned no token (HTTP 400, invalid_scope: no)"),
+        (StatusError(500, "oops", retry_after_seconds=7), "HTTP 500 (oops), retry after 7 s"),
         (DecodeError("not JSON", record_index=4), "record 4: not JSON"),
-        (LimitExceededError(limit="body_bytes", limit_bytes=1000), "the answer is larger than body_bytes allows (1,000 bytes). If that is to be expected, raise Limits.body_bytes"),
+        (LimitExceededError(limit="body_bytes", limit_bytes=1000), "the response exceeds the limit body_bytes (1,000 bytes). If this size is expected, raise Limits.body_bytes"),
     ],
 )  # fmt: skip
 def test_what_errors_say(error: ArzamedError, text: str) -> None:

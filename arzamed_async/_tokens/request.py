@@ -130,7 +130,7 @@ class TokenRequest:
             raise error
         if too_long(error.retry_after_seconds, self._client.retry, self._scope.deadline):
             raise error
-        self.last_failure = str(error.args[0]) if error.status is None else f"answered {error.status}"
+        self.last_failure = str(error.args[0]) if error.status is None else f"HTTP {error.status}"
         return error.retry_after_seconds
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""A session's events in the log of Python's standard library."""
+"""Logs a session's events with the logging module of the standard library."""
 
 from ._observer import LoggingObserver
 

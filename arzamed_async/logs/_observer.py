@@ -1,4 +1,4 @@
-"""The observer: a level, a sentence and structured fields for each event."""
+"""LoggingObserver logs each event with a level, a sentence and structured fields."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["LoggingObserver"]
 
 
 class LoggingObserver:
-    """Logs what a session does, to the logger "arzamed_async.events" if none is given.
+    """Logs the events of a session; the default logger is "arzamed_async.events".
 
         async with ArzamedSession(observers=[LoggingObserver()]) as session:
             ...
 
-    What went well is DEBUG. A request that failed or was answered with an error, a retry, a circuit that opens and a
-    token store that gives no answer are WARNING; the rest is INFO: a request that was cancelled, a circuit that closes, a
-    field that is new. Each record has the event's class name as `arzamed_event` and its fields as `arzamed_clinic`,
+    Successful requests are logged at DEBUG. Requests that fail or return an error status, retries, circuit breakers
+    that open and failures of the token store are WARNING. Cancelled requests, circuit breakers that close and unknown
+    fields are INFO. Each log record has the event's class name as `arzamed_event` and its fields as `arzamed_clinic`,
     `arzamed_status` and so on, for formatters that write JSON. As in the events, there is no secret, no token, no query
     and no value of a record; a path is the endpoint's, `<raw>` or `<token>`.
     """
@@ -57,14 +57,14 @@ def _level(event: Event) -> int:
 
 
 def _sentence(event: Event) -> tuple[object, ...]:
-    """Return a text and what its placeholders stand for."""
+    """Return a format string and its arguments."""
     match event:
         case RequestFinished():
             call = f"{event.method} {event.path}"
-            return "%s: %s %s in %.3f s (attempt %d)", event.clinic, call, _end(event), event.seconds, event.attempt
+            return "%s: %s: %s after %.3f s (attempt %d)", event.clinic, call, _end(event), event.seconds, event.attempt
         case TokenRequestFinished():
             return (
-                "%s: token request %s in %.3f s (attempt %d)",
+                "%s: token request: %s after %.3f s (attempt %d)",
                 event.clinic,
                 _end(event),
                 event.seconds,
@@ -72,17 +72,17 @@ def _sentence(event: Event) -> tuple[object, ...]:
             )
         case RetryScheduled():
             call = "token request" if event.path == "<token>" else f"{event.method} {event.path}"
-            again = "%s: attempt %d of %s failed (%s), the next is in %.3f s"
+            again = "%s: attempt %d of %s failed (%s), retrying in %.3f s"
             return again, event.clinic, event.attempt, call, event.reason, event.delay_seconds
         case CircuitChanged():
-            return "%s: the circuit is %s", event.clinic, event.state.replace("_", "-")
+            return "%s: circuit breaker is %s", event.clinic, event.state.replace("_", "-")
         case UnknownField():
             return "%s: records of %s hold a field %s, which is ignored", event.clinic, event.path, event.field
         case TokenStoreFailed():
-            return "%s: the token store gave no answer (%s)", event.clinic, event.error
+            return "%s: token store failed (%s)", event.clinic, event.error
 
 
 def _end(event: RequestFinished | TokenRequestFinished) -> str:
-    answered = "" if event.status is None else f"answered {event.status}"
-    ended = "was cancelled" if event.error == "CancelledError" else f"failed ({event.error})" if event.error else ""
-    return " and ".join(part for part in (answered, ended) if part)
+    status = "" if event.status is None else f"HTTP {event.status}"
+    ended = "cancelled" if event.error == "CancelledError" else f"failed ({event.error})" if event.error else ""
+    return ", ".join(part for part in (status, ended) if part)

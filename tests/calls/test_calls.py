@@ -135,8 +135,8 @@ async def test_forbidden_is_never_repeated() -> None:
             await session.clinic(server.credentials()).doctors.list()
     assert server.api_requests == 1
     assert str(caught.value) == (
-        "Milano: GET equipe/doctors: answered 403 (key revoked) [request r-77]. The key is revoked, expired, not"
-        " registered or of another equipe: ask the clinic's administrator (Equipe Settings, API Keys)"
+        "Milano: GET equipe/doctors: HTTP 403 (key revoked) [request r-77]. The key is revoked, expired, not"
+        " registered, or belongs to another equipe: contact the clinic's administrator (Equipe Settings, API Keys)"
     )
 
 
@@ -234,7 +234,7 @@ async def test_a_long_retry_after_fails_at_once(asked: int, total: float) -> Non
         ArzamedSession(base_url=server.base_url, timeouts=Timeouts(total_seconds=total)) as session,
     ):
         script(server, answer(429, b"", f"Retry-After: {asked}\r\n"))
-        with pytest.raises(RateLimitedError, match=f"asked again in {asked} s"):
+        with pytest.raises(RateLimitedError, match=f"retry after {asked} s"):
             await session.clinic(server.credentials()).doctors.list()
     assert server.api_requests == 1
 
@@ -279,8 +279,8 @@ async def test_a_token_error_is_not_retried_outside() -> None:
     assert server.token_requests == 4
     assert server.api_requests == 0
     assert str(caught.value) == (
-        "Milano: the token endpoint has no token for the moment (status 503) after 4 attempts."
-        " The credentials may well be right: try again later"
+        "Milano: the token endpoint has no token for the moment after 4 attempts (HTTP 503)."
+        " Check token_url, or retry later"
     )
 
 
@@ -331,7 +331,7 @@ async def test_the_deadline_tells_the_last_failure() -> None:
         ArzamedSession(base_url=server.base_url, retry=policy, timeouts=Timeouts(total_seconds=0.5)) as session,
     ):
         script(server, *[answer(503)] * 10_000)
-        with pytest.raises(DeadlineExceededError, match="last failure: answered 503.* attempts") as caught:
+        with pytest.raises(DeadlineExceededError, match="attempts .last failure: HTTP 503") as caught:
             await session.clinic(server.credentials()).doctors.list()
     assert caught.value.attempts - server.api_requests in (0, 1)  # the last may not have got there
 
@@ -404,7 +404,7 @@ async def test_get_hides_the_path() -> None:
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         script(server, answer(404), answer(404))
         clinic = session.clinic(server.credentials())
-        with pytest.raises(NotFoundError, match="GET <raw>: answered 404") as caught:
+        with pytest.raises(NotFoundError, match="GET <raw>: HTTP 404") as caught:
             await clinic.get("equipe/patients/4711")
         assert caught.value.path == "<raw>"
         with pytest.raises(NotFoundError, match="GET equipe/patients/:id"):
@@ -480,7 +480,7 @@ async def test_an_error_body_that_drips_keeps_its_status(monkeypatch: pytest.Mon
     async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url) as session:
         with pytest.raises(ForbiddenError):
             await session.clinic(server.credentials()).doctors.list()
-        with pytest.raises(TokenError, match="status 403"):
+        with pytest.raises(TokenError, match="HTTP 403"):
             await session.clinic(server.credentials("Roma")).token()
         assert session.stats().pool.in_use == 0
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
@@ -540,7 +540,7 @@ async def test_observers_are_told() -> None:
         ("Milano", "equipe/doctors", 2, None, "TransportError"),
         ("Milano", "equipe/doctors", 3, 200, ""),
     ]
-    assert next(e.reason for e in events if isinstance(e, RetryScheduled)) == "answered 503"
+    assert next(e.reason for e in events if isinstance(e, RetryScheduled)) == "HTTP 503"
 
 
 async def test_an_observer_that_raises_disturbs_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -177,7 +177,7 @@ async def test_failures_count_calls_and_tokens_and_broken_streams() -> None:
         writer.close()
 
     async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
-        with pytest.raises(Exception, match="broke off"):
+        with pytest.raises(Exception, match="stream interrupted"):
             [doctor async for doctor in session.clinic(server.credentials()).doctors.stream()]
         with pytest.raises(Exception, match="token endpoint"):
             await session.clinic(server.credentials("Torino")).token()

@@ -193,7 +193,7 @@ def test_the_deadline_is_one_over_the_whole_run(beside, place):
     done = beside.run("doctors", "--clinics", file, "--deadline", "0.7")
     assert done.exit_code == 3
     assert {each["clinic"] for each in records(done)} == {"Milano"}
-    assert "Roma: no answer within the deadline of 0.7 s" in lines(done.stderr)[0]
+    assert "Roma: deadline of 0.7 s exceeded" in lines(done.stderr)[0]
 
 
 def test_verbose_tells_of_token_requests_and_retries(beside, place):

@@ -223,11 +223,10 @@ async def test_the_shared_deadline_tells_the_attempts_of_the_read() -> None:
         task = asyncio.create_task(clinic.doctors.list())
         await reads_at(server, 1)
         read = next(iter(session._engine.reads._reads.values()))
-        late = DeadlineExceededError(seconds=30, attempts=3, last_failure="answered 503")
+        late = DeadlineExceededError(seconds=30, attempts=3, last_failure="HTTP 503")
         next(iter(read.waiting)).set_result(late)
         with pytest.raises(DeadlineExceededError) as caught:
             await task
     assert str(caught.value) == (
-        "Milano: GET equipe/doctors: no answer within the deadline of 30 s (last failure: answered 503)"
-        " after 3 attempts"
+        "Milano: GET equipe/doctors: deadline of 30 s exceeded after 3 attempts (last failure: HTTP 503)"
     )

@@ -25,7 +25,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 #: What each example prints, in order.
 PRINTED = [
     r"\['Milano equipe/doctors 200'\]",
-    r'"level": "WARNING".*answered 503.*"arzamed_event": "RetryScheduled", "arzamed_clinic": "Milano"',
+    r'"level": "WARNING".*HTTP 503.*"arzamed_event": "RetryScheduled", "arzamed_clinic": "Milano"',
     r"POST\narzamed.token\narzamed.token_wait\nGET /api/v1/equipe/doctors\narzamed.call equipe/doctors",
     r"arzamed_token_requests_total\{.*\} 1\.0",
     r"call equipe/doctors\n  token_wait <token>\ntoken <token>\n  request <token>\n  request equipe/doctors",

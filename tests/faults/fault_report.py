@@ -66,16 +66,16 @@ ERRORS = """
 
 | error | means | first thing to do |
 |---|---|---|
-| `TransportError` | no usable HTTP answer, after all attempts; its text says which fault, and at which host | look at the network, the proxy and that host |
-| `DeadlineExceededError` | a `TransportError`: the call's deadline passed; its text tells the last failure | as above; or raise `Timeouts` if the server is only slow |
-| `TokenUnavailableError` | the token endpoint cannot be reached, or says 429 or 5xx | wait; the credentials may well be right |
-| `CredentialsRejectedError` | the token endpoint refuses this clinic's key | check the key with the clinic's administrator; it is not tried again for a minute |
-| `TokenError` | the token endpoint answers, and what it says is no token | check `token_url` and the scope; its `status`, `error` and `description` say more |
-| `UnauthorizedError` | the API refused a new token, too | check that key and environment (production or sandbox) belong together |
+| `TransportError` | no usable HTTP response to any attempt; the text names the fault and the host | look at the network, the proxy and that host |
+| `DeadlineExceededError` | a `TransportError`: the call's deadline was exceeded; the text names the last failure | as above; or raise `Timeouts` if the server is only slow |
+| `TokenUnavailableError` | the token endpoint cannot be reached, or responds with 429 or 5xx | check `token_url`, or wait; the credentials may be correct |
+| `CredentialsRejectedError` | the token endpoint rejects this clinic's key | check the key with the clinic's administrator; no token request is sent with it for a minute |
+| `TokenError` | the token endpoint responds, but not with a token | check `token_url` and the scope; its `status`, `error` and `description` say more |
+| `UnauthorizedError` | the API rejected a new token, too | check that key and environment (production or sandbox) belong together |
 | `ForbiddenError`, `NotFoundError`, `RateLimitedError`, `ServiceUnavailableError`, `StatusError` | the API's status: 403, 404, 429, 503, any other over 299 | its `message`, `request_id` and `retry_after_seconds` say more |
-| `DecodeError` | a 2xx that is not what the API promises; `record_index` and `field` say where | tell the API's owner |
-| `LimitExceededError` | the answer is larger than `Limits` allow | raise the limit that it names, if that size is right |
-| `StreamInterruptedError` | a stream broke off behind `delivered` records and could not go on | keep those, or read the list anew |
+| `DecodeError` | a 2xx whose body is not what the API documents; `record_index` and `field` say where | report it to the API's owner |
+| `LimitExceededError` | the response exceeds one of `Limits` | raise the limit that it names, if that size is right |
+| `StreamInterruptedError` | a stream was interrupted after `delivered` records and could not be resumed | keep those, or read the list again |
 """
 
 

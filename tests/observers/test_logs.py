@@ -34,45 +34,45 @@ READ = RequestFinished(
 )
 TOKEN = TokenRequestFinished(clinic="Milano", attempt=1, status=200, seconds=0.25, error="")
 RETRY = RetryScheduled(
-    clinic="Milano", method="GET", path="equipe/doctors", attempt=1, delay_seconds=0.5, reason="answered 503"
+    clinic="Milano", method="GET", path="equipe/doctors", attempt=1, delay_seconds=0.5, reason="HTTP 503"
 )
 LINES: list[tuple[Event, str, str]] = [
-    (READ, "DEBUG", "Milano: GET equipe/doctors answered 200 in 0.250 s (attempt 2)"),
+    (READ, "DEBUG", "Milano: GET equipe/doctors: HTTP 200 after 0.250 s (attempt 2)"),
     (
         attrs.evolve(READ, status=503),
         "WARNING",
-        "Milano: GET equipe/doctors answered 503 in 0.250 s (attempt 2)",
+        "Milano: GET equipe/doctors: HTTP 503 after 0.250 s (attempt 2)",
     ),
     (
         attrs.evolve(READ, status=302),
         "WARNING",
-        "Milano: GET equipe/doctors answered 302 in 0.250 s (attempt 2)",
+        "Milano: GET equipe/doctors: HTTP 302 after 0.250 s (attempt 2)",
     ),
     (
         attrs.evolve(READ, status=None, error="TransportError"),
         "WARNING",
-        "Milano: GET equipe/doctors failed (TransportError) in 0.250 s (attempt 2)",
+        "Milano: GET equipe/doctors: failed (TransportError) after 0.250 s (attempt 2)",
     ),
     (
         attrs.evolve(READ, status=None, error="CancelledError"),
         "INFO",
-        "Milano: GET equipe/doctors was cancelled in 0.250 s (attempt 2)",
+        "Milano: GET equipe/doctors: cancelled after 0.250 s (attempt 2)",
     ),
-    (TOKEN, "DEBUG", "Milano: token request answered 200 in 0.250 s (attempt 1)"),
+    (TOKEN, "DEBUG", "Milano: token request: HTTP 200 after 0.250 s (attempt 1)"),
     (
         attrs.evolve(TOKEN, status=400, error="CredentialsRejectedError"),
         "WARNING",
-        "Milano: token request answered 400 and failed (CredentialsRejectedError) in 0.250 s (attempt 1)",
+        "Milano: token request: HTTP 400, failed (CredentialsRejectedError) after 0.250 s (attempt 1)",
     ),
-    (RETRY, "WARNING", "Milano: attempt 1 of GET equipe/doctors failed (answered 503), the next is in 0.500 s"),
+    (RETRY, "WARNING", "Milano: attempt 1 of GET equipe/doctors failed (HTTP 503), retrying in 0.500 s"),
     (
         attrs.evolve(RETRY, method="POST", path="<token>"),
         "WARNING",
-        "Milano: attempt 1 of token request failed (answered 503), the next is in 0.500 s",
+        "Milano: attempt 1 of token request failed (HTTP 503), retrying in 0.500 s",
     ),
-    (CircuitChanged(clinic="Milano", state="open"), "WARNING", "Milano: the circuit is open"),
-    (CircuitChanged(clinic="Milano", state="half_open"), "INFO", "Milano: the circuit is half-open"),
-    (CircuitChanged(clinic="Milano", state="closed"), "INFO", "Milano: the circuit is closed"),
+    (CircuitChanged(clinic="Milano", state="open"), "WARNING", "Milano: circuit breaker is open"),
+    (CircuitChanged(clinic="Milano", state="half_open"), "INFO", "Milano: circuit breaker is half-open"),
+    (CircuitChanged(clinic="Milano", state="closed"), "INFO", "Milano: circuit breaker is closed"),
     (
         UnknownField(clinic="Milano", path="equipe/doctors", field="floor"),
         "INFO",
@@ -81,7 +81,7 @@ LINES: list[tuple[Event, str, str]] = [
     (
         TokenStoreFailed(clinic="100%s", error="TimeoutError"),
         "WARNING",
-        "100%s: the token store gave no answer (TimeoutError)",
+        "100%s: token store failed (TimeoutError)",
     ),
 ]
 

@@ -124,7 +124,7 @@ async def test_attempts_stand_under_the_call_and_it_under_the_callers(telemetry:
     assert call.kind is SpanKind.INTERNAL
     assert call.status.status_code is StatusCode.UNSET
     assert [event.name for event in call.events] == ["arzamed.retry"] * 2
-    assert (call.events[0].attributes or {})["arzamed.reason"] == "answered 503"
+    assert (call.events[0].attributes or {})["arzamed.reason"] == "HTTP 503"
     assert [span.parent and span.parent.span_id for span in attempts] == [id_of(call)] * 4
     assert {span.kind for span in attempts} == {SpanKind.CLIENT}
     common = {
