@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ._calls.call import Call, Target
+from ._calls.call import Call
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
+from ._calls.request import Request
 from ._http.response import Answer, read_body
 from ._http.urls import Params, request_url
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
@@ -108,14 +109,15 @@ class Clinic:
         `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
         Raises as resources do: StatusError for any status over 299.
         """
-        target = Target(self._live(), self.name, route or "<raw>", request_url(self._engine.base_url, path, params))
-        del path, params  # they may hold what no traceback should show, locals and all
+        url = request_url(self._engine.base_url, path, params)
+        request = Request(self._engine, self._options, self._live(), self.name, route or "<raw>", url)
+        del path, params, url  # they may hold what no traceback should show, locals and all
         limit = self._options.limits.body_bytes
 
         async def use(answer: Answer) -> Response:
             body = await read_body(answer, limit)
             if body is None:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
-            return Response(answer.status, answer.headers, body, clinic=self.name, path=target.path)
+            return Response(answer.status, answer.headers, body, clinic=self.name, path=request.path)
 
-        return await Call(self._engine, target, self._options).run(use)
+        return await Call(request).run(use)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import builtins
 from typing import Generic, TypeVar
 
-from ._calls.call import Target
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
+from ._calls.request import Request
 from ._http.urls import Params, endpoint_url, with_query
 from ._readers.stream import RecordStream
 from ._readers.whole import Source
@@ -62,14 +62,16 @@ class Resource(Generic[T]):
     def _made(self, params: Params | None) -> Source[T]:
         endpoint = self._endpoint
         self._clinic = self._engine.clinics.live(self._clinic)
-        target = Target(
+        request = Request(
+            self._engine,
+            self._options,
             self._clinic,
             self._name,
             endpoint.path,
             with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
             hint=self._hint,
         )
-        return Source(self._engine, target, self._options, decoder_for(endpoint.model))
+        return Source(request, decoder_for(endpoint.model))
 
     async def list(self, params: Params | None = None) -> builtins.list[T]:
         """Return all records, in the order sent; all of them or an error.

@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from attrs import field, frozen
-
 from .._concurrency.cancel_scope import Scope
 from .._http.response import Answer, read_some
 from .._http.status import status_error
@@ -33,25 +31,13 @@ from ..errors import (
     TransportError,
 )
 from ..events import CircuitChanged, Event, RetryScheduled, Work, WorkKind
-from .clinics import ClinicState
-from .engine import Engine, Options
+from .request import Request
 
-__all__ = ["LEFT", "Call", "Target"]
+__all__ = ["LEFT", "Call"]
 
 LEFT = "this stream was closed, or a step of it cancelled, before the end of the list"
 
 R = TypeVar("R")
-
-
-@frozen
-class Target:
-    """Where a call goes, and how it is spoken of: `path` is what errors and events show, `url` the whole of it."""
-
-    clinic: ClinicState
-    name: str
-    path: str
-    url: str = field(repr=False)
-    hint: str = ""
 
 
 class Call:
@@ -60,21 +46,13 @@ class Call:
     With `keep` a good response stays open after `use`: the caller reads on, and closes it.
     """
 
-    __slots__ = ("_asked", "attempts", "engine", "keep", "last_failure", "options", "scope", "target", "trace")
+    __slots__ = ("_asked", "_engine", "_keep", "_request", "attempts", "last_failure", "scope", "trace")
     scope: Scope
 
-    def __init__(
-        self,
-        engine: Engine,
-        target: Target,
-        options: Options,
-        *,
-        keep: bool = False,
-    ) -> None:
-        self.engine = engine
-        self.target = target
-        self.options = options
-        self.keep = keep
+    def __init__(self, request: Request, *, keep: bool = False) -> None:
+        self._request = request
+        self._engine = request.engine
+        self._keep = keep
         self.attempts = 0  # requests sent
         self.last_failure = ""
         self.trace: Trace | None = None  # only where there are tracers
@@ -82,12 +60,14 @@ class Call:
 
     async def run(self, use: Callable[[Answer], Awaitable[R]]) -> R:
         """Return what `use` makes of the response. Raises what the contract's tree says, and nothing else."""
-        if self.engine.notices.tracers and self.trace is None:
-            with Trace(self.engine.notices, self.work("call")) as self.trace:
-                return await self.run(use)
-        timeouts = self.options.timeouts
-        scope = self.scope = self.engine.lifetime.scope(timeouts.total_seconds, self.target.name, timeouts.read_seconds)
-        clinic = self.target.clinic
+        if self._engine.notices.tracers and self.trace is None:
+            self.trace = Trace(self._engine.notices, self._work("stream" if self._keep else "call"))
+            if not self._keep:
+                with self.trace:
+                    return await self.run(use)
+        seconds = self._request.options.timeouts.total_seconds
+        scope = self.next_scope(seconds)
+        clinic = self._request.clinic
         try:
             with scope:
                 try:
@@ -95,24 +75,35 @@ class Call:
                 except ArzamedError as error:
                     failure = error
                 else:
-                    self.engine.quota.succeeded(clinic, retried=False)
+                    self._engine.quota.succeeded(clinic, retried=False)
                     return result
-                result = await retry(partial(self.attempt, use), failure, self, Retries(self.options.retry))
-                self.engine.quota.succeeded(clinic, retried=True)
+                result = await retry(partial(self.attempt, use), failure, self, Retries(self._request.options.retry))
+                self._engine.quota.succeeded(clinic, retried=True)
                 return result
-            raise self.cut_short(timeouts.total_seconds)
+            raise self.cut_short(seconds)
         except (ArzamedError, asyncio.CancelledError) as error:
             clinic.failures += isinstance(error, ArzamedError)
             # What a traceback shows ends here: the locals of the frames below are bodies and records, and some print them.
             error.__traceback__ = None
             raise
 
+    def next_scope(self, seconds: float) -> Scope:
+        """Return the scope of the call's next step; `cut_short` reports how it ended."""
+        read_seconds = self._request.options.timeouts.read_seconds
+        self.scope = self._engine.lifetime.scope(seconds, self._request.name, read_seconds)
+        return self.scope
+
+    def end_trace(self, error: str = "") -> None:
+        """End the spans of a call whose response was kept; `error` is the class name of what it raised."""
+        if self.trace is not None:
+            self.trace.end(error)
+
     async def attempt(self, use: Callable[[Answer], Awaitable[R]]) -> R:
         """Open one response and use it. Raises an ArzamedError that names the clinic, the call and the attempts."""
         self._asked = False
-        breaker = self.target.clinic.breaker
+        breaker = self._request.clinic.breaker
         permit = None if breaker is None else self._admitted(breaker)
-        tokens = self.target.clinic.tokens
+        tokens = self._request.clinic.tokens
         try:
             held = tokens.current() or await self._new_token()
             answer = await self._send(held)
@@ -131,7 +122,7 @@ class Call:
             if breaker is not None and permit is not None:
                 self._judge(breaker, permit, error)
             raise
-        if not self.keep:
+        if not self._keep:
             answer.close()
         if breaker is not None and permit is not None:
             self._judge(breaker, permit, None)
@@ -139,7 +130,7 @@ class Call:
 
     async def _once_more(self, answer: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
         """Repeat what was answered 401 with a new token, if there may be a better one."""
-        tokens = self.target.clinic.tokens
+        tokens = self._request.clinic.tokens
         if not tokens.reject(held):
             return answer, held
         answer.close()
@@ -151,11 +142,11 @@ class Call:
         return answer, held
 
     def _new_token(self) -> Awaitable[HeldToken]:
-        return self.engine.tokens.new_token(self.target.clinic.tokens, self.target.name, self.trace)
+        return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self.trace)
 
     async def _send(self, held: HeldToken) -> Answer:
-        engine = self.engine
-        clinic = self.target.clinic
+        engine = self._engine
+        clinic = self._request.clinic
         bulkhead = clinic.bulkhead
         if not bulkhead.take():
             await bulkhead.wait()
@@ -174,37 +165,46 @@ class Call:
         return answer
 
     def _open(self, headers: Mapping[str, str]) -> Awaitable[Answer]:
-        return self.engine.transport.open("GET", self.target.url, headers, self.options.timeouts, self.scope)
+        return self._engine.transport.open(
+            self._request.method, self._request.url, headers, self._request.options.timeouts, self.scope
+        )
 
     async def _told(self, headers: Mapping[str, str]) -> Answer:
-        with Asking(self.engine.notices, self.work("request"), self.trace) as asking:
+        with Asking(self._engine.notices, self._work("request"), self.trace) as asking:
             answer = await self._open(asking.headers(headers))
             asking.status = answer.status
             return answer
 
-    def work(self, kind: WorkKind) -> Work:
+    def _work(self, kind: WorkKind) -> Work:
         """Return what tracers are told of this call, or of the request that it sends now."""
-        target, base_url, attempt = self.target, self.engine.base_url, self.attempts  # none yet where a call starts
-        return Work(kind=kind, clinic=target.name, method="GET", path=target.path, base_url=base_url, attempt=attempt)
+        request, base_url, attempt = self._request, self._engine.base_url, self.attempts  # none yet where a call starts
+        return Work(
+            kind=kind,
+            clinic=request.name,
+            method=request.method,
+            path=request.path,
+            base_url=base_url,
+            attempt=attempt,
+        )
 
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
         body = await read_some(answer)
         secrets = (held.access_token, *self._sent(held).forms())
-        error = status_error(answer.status, headers, body, secrets, self.engine.clocks.wall())
+        error = status_error(answer.status, headers, body, secrets, self._engine.clocks.wall())
         if 400 <= answer.status <= 499:
-            error.hint = self.target.hint
+            error.hint = self._request.hint
         return error
 
     def _sent(self, held: HeldToken) -> SentSecret:
-        credentials = self.target.clinic.credentials
+        credentials = self._request.clinic.credentials
         literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
         return held.sent or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
 
     # The breaker: what counts is whether the API's server answers.
 
     def _admitted(self, breaker: Breaker) -> int:
-        now = self.engine.clocks.monotonic()
+        now = self._engine.clocks.monotonic()
         before = breaker.state
         permit = breaker.admit(now)
         self._tell_circuit(breaker, before)
@@ -221,7 +221,7 @@ class Call:
         if isinstance(error, StatusError):
             failed = error.status >= 500
         if failed:
-            breaker.failed(permit, self.engine.clocks.monotonic())
+            breaker.failed(permit, self._engine.clocks.monotonic())
         elif isinstance(error, (TokenError, ConfigurationError)) or not isinstance(error, (ArzamedError, type(None))):
             breaker.untold(permit)
         else:
@@ -231,16 +231,16 @@ class Call:
     def broke(self, error: TransportError) -> None:
         """Take note that an answer that was kept has broken off."""
         self.describe(error)
-        breaker = self.target.clinic.breaker
+        breaker = self._request.clinic.breaker
         if breaker is not None and (permit := breaker.now()) is not None:
             self._judge(breaker, permit, error)
 
     def _tell_circuit(self, breaker: Breaker, before: str) -> None:
-        if breaker.state != before and self.engine.notices.observers:
-            self._tell(CircuitChanged(clinic=self.target.name, state=breaker.state))
+        if breaker.state != before and self._engine.notices.observers:
+            self._tell(CircuitChanged(clinic=self._request.name, state=breaker.state))
 
     def _tell(self, event: Event) -> None:
-        self.engine.notices.emit(event)
+        self._engine.notices.emit(event)
         if self.trace is not None:
             self.trace.tell(event)
 
@@ -248,13 +248,11 @@ class Call:
 
     def describe(self, error: ArzamedError) -> None:
         """Complete the error's facts with those of this call."""
-        error.clinic = self.target.name
-        if not isinstance(error, TokenError):
-            error.method, error.path, error.attempts = "GET", self.target.path, self.attempts
+        self._request.add_facts(error, self.attempts)
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
         """Return the response's Retry-After, None without one. Raises the error if it is not to be retried."""
-        policy = self.options.retry
+        policy = self._request.options.retry
         asked: float | None = None
         if isinstance(error, StatusError):
             asked = error.retry_after_seconds
@@ -263,22 +261,22 @@ class Call:
             repeatable = isinstance(error, TransportError) and error.transient
         if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
-        if not self.engine.quota.spend(self.target.clinic):
+        if not self._engine.quota.spend(self._request.clinic):
             spent = "Not tried again: the session's retry budget is spent (RetryPolicy.budget)"
             error.hint = f"{error.hint}. {spent}" if error.hint else spent
             raise error
-        self.target.clinic.retries += 1
+        self._request.clinic.retries += 1
         self.last_failure = str(error.args[0])
         return asked
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """Emit the event."""
-        if self.engine.notices.observers:
+        if self._engine.notices.observers:
             self._tell(
                 RetryScheduled(
-                    clinic=self.target.name,
-                    method="GET",
-                    path=self.target.path,
+                    clinic=self._request.name,
+                    method=self._request.method,
+                    path=self._request.path,
                     attempt=self.attempts,
                     delay_seconds=seconds,
                     reason=self.last_failure,

@@ -10,13 +10,12 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from .._calls.call import LEFT, Call, Target
-from .._calls.engine import Engine, Options
-from .._concurrency.cancel_scope import Scope, this_task
+from .._calls.call import LEFT, Call
+from .._calls.request import Request
+from .._concurrency.cancel_scope import this_task
 from .._http.response import Answer
 from .._records.decoder import Decoder
 from .._resilience.retry import Retries, retry
-from .._telemetry import Trace
 from ..errors import (
     ArzamedError,
     ConfigurationError,
@@ -43,21 +42,17 @@ class Windows(Generic[T]):
 
     def __init__(
         self,
-        engine: Engine,
-        target: Target,
-        options: Options,
+        request: Request,
         decoder: Decoder[T],
         errors: list[DecodeError] | None,
     ) -> None:
-        self._engine = engine
-        self._target = target
-        self._options = options
+        self._request = request
+        self._lifetime = request.engine.lifetime
         self._decoder = decoder
         self._errors = errors
-        self._call = Call(engine, target, options, keep=True)
+        self._call = Call(request, keep=True)
         self._reader: WindowReader[T] | None = None
-        self._retries = Retries(options.retry)
-        self._scope: Scope | None = None  # of the step that is being taken
+        self._retries = Retries(request.options.retry)
         self.reader: asyncio.Task[Any] | None = None  # who has taken the last step
         self.step: asyncio.Future[None] | None = None  # done when the step that is being taken is over
         self.delivered = 0
@@ -76,7 +71,7 @@ class Windows(Generic[T]):
             self._close(failure if isinstance(failure, ArzamedError) else "left", type(failure).__name__)
             failure.__traceback__ = None  # see Call.run
             if isinstance(failure, ArzamedError):
-                self._target.clinic.failures += self._reader is not None  # that of the start is counted already
+                self._request.clinic.failures += self._reader is not None  # that of the start is counted already
             raise
         finally:
             self.step = None
@@ -98,32 +93,29 @@ class Windows(Generic[T]):
     def cut(self) -> None:
         """End the step that another task is taking."""
         self.ending = "left"
-        (self._scope or self._call.scope).end("left")
+        self._call.scope.end("left")
 
     async def _first(self, answer: Answer) -> tuple[WindowReader[T], list[T] | None]:
         if self._errors is not None:
             self._errors.clear()  # those of an attempt that was given up
-        watch = self._engine.notices.field_watcher(self._target.name, self._target.path)
+        request = self._request
+        watch = request.engine.notices.field_watcher(request.name, request.path)
         reader = WindowReader(
-            answer, self._decoder, self._options.limits, errors=self._errors, watch=watch, resumable=True
+            answer, self._decoder, request.options.limits, errors=self._errors, watch=watch, resumable=True
         )
         return reader, await reader.next()
 
     async def _start(self) -> list[T] | None:
-        if self._engine.notices.tracers:
-            self._call.trace = Trace(self._engine.notices, self._call.work("stream"))
         reader, window = await self._call.run(self._first)
         self._reader = reader
-        self._engine.lifetime.hold_open(reader.answer)
+        self._lifetime.hold_open(reader.answer)
         return window
 
     async def _go_on(self, reader: WindowReader[T]) -> list[T] | None:
-        timeouts = self._options.timeouts
-        seconds = timeouts.record_seconds
+        seconds = self._request.options.timeouts.record_seconds
         while True:
             broken: TransportError | None = None
-            scope = self._engine.lifetime.scope(seconds, self._target.name, timeouts.read_seconds)
-            self._scope = self._call.scope = reader.answer.scope = scope
+            scope = reader.answer.scope = self._call.next_scope(seconds)
             with scope:
                 try:
                     return await reader.next()
@@ -139,22 +131,20 @@ class Windows(Generic[T]):
 
     async def _resume(self, reader: WindowReader[T], broken: TransportError) -> None:
         """Repeat the request and go on from where the stream broke off, or raise StreamInterruptedError."""
-        timeouts = self._options.timeouts
-        seconds = timeouts.record_seconds
-        self._engine.lifetime.let_go(reader.answer)
-        scope = self._engine.lifetime.scope(seconds, self._target.name, timeouts.read_seconds)
+        call, request = self._call, self._request
+        seconds = request.options.timeouts.record_seconds
+        self._lifetime.let_go(reader.answer)
+        scope = call.next_scope(seconds)
 
         async def use(answer: Answer) -> None:
             await reader.resume(answer, scope, seconds)
-            self._engine.lifetime.hold_open(answer)
+            self._lifetime.hold_open(answer)
 
-        call = self._call
-        self._scope = call.scope = scope
         failure: ArzamedError | None = None
         with scope:
             try:
                 await retry(partial(call.attempt, use), broken, call, self._retries)
-                self._engine.quota.succeeded(self._target.clinic, retried=True)
+                request.engine.quota.succeeded(request.clinic, retried=True)
             except (TransportError, StatusError, TokenError, ResponseError) as error:
                 failure = error
             if failure is None:
@@ -174,10 +164,9 @@ class Windows(Generic[T]):
 
     def _close(self, ending: Ending, error: str = "") -> None:
         self.ending = ending
-        if self._call.trace is not None:
-            self._call.trace.end(error)
+        self._call.end_trace(error)
         if self._reader is not None:
-            self._engine.lifetime.let_go(self._reader.answer)
+            self._lifetime.let_go(self._reader.answer)
 
     async def records(self) -> AsyncGenerator[T, None]:
         """Yield one record after another."""

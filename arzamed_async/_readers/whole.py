@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Generic, TypeVar
 
-from .._calls.call import Call, Target
-from .._calls.engine import Engine, Options
+from attrs import evolve
+
+from .._calls.call import Call
+from .._calls.request import Request
 from .._http.response import Answer
 from .._records.decoder import Decoder
 from ..errors import ArzamedError, DeadlineExceededError, DecodeError
@@ -21,20 +23,19 @@ T = TypeVar("T")
 class Source(Generic[T]):
     """One list at one clinic: what a resource reads from."""
 
-    def __init__(self, engine: Engine, target: Target, options: Options, decoder: Decoder[T]) -> None:
-        self._engine = engine
-        self._target = target
-        self._options = options
+    def __init__(self, request: Request, decoder: Decoder[T]) -> None:
+        self._request = request
         self._decoder = decoder
 
     def read(self) -> Awaitable[list[T]]:
         """Read all records; an attempt that breaks half-way starts over."""
-        return Call(self._engine, self._target, self._options).run(self._read_all)
+        return Call(self._request).run(self._read_all)
 
     async def _read_all(self, answer: Answer) -> list[T]:
         data = await answer.read()
-        limits = self._options.limits
-        watch = self._engine.notices.field_watcher(self._target.name, self._target.path)
+        request = self._request
+        limits = request.options.limits
+        watch = request.engine.notices.field_watcher(request.name, request.path)
         values = whole_list(answer, data, limits)
         if values is not None:
             records = self._decoder.decode(values, 0)
@@ -53,28 +54,27 @@ class Source(Generic[T]):
 
         It runs under the session's options; the deadline is the caller's own.
         """
-        engine, target = self._engine, self._target
-        engine.lifetime.enter(target.name)
+        request = self._request
+        engine = request.engine
+        engine.lifetime.enter(request.name)
         assert engine.reads is not None
-        seconds = self._options.timeouts.total_seconds
+        seconds = request.options.timeouts.total_seconds
         try:
             return list(
                 await engine.reads.join(
-                    (target.clinic, target.url, target.hint, self._decoder), self._read_for_all, seconds
+                    (request.clinic, request.url, request.hint, self._decoder), self._read_for_all, seconds
                 )
             )
         except ArzamedError as error:
             if isinstance(error, DeadlineExceededError):
-                target.clinic.failures += not error.seconds  # the read's own deadline is the session's, and is counted
+                request.clinic.failures += not error.seconds  # the read's own deadline is the session's, and is counted
                 error.seconds = error.seconds or seconds
-            mine = Call(engine, target, self._options)
-            mine.attempts = error.attempts
-            mine.describe(error)
+            request.add_facts(error, error.attempts)
             raise
 
     async def _read_for_all(self) -> list[T]:
-        return await Source(self._engine, self._target, self._engine.options, self._decoder).read()
+        return await Source(evolve(self._request, options=self._request.engine.options), self._decoder).read()
 
     def open(self, errors: list[DecodeError] | None) -> Windows[T]:
         """Return a reading of the list; it starts at its first step."""
-        return Windows(self._engine, self._target, self._options, self._decoder, errors)
+        return Windows(self._request, self._decoder, errors)
