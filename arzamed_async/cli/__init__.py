@@ -1,1 +1,27 @@
-"""The `arzamed` command (extra `cli`)."""
+"""The `arzamed` command (extra `cli`).
+
+In reading order:
+
+    main        the entry point, which also works without the extra
+    app         the commands and their options
+    request     the options that commands share
+    sources     which clinics: from a file or the environment
+    running     runs a command's coroutine, and turns its errors into messages
+    session     the session of a command, with its token store and its observer
+    listing     `doctors`, `slots`, `patients`
+    formats     records as ndjson, json and csv
+    table       records as a table
+    encoding    a record as JSON, for all formats
+    output      standard output, written from a thread
+    check       `check`
+    tokens      `token`
+    init        `init`
+    fake        `serve-fake`
+    demo        `demo`
+    files       private files that are never overwritten by mistake
+    messages    messages for a person, on stderr and stdout
+    progress    the progress bar
+    ending      the end of the process: flush, then the exit code
+    streams     standard streams that remember their first error
+    interrupts  Ctrl-C and SIGTERM
+"""

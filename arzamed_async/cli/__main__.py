@@ -1,4 +1,4 @@
-"""`python -m arzamed_async.cli` is `arzamed`."""
+"""Runs `arzamed` as `python -m arzamed_async.cli`."""
 
 from .main import main
 

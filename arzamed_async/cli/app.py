@@ -1,4 +1,4 @@
-"""The commands of `arzamed`. What each needs is imported when it runs. Help is text: `python -OO` has no docstrings."""
+"""The commands of `arzamed`. Each imports its module when it runs. Help is text: `python -OO` has no docstrings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from arzamed_async import ConfigurationError, __version__
 from .formats import Format
 
 if TYPE_CHECKING:
+    from .messages import StderrReporter
     from .request import Request
-    from .voice import Voice
 
 __all__ = ["app"]
 
 _CODES = (
-    "Exit codes: 0 all clinics worked, 3 some failed, 4 none worked, 2 wrong use (nothing was read),"
+    "Exit codes: 0 all clinics worked, 3 some failed, 4 none worked, 2 usage error (nothing was read),"
     " 1 the output cannot be written, 130 Ctrl-C, 143 SIGTERM, 141 broken pipe."
 )
 
@@ -60,22 +60,22 @@ _Params = Annotated[
 ]
 _Path = Annotated[
     Optional[str],  # noqa: UP045 - the same
-    typer.Option("--path", metavar="PATH", help="The endpoint's path below the base URL, if you know better."),
+    typer.Option("--path", metavar="PATH", help="The endpoint's path below the base URL, instead of the default."),
 ]
 _Concurrency = Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Clinics read at the same time.")]
 _Deadline = Annotated[
     Optional[float],  # noqa: UP045 - the same
-    typer.Option("--deadline", metavar="SECONDS", help="The most that the whole run may take. Default: no limit."),
+    typer.Option("--deadline", metavar="SECONDS", help="The time limit of the whole run. Default: none."),
 ]
 _Sandbox = Annotated[bool, typer.Option("--sandbox", help="Read the vendor's sandbox, not production.")]
 _BaseUrl = Annotated[
     Optional[str],  # noqa: UP045 - the same
-    typer.Option("--base-url", metavar="URL", help="Another base URL (that of `serve-fake`, for example)."),
+    typer.Option("--base-url", metavar="URL", help="Another base URL (for example that of `serve-fake`)."),
 ]
 _NoStore = Annotated[
-    bool, typer.Option("--no-token-store", help="Ask for new tokens, and keep none for the next command.")
+    bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
 ]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Tell of token requests and retries on stderr.")]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report token requests and retries on stderr.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -93,14 +93,14 @@ def _arzamed(
     pass
 
 
-def _leave(command: Callable[[Voice], int]) -> None:
+def _leave(command: Callable[[StderrReporter], int]) -> None:
     from .running import finish
 
     raise typer.Exit(finish(command))
 
 
 def _request(
-    voice: Voice,
+    reporter: StderrReporter,
     clinics: Path | None,
     names: list[str] | None,
     *,
@@ -115,10 +115,10 @@ def _request(
     from .sources import clinics_of
 
     if deadline is not None and not deadline > 0:
-        raise ConfigurationError("--deadline must be over zero seconds")
+        raise ConfigurationError("--deadline must be greater than zero")
     return Request(
         base_url=base_url_of(base_url, sandbox=sandbox),
-        clinics=clinics_of(clinics, names or [], voice),
+        clinics=clinics_of(clinics, names or [], reporter),
         concurrency=concurrency,
         deadline_seconds=deadline,
         verbose=verbose,
@@ -140,14 +140,14 @@ def _lister(kind: str) -> Callable[..., None]:
         no_token_store: _NoStore = False,
         verbose: _Verbose = False,
     ) -> None:
-        def read(voice: Voice) -> int:
+        def read(reporter: StderrReporter) -> int:
             from .listing import Listing, list_records
 
             request = _request(
-                voice, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
+                reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
                 token_store=not no_token_store, base_url=base_url, sandbox=sandbox,
             )  # fmt: skip
-            return list_records(Listing(kind=kind, path=path, params=param or [], format=format), request, voice)
+            return list_records(Listing(kind=kind, path=path, params=param or [], format=format), request, reporter)
 
         _leave(read)
 
@@ -164,7 +164,7 @@ for _kind, _help in {
 
 @app.command(
     "check",
-    help="Try each clinic's key: a new token and one read; a line each, with the reason and the remedy.",
+    help="Check each clinic's key: request a token and read some data. One line each, with reason and remedy.",
     epilog=_CODES,
 )
 def _check(
@@ -176,15 +176,15 @@ def _check(
     base_url: _BaseUrl = None,
     verbose: _Verbose = False,
 ) -> None:
-    def run(voice: Voice) -> int:
+    def run(reporter: StderrReporter) -> int:
         from .check import check_clinics
 
-        # Without the store: a token that was kept would say nothing about the secret.
+        # Without the store: a stored token would prove nothing about the secret.
         request = _request(
-            voice, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
+            reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
             token_store=False, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
-        return check_clinics(request, voice)
+        return check_clinics(request, reporter)
 
     _leave(run)
 
@@ -197,30 +197,32 @@ def _check(
 def _token(
     clinics: _Clinics = None,
     clinic: _Names = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Show the token itself: whoever has it can read.")] = False,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Show the token itself: anyone who has it can read.")
+    ] = False,
     concurrency: _Concurrency = 64,
     deadline: _Deadline = None,
     no_token_store: _NoStore = False,
     verbose: _Verbose = False,
 ) -> None:
-    def run(voice: Voice) -> int:
+    def run(reporter: StderrReporter) -> int:
         from .tokens import show_tokens
 
         request = _request(
-            voice, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
+            reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
             token_store=not no_token_store,
         )  # fmt: skip
-        return show_tokens(request, voice, reveal=reveal)
+        return show_tokens(request, reporter, reveal=reveal)
 
     _leave(run)
 
 
 @app.command("init", help="Write a commented clinics file (mode 0600) to fill in.")
 def _init(
-    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where.")] = Path("clinics.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="[FILE]", help="The file to write.")] = Path("clinics.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    def run(voice: Voice) -> int:
+    def run(reporter: StderrReporter) -> int:
         from .init import write_template
 
         return write_template(file, force=force)
@@ -228,38 +230,38 @@ def _init(
     _leave(run)
 
 
-@app.command("serve-fake", help="Serve an Arzamed with invented clinics on this machine, until Ctrl-C.")
+@app.command("serve-fake", help="Serve a fake API with invented clinics on this machine, until Ctrl-C.")
 def _serve_fake(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0: a free one.")] = 0,
-    count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="How many clinics.")] = 3,
-    latency: Annotated[float, typer.Option(metavar="SECONDS", help="The wait before each answer.")] = 0.0,
+    count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Number of clinics.")] = 3,
+    latency: Annotated[float, typer.Option(metavar="SECONDS", help="Delay before each response.")] = 0.0,
     write_clinics: Annotated[
         Optional[Path],  # noqa: UP045 - the same
         typer.Option(metavar="FILE", help="Write its clinics file here (mode 0600). Default: to stdout."),
     ] = None,
 ) -> None:
-    def run(voice: Voice) -> int:
+    def run(reporter: StderrReporter) -> int:
         from .fake import Serving, serve
 
-        return serve(Serving(port=port, count=count, latency_seconds=latency, write_clinics=write_clinics), voice)
+        return serve(Serving(port=port, count=count, latency_seconds=latency, write_clinics=write_clinics), reporter)
 
     _leave(run)
 
 
 @app.command("demo", help="Read a dozen invented clinics on this machine: the real client over real HTTP.")
 def _demo() -> None:
-    def run(voice: Voice) -> int:
+    def run(reporter: StderrReporter) -> int:
         import sys
 
         from rich.console import Console
 
         from .demo import run_demo
-        from .voice import is_terminal
+        from .messages import is_terminal
 
         try:
             run_demo(Console(force_interactive=None if is_terminal(sys.stdout) else False))
         except KeyboardInterrupt:
-            voice.say("interrupted: not all clinics were read")
+            reporter.message("interrupted: not all clinics were read")
             raise
         return 0
 

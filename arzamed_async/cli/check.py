@@ -1,4 +1,4 @@
-"""`arzamed check`: does each clinic's key work?"""
+"""`arzamed check`: reports whether each clinic's key works."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ from datetime import datetime
 
 from arzamed_async import Clinic, Success
 
-from .lines import Lines
+from .messages import StderrReporter, StdoutReport, format_failure
 from .progress import Counter
 from .request import Request
 from .running import code_of, run
 from .session import open_session
-from .voice import Voice, told
 
 __all__ = ["check_clinics"]
 
 
-def check_clinics(request: Request, voice: Voice) -> int:
+def check_clinics(request: Request, reporter: StderrReporter) -> int:
     """Write a line for each clinic; return the exit code."""
     try:
-        return run(_check(request, voice))
+        return run(_check(request, reporter))
     except KeyboardInterrupt:
-        voice.say("interrupted: not all clinics were checked")
+        reporter.message("interrupted: not all clinics were checked")
         raise
 
 
 async def _probe(clinic: Clinic) -> datetime:
-    """Ask for a token, and read as much of a list as shows that it can be read."""
+    """Request a token, and read the beginning of a list; return when the token expires."""
     token = await clinic.token()
     async with clinic.doctors.stream() as doctors:
         async for _ in doctors:
@@ -34,12 +33,12 @@ async def _probe(clinic: Clinic) -> datetime:
     return token.expires_at
 
 
-async def _check(request: Request, voice: Voice) -> int:
-    lines, failed = Lines(), 0
-    counter = Counter(voice, len(request.clinics), quiet=lines.terminal)
+async def _check(request: Request, reporter: StderrReporter) -> int:
+    lines, failed = StdoutReport(), 0
+    counter = Counter(reporter, len(request.clinics), quiet=lines.terminal)
     with counter.shown():
         async with (
-            open_session(request, voice) as session,
+            open_session(request, reporter) as session,
             session.fan_out(
                 request.clinics,
                 _probe,
@@ -55,7 +54,7 @@ async def _check(request: Request, voice: Voice) -> int:
                     )
                 else:
                     failed += 1
-                    lines.write(f"failed  {told(outcome.clinic, outcome.error)}")
+                    lines.write(f"failed  {format_failure(outcome.clinic, outcome.error)}")
     total = len(request.clinics)
     lines.write(f"{total - failed} of {total} clinics work")
     return code_of(total - failed, failed)

@@ -41,18 +41,18 @@ _CITIES = (
 _SURNAMES = ("Inventata", "Finto", "Esempio", "Immaginaria", "Fittizio", "Prova", "Ipotetica", "Qualunque", "Nessuno")
 _SLOW_SECONDS = {"Palermo": 1.3, "Venezia": 0.9, "Torino": 0.6}
 _REVOKED = "Bari"
-_RESTING = "Bologna"  # answers 503 at first
+_UNAVAILABLE = "Bologna"  # responds with 503 at first
 _NAMES_SHOWN = 2
 
 
 def run_demo(console: Console) -> None:
-    """Run the demo and print its table and its line of facts; after a signal the table of those that were read."""
+    """Run the demo and print its table and a summary line; after a signal, the table of the clinics read so far."""
     run(_demo(console))
 
 
 @define
 class Tally:
-    """An observer: counts what the client does on its own account."""
+    """An observer that counts the requests that the client adds: token requests and retries."""
 
     token_requests: int = 0
     retries: Counter[str] = field(factory=Counter[str])
@@ -65,14 +65,14 @@ class Tally:
 
 
 class _Board:
-    """What is shown: a table that grows, a bar under it, and a line of facts at the end."""
+    """The display: a growing table, a progress bar below it, and a summary line at the end."""
 
     def __init__(self, tally: Tally, total: int, width: int) -> None:
         self._tally = tally
         self.table = Table(
             box=SIMPLE_HEAD,
             pad_edge=False,
-            # As wide from the first row on, so that nothing moves while the rows come in.
+            # Full width from the first row on, so that columns do not move while rows are added.
             expand=True,
             width=min(80, width),
             title=f"Doctors of {total} invented clinics",
@@ -103,8 +103,8 @@ class _Board:
             self.table.add_row(escape(outcome.clinic), "-", escape(reason), *tail, style="red")
         self.progress.advance(self._bar)
 
-    def facts(self, seconds: float) -> str:
-        """Return the line of facts."""
+    def summary(self, seconds: float) -> str:
+        """Return the summary line."""
         why = f" ({'; '.join(self._failures)})" if self._failures else ""
         retries = self._tally.retries.total()
         return (
@@ -120,11 +120,11 @@ def _names(doctors: list[Doctor]) -> str:
 
 
 def _reason(error: ArzamedError) -> tuple[str, str]:
-    """Return why a clinic failed: in a word for the line of facts, and in a few for the table."""
+    """Return why a clinic failed: one word for the summary, a few for the table."""
     if isinstance(error, CredentialsRejectedError):
         return "refused", f"key refused ({error.status} {error.error})"
     if isinstance(error, StatusError):
-        return str(error.status), f"answered {error.status} ({error.message})"
+        return str(error.status), f"HTTP {error.status} ({error.message})"
     return type(error).__name__, type(error).__name__
 
 
@@ -136,21 +136,21 @@ def _add_clinics(fake: FakeArzamed) -> list[ClinicCredentials]:
         clinics.append(fake.add_clinic(city, doctors=doctors))
         fake.set_latency(_SLOW_SECONDS.get(city, 0.05 + 0.03 * number), city)
     fake.revoke_key(_REVOKED)
-    fake.fail(503, times=2, clinic=_RESTING)
+    fake.fail(503, times=2, clinic=_UNAVAILABLE)
     return clinics
 
 
 async def _demo(console: Console) -> None:
     tally = Tally()
     board = _Board(tally, len(_CITIES), console.width)
-    # Transient: in a pipe nothing of it is seen, on a terminal the table alone remains.
+    # Transient: a pipe gets none of it, and on a terminal only the table remains.
     live = Live(Group(board.table, board.progress), console=console, transient=True)
     try:
         async with FakeArzamed() as fake:
             clinics = _add_clinics(fake)
             started = time.perf_counter()
             async with ArzamedSession(base_url=fake.base_url, observers=[tally]) as session:
-                # FORCE_COLOR makes a terminal of a pipe to Rich: colours, but no cursor that moves.
+                # With FORCE_COLOR Rich takes a pipe for a terminal: colours are wanted, cursor movements are not.
                 with live if console.is_interactive else nullcontext():
                     async with session.fan_out(clinics, lambda clinic: clinic.doctors.list()) as outcomes:
                         async for outcome in outcomes:
@@ -160,4 +160,4 @@ async def _demo(console: Console) -> None:
         console.print(board.table)
         raise
     console.print(board.table)
-    console.print(board.facts(seconds), soft_wrap=True, highlight=False)
+    console.print(board.summary(seconds), soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""The one place where the process of `arzamed` ends: flush, then decide the exit code."""
+"""The end of the `arzamed` process: flush the output, then decide the exit code."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from .streams import StandardStreams, UnwrittenError
 
 __all__ = ["Code", "end_process"]
 
-#: What writing into a pipe or a socket whose other end is closed is told.
+#: The errors of writing to a pipe or socket whose other end is closed.
 _BROKEN = {errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN}
 
 
 class Code:
-    """Exit codes. (Behind a signal: 128 and its number, 130 for Ctrl-C and 143 for SIGTERM.)"""
+    """Exit codes. (After a signal: 128 plus its number, 130 for Ctrl-C and 143 for SIGTERM.)"""
 
     ALL = 0
     UNWRITTEN = 1
     USAGE = 2
     SOME_FAILED = 3
     NONE_WORKED = 4
-    BROKEN_PIPE = 141  # 128 and SIGPIPE, as for tools that such a signal ends
+    BROKEN_PIPE = 141  # 128 + SIGPIPE, as for a tool that this signal ends
 
 
 def end_process(work: Callable[[], object]) -> NoReturn:
-    """Do the work, flush, and end the process with the exit code that tells what became of the output.
+    """Do the work, flush, and end the process with the exit code that reports the outcome.
 
-    Commands, Typer and Rich may end in whatever way they like: what counts is what the streams and signals have met.
+    However commands, Typer and Rich end, the streams and the signals decide.
     """
     interrupts.install()
     with StandardStreams() as streams:
@@ -44,7 +44,7 @@ def end_process(work: Callable[[], object]) -> NoReturn:
         if interrupts.received is not None:
             with suppress(UnwrittenError):
                 streams.flush()
-            os._exit(code)  # threads may hang, in the look-up of a name or in a pipe that nobody reads
+            os._exit(code)  # a thread may hang in a name look-up, or on a pipe that nobody reads
     raise SystemExit(code)
 
 
@@ -57,10 +57,10 @@ def _outcome(work: Callable[[], object], streams: StandardStreams) -> int:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         streams.flush()
     except UnwrittenError:
-        pass  # it is in streams.out.error, as is what somebody else has caught
+        pass  # streams.out.error holds it, even where other code caught it
     if interrupts.received is not None:
         return code if streams.out.error is None else interrupts.code
-    # Messages that are lost do not change what a command has done, save for wrong use: there they are all it does.
+    # A lost message does not change the outcome of a command, except a usage error: there it is all the output.
     problem = streams.out.error or (streams.err.error if code == Code.USAGE and streams.err.was_open else None)
     if problem is None:
         return code

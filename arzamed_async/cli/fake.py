@@ -1,4 +1,4 @@
-"""`arzamed serve-fake`: an Arzamed on this machine, for other people's tests."""
+"""`arzamed serve-fake`: a fake Arzamed API on this machine, for a user's own tests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from arzamed_async import ClinicCredentials, ConfigurationError
 from arzamed_async.testing import FakeArzamed
 
 from .files import write_private
-from .lines import Lines
+from .messages import StderrReporter, StdoutReport
 from .running import run
-from .voice import Voice
 
 __all__ = ["Serving", "serve"]
 
@@ -27,7 +26,7 @@ _MARK = "# Written by arzamed serve-fake: invented clinics."
 
 @frozen(kw_only=True)
 class Serving:
-    """What is served, and where its clinics file goes (None: to standard output)."""
+    """The options: what is served, and where its clinics file goes (None: to standard output)."""
 
     port: int = 0
     count: int = 3
@@ -35,47 +34,45 @@ class Serving:
     write_clinics: Path | None = None
 
 
-def serve(serving: Serving, voice: Voice) -> int:
+def serve(serving: Serving, reporter: StderrReporter) -> int:
     """Serve until Ctrl-C or SIGTERM."""
     if not 0 <= serving.latency_seconds < float("inf"):
         raise ConfigurationError("--latency must be zero or more seconds")
     with suppress(KeyboardInterrupt):
-        run(_serve(serving, voice))
+        run(_serve(serving, reporter))
     return 0
 
 
-async def _serve(serving: Serving, voice: Voice) -> None:
+async def _serve(serving: Serving, reporter: StderrReporter) -> None:
     fake = FakeArzamed(port=serving.port)
     problem = ""
     try:
         await fake.start()
     except OSError as error:
-        problem = (
-            os.strerror(error.errno) if error.errno else type(error).__name__
-        )  # asyncio's text tells the port again
+        problem = os.strerror(error.errno) if error.errno else type(error).__name__  # asyncio's text repeats the port
     if problem:
-        raise ConfigurationError(f"port {serving.port} of 127.0.0.1 cannot be had ({problem})")
+        raise ConfigurationError(f"cannot bind 127.0.0.1:{serving.port} ({problem})")
     try:
         clinics = [fake.add_clinic(f"fake-{n + 1}") for n in range(serving.count)]
         fake.latency_seconds = serving.latency_seconds
-        _announce(serving, fake.base_url, clinics, voice)
+        _announce(serving, fake.base_url, clinics, reporter)
         await asyncio.Event().wait()  # until a signal cancels it
     finally:
         await fake.aclose()
 
 
-def _announce(serving: Serving, base_url: str, clinics: Iterable[ClinicCredentials], voice: Voice) -> None:
+def _announce(serving: Serving, base_url: str, clinics: Iterable[ClinicCredentials], reporter: StderrReporter) -> None:
     text = _toml(base_url, clinics)
     file = serving.write_clinics
     if file is None:
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
-        # A file of ours may be replaced, anybody else's not.
-        write_private(file, text, replace=_is_ours(file), remedy="it was not written by serve-fake: name another")
-        Lines().write(base_url)
-        voice.command(f"arzamed doctors --clinics {shlex.quote(str(file))} --base-url {base_url}")
-    voice.say("serving invented clinics until Ctrl-C")
+        # Only a file that serve-fake wrote may be replaced.
+        write_private(file, text, replace=_is_ours(file), remedy="serve-fake did not write it: choose another name")
+        StdoutReport().write(base_url)
+        reporter.command(f"arzamed doctors --clinics {shlex.quote(str(file))} --base-url {base_url}")
+    reporter.message("serving invented clinics until Ctrl-C")
 
 
 def _is_ours(file: Path) -> bool:
@@ -87,7 +84,7 @@ def _is_ours(file: Path) -> bool:
 
 
 def _toml(base_url: str, clinics: Iterable[ClinicCredentials]) -> str:
-    """Return a clinics file. All in it is made by FakeArzamed, of letters, digits and dashes: nothing to escape."""
+    """Return a clinics file. FakeArzamed's values are letters, digits and dashes: nothing needs escaping."""
     lines = [_MARK, f"# base URL: {base_url}"]
     for clinic in clinics:
         lines += [

@@ -1,4 +1,4 @@
-"""Files that hold secrets: made for their owner alone, and never written over by mistake."""
+"""Files that hold secrets: created for their owner alone, and never overwritten by mistake."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["write_private"]
 
 
 def write_private(path: Path, text: str, *, replace: bool, remedy: str) -> None:
-    """Write a file of mode 0600; ConfigurationError where there is one already, or it cannot be written.
+    """Write a file of mode 0600. Raises ConfigurationError where it exists already or cannot be written.
 
-    It is created by O_EXCL, so that nothing that is there is followed or written over; with `replace` it is made
-    beside the old one and takes its place.
+    It is created with O_EXCL, so that no existing file or link is followed or overwritten; with `replace` it is
+    written next to the old file and renamed over it.
     """
     problem = ""
     try:
-        with interrupts.raising():  # a signal leaves no half of a file, either
+        with interrupts.raising():  # a signal must not leave half a file, either
             if replace:
                 _replace(path, text)
             else:
                 _create(path, text)
     except FileExistsError:
-        problem = f"is there already, and is left as it is ({remedy})"
-    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        problem = f"already exists; not overwritten ({remedy})"
+    except (OSError, ValueError) as error:  # a path with a NUL raises ValueError
         problem = f"cannot be written ({getattr(error, 'strerror', None) or type(error).__name__})"
     if problem:
         raise ConfigurationError(f"{path} {problem}")
@@ -50,7 +50,7 @@ def _create(path: Path, text: str) -> None:
     try:
         with os.fdopen(file, "wb") as opened:
             opened.write(text.encode())
-    except BaseException:  # a full disk: no half of a file is left
+    except BaseException:  # a full disk must not leave half a file
         with suppress(OSError):
             path.unlink()
         raise

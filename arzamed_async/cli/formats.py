@@ -1,4 +1,4 @@
-"""Records as text: ndjson, json and csv are encoded one by one, a table when all have come."""
+"""Records as text: ndjson, json and csv record by record, a table once all have arrived."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from enum import StrEnum
 from typing import Any, Protocol, cast
 
 from .encoding import Item, fields, json_text
-from .voice import clean, is_terminal
+from .messages import is_terminal, printable
 
 __all__ = ["Format", "Writer", "writer_for"]
 
 
 class Format(StrEnum):
-    """What `--format` takes."""
+    """The values of `--format`."""
 
     table = "table"
     json = "json"
@@ -26,22 +26,22 @@ class Format(StrEnum):
 
 
 class Writer(Protocol):
-    """Makes bytes of records. `encode` is called as they arrive, `piece` in the order in which they are written."""
+    """Encodes records. `encode` is called as they arrive, `piece` in the order in which they are written."""
 
     def head(self) -> bytes:
-        """Return what comes first."""
+        """Return the bytes before the first record."""
         ...
 
     def encode(self, clinic: str, record: Item) -> bytes:
-        """Return one record's bytes. Raises DecodeError where it has no text."""
+        """Return one record's bytes. Raises DecodeError where it cannot be encoded."""
         ...
 
     def piece(self, encoded: bytes) -> bytes:
-        """Return an encoded record with what stands between it and the one before."""
+        """Return an encoded record with the separator before or after it."""
         ...
 
     def tail(self, most: int | None = None, /) -> bytes:
-        """Return what comes last: of records that were kept for it, `most` at most."""
+        """Return the bytes after the last record; a table returns its rows here, at most `most`."""
         ...
 
 
@@ -77,7 +77,7 @@ class NdjsonWriter:
 
 
 class JsonWriter(NdjsonWriter):
-    """One JSON array, an object in each line: whole also where some clinics failed, or Ctrl-C came."""
+    """One JSON array, an object in each line: closed even where clinics failed, or after Ctrl-C."""
 
     def __init__(self) -> None:
         self._first = True
@@ -87,7 +87,7 @@ class JsonWriter(NdjsonWriter):
         return b"["
 
     def piece(self, encoded: bytes) -> bytes:
-        """Return a line; the comma belongs to the one before."""
+        """Return a line, after the comma that ends the one before."""
         between = b"\n" if self._first else b",\n"
         self._first = False
         return between + encoded
@@ -97,8 +97,8 @@ class JsonWriter(NdjsonWriter):
         return b"]\n" if self._first else b"\n]\n"
 
 
-#: What a spreadsheet takes for a formula at the beginning of a cell, also in full width; and where a cell may begin for
-#: one that is set to semicolons (Italian Excel) or tabs.
+#: Where a spreadsheet would see a formula: at the beginning of a cell, in full-width characters too; and where a
+#: cell may begin for a spreadsheet that separates by semicolons (Italian Excel) or tabs.
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\"'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
 
 
@@ -107,7 +107,7 @@ def _cell(text: str) -> str:
 
 
 class CsvWriter:
-    """RFC 4180 with a header, line ends of one character, and cells that no spreadsheet takes for formulas."""
+    """RFC 4180 with a header, single-character line ends, and no cell that a spreadsheet would run as a formula."""
 
     def __init__(self, *, open_records: bool, terminal: bool = False) -> None:
         self._columns = ("clinic", "data") if open_records else ("clinic", "name", "profileImage")
@@ -137,7 +137,7 @@ class CsvWriter:
 
     def _line(self, cells: tuple[str, ...] | list[str]) -> bytes:
         if self._terminal:
-            cells = [clean(cell) for cell in cells]
+            cells = [printable(cell) for cell in cells]
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(cells)
         return line.getvalue().encode()

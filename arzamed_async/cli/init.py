@@ -1,4 +1,4 @@
-"""`arzamed init`: a clinics file to fill in."""
+"""`arzamed init`: writes a clinics file to fill in."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import shlex
 from pathlib import Path
 
 from .files import write_private
-from .lines import Lines
+from .messages import StdoutReport
 from .sources import DEFAULT_FILE
 
 __all__ = ["TEMPLATE", "write_template"]
 
 TEMPLATE = """\
-# The clinics that arzamed reads: a table for each, named as you like to see it.
+# The clinics that arzamed reads: a table for each, under any name.
 # Keep this file to yourself (mode 0600) and out of version control.
 #
-# A clinic's administrator makes the key (Equipe Settings, API Keys) and hands over
+# A clinic's administrator creates the key (Equipe Settings, API Keys) and gives you
 # client_id, client_secret and token_url.
 
 [clinics.example]
@@ -27,7 +27,7 @@ client_secret_env = "EXAMPLE_SECRET"          # the name of an environment varia
 # client_secret_file = "example.secret"       # a file that holds the secret and nothing else
 # client_secret = "the secret itself"
 
-# Seldom needed:
+# Rarely needed:
 # scope = "https://api.nextgen.arzamed.com/read"
 # basic_encoding = "raw"       # for a token endpoint that does not follow RFC 6749 2.3.1
 
@@ -40,11 +40,11 @@ client_secret_env = "EXAMPLE_SECRET"          # the name of an environment varia
 
 
 def write_template(path: Path, *, force: bool) -> int:
-    """Write the file, and say what to do next."""
+    """Write the file, and print the next steps."""
     write_private(path, TEMPLATE, replace=force, remedy="--force replaces it")
     option = "" if path == DEFAULT_FILE else f" --clinics {shlex.quote(str(path))}"
-    lines = Lines()
-    lines.write(f"{path} is written (mode 0600). Next:")
+    lines = StdoutReport()
+    lines.write(f"wrote {path} (mode 0600). Next:")
     lines.write("  1. fill in each clinic's client_id, token_url and secret")
     lines.write(f"  2. arzamed check{option}")
     lines.write(f"  3. arzamed doctors{option}")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one ends the work in order, the second one ends the process."""
+"""Ctrl-C and SIGTERM: the first one ends the command in order, the second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """What happens at a signal. Nothing is installed before `install`: importing this module changes nothing.
+    """Handles signals, from `install` on: importing this module changes nothing.
 
-    While asyncio runs, the task is cancelled, as `asyncio.Runner` does it for Ctrl-C. In `raising` it is a
-    KeyboardInterrupt on the spot. Anywhere else nothing has arrived that could be written: the process ends at once.
-    (A KeyboardInterrupt out of the midst of an import can be lost in a callback of the garbage collector.)
+    While asyncio runs, a signal cancels the task, as `asyncio.Runner` does for Ctrl-C. In `raising` it raises
+    KeyboardInterrupt at once. Anywhere else there is no output to complete yet, and the process ends at once.
+    (A KeyboardInterrupt raised during an import can be lost in a callback of the garbage collector.)
     """
 
     def __init__(self) -> None:
@@ -31,24 +31,24 @@ class Interrupts:
 
     @property
     def code(self) -> int:
-        """The exit code, as a shell has it: 128 and the signal's number."""
+        """The exit code, as in a shell: 128 plus the signal's number."""
         return 128 + (self.received or signal.SIGINT)
 
     def install(self) -> None:
-        """Handle the signals that the parent process has not set to be ignored (as `nohup` and a shell's `&` do)."""
+        """Handle the signals, but for those that the parent process ignores (`nohup`, a shell's `&`)."""
         self.received = None
         self._handled = [each for each in _NUMBERS if signal.getsignal(each) not in (signal.SIG_IGN, None)]
         for number in self._handled:
             signal.signal(number, self._on_signal)
 
     def reset(self) -> None:
-        """Let the next signal end the process at once, whatever it is doing then."""
+        """Restore the default action: the next signal ends the process at once."""
         for number in self._handled:
             signal.signal(number, signal.SIG_DFL)
 
     @contextmanager
     def cancelling(self) -> Generator[None]:
-        """Within this a signal cancels the current task."""
+        """Return a context in which a signal cancels the current task."""
         self._task = asyncio.current_task()
         try:
             yield
@@ -57,8 +57,8 @@ class Interrupts:
 
     @contextmanager
     def raising(self) -> Generator[None]:
-        """Within this a signal is a KeyboardInterrupt at once: for what may block the main thread."""
-        if threading.current_thread() is not threading.main_thread():  # signals are the main thread's alone
+        """Return a context in which a signal raises KeyboardInterrupt at once: for code that may block the main thread."""
+        if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
             yield
             return
         before, self._raising = self._raising, True
@@ -75,8 +75,8 @@ class Interrupts:
         if self._task is None:
             os._exit(self.code)
         self._task.cancel()
-        self._task.get_loop().call_soon_threadsafe(lambda: None)  # it may be asleep in its selector
+        self._task.get_loop().call_soon_threadsafe(lambda: None)  # wakes the loop, which may be waiting in its selector
 
 
-#: Handlers belong to the process; so does this.
+#: One for the process, as signal handlers are.
 interrupts = Interrupts()

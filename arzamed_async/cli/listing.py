@@ -25,25 +25,25 @@ from arzamed_async import (
 )
 
 from .formats import Format, Writer, writer_for
-from .output import Out, stdout_writer
+from .messages import StderrReporter, is_terminal
+from .output import StdoutQueue, stdout_writer
 from .progress import Counter
 from .request import Request
 from .running import code_of, run
 from .session import open_session
-from .voice import Voice, is_terminal
 
 __all__ = ["Listing", "list_records"]
 
-#: Nothing grows with the list, so that its length needs no bound.
-_ENDLESS = Limits(list_bytes=2**50)
-_LAST_WORDS_SECONDS = 1.0
-#: So many rows of a table are laid out in a second, about: behind Ctrl-C no more are.
-_LAST_ROWS = 2_000
+#: Memory does not grow with the list, so its length needs no limit.
+_UNLIMITED = Limits(list_bytes=2**50)
+_FINAL_WRITE_SECONDS = 1.0
+#: After Ctrl-C a table has at most this many rows: about as many as are laid out in a second.
+_FINAL_ROWS = 2_000
 
 
 @frozen(kw_only=True)
 class Listing:
-    """Which records, and how they are written."""
+    """The options of a list command: which records, and their format."""
 
     kind: str
     path: str | None = None
@@ -51,57 +51,57 @@ class Listing:
     format: Format | None = None
 
 
-def list_records(listing: Listing, request: Request, voice: Voice) -> int:
+def list_records(listing: Listing, request: Request, reporter: StderrReporter) -> int:
     """Write the records to standard output; return the exit code."""
-    return _Reading(listing, request, voice).run()
+    return _Reading(listing, request, reporter).run()
 
 
 class _Reading:
-    def __init__(self, listing: Listing, request: Request, voice: Voice) -> None:
+    def __init__(self, listing: Listing, request: Request, reporter: StderrReporter) -> None:
         self._listing = listing
         self._request = request
-        self._voice = voice
+        self._reporter = reporter
         self._params = _pairs(listing.params)
         self._endpoints, self._doctors = _endpoints(listing)
         terminal = is_terminal(sys.stdout)
         kind = listing.format or (Format.table if terminal else Format.ndjson)
         self._table = kind is Format.table
         self._writer: Writer = writer_for(kind, open_records=listing.kind != "doctors")
-        self._counter = Counter(voice, len(request.clinics), quiet=terminal and not self._table)
+        self._counter = Counter(reporter, len(request.clinics), quiet=terminal and not self._table)
         self._failures: list[Failure] = []
         self._guessed = listing.path is None and listing.kind != "doctors"
-        self._whole = False
-        self._told = 0
+        self._complete = False
+        self._reported = 0
         self._worked = 0
-        self._out = Out(stdout_writer())
+        self._out = StdoutQueue(stdout_writer())
 
     def run(self) -> int:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it speaks to those who write Python
+                warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it is meant for Python code
                 run(self._read())
         except KeyboardInterrupt:
-            if not self._whole:
-                self._out.add(self._writer.tail(_LAST_ROWS))
-            self._out.close(_LAST_WORDS_SECONDS)
-            self._tell_guess()
-            self._tell_failures()
+            if not self._complete:
+                self._out.add(self._writer.tail(_FINAL_ROWS))
+            self._out.close(_FINAL_WRITE_SECONDS)
+            self._report_guess()
+            self._report_failures()
             records = sum(self._counter.records.values())
             if self._table:
-                records = min(records, _LAST_ROWS)
-            self._voice.say(f"interrupted: what is written is not all ({records:,} records)")
+                records = min(records, _FINAL_ROWS)
+            self._reporter.message(f"interrupted: the output is incomplete ({records:,} records)")
             raise
         finally:
             self._out.close(0)
-        self._tell_guess()
-        self._tell_failures()
+        self._report_guess()
+        self._report_failures()
         return code_of(self._worked, len(self._failures))
 
     async def _read(self) -> None:
         out, request, writer, records = self._out, self._request, self._writer, self._counter.records
         await out.put(writer.head())
         with self._counter.shown():
-            async with open_session(request, self._voice, endpoints=self._endpoints, limits=_ENDLESS) as session:
+            async with open_session(request, self._reporter, endpoints=self._endpoints, limits=_UNLIMITED) as session:
                 merged = session.merge(
                     request.clinics,
                     self._encoded,
@@ -117,17 +117,17 @@ class _Reading:
                         elif isinstance(each, Failure):
                             self._failures.append(each)
                             if not self._table:
-                                self._tell_failures()
+                                self._report_failures()
                         else:
                             self._worked += 1
-        # A long table takes its time: in a thread, so that Ctrl-C is heard meanwhile.
+        # A long table takes a while: it is laid out in a thread, so that Ctrl-C works meanwhile.
         tail = await asyncio.to_thread(writer.tail)
-        self._whole = True  # a signal from now on must not close the array twice
+        self._complete = True  # a signal must not close the array a second time
         await out.put(tail)
         await out.drain()
 
     async def _encoded(self, clinic: Clinic) -> AsyncIterator[bytes]:
-        """Encode where the clinic is at hand: a record that has no text fails its clinic alone."""
+        """Encode within the clinic's own stream: a record that cannot be encoded fails this clinic alone."""
         encode, name = self._writer.encode, clinic.name
         async with self._resource(clinic).stream(self._params) as stream:
             async for record in stream:
@@ -140,24 +140,24 @@ class _Reading:
             return clinic.patients
         return clinic.doctors if self._doctors is None else clinic.resource(self._doctors)
 
-    def _tell_guess(self) -> None:
-        """Tell once that the path is a guess: not before something is written, for a broken pipe is silent."""
+    def _report_guess(self) -> None:
+        """Report once that the path is a guess. After the first output, because a broken pipe must stay silent."""
         if self._guessed:
             self._guessed = False
-            self._voice.say(
+            self._reporter.message(
                 f"the path equipe/{self._listing.kind} is a guess: the vendor has not published it."
                 " If you know the right one, give it with --path"
             )
 
-    def _tell_failures(self) -> None:
-        """Tell of the failures that have not been told."""
-        if self._told < len(self._failures):
-            self._tell_guess()
-        for failure in self._failures[self._told :]:
+    def _report_failures(self) -> None:
+        """Report the failures that have not been reported yet."""
+        if self._reported < len(self._failures):
+            self._report_guess()
+        for failure in self._failures[self._reported :]:
             count = self._counter.records.get(failure.clinic, 0)
-            note = f"The {count:,} records that came before are a part of its list" if count else ""
-            self._voice.failure(failure.clinic, failure.error, note)
-        self._told = len(self._failures)
+            note = f"Its list is incomplete: {count:,} records were received before the failure" if count else ""
+            self._reporter.failure(failure.clinic, failure.error, note)
+        self._reported = len(self._failures)
 
 
 def _pairs(params: Sequence[str]) -> list[tuple[str, str]]:
@@ -171,7 +171,7 @@ def _pairs(params: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _endpoints(listing: Listing) -> tuple[Endpoints, Endpoint[Doctor] | None]:
-    """Return the paths to read: those of slots and patients, and the doctors' where it is not the published one."""
+    """Return the paths of slots and patients, and the endpoint of doctors where `--path` replaces the published one."""
     path = listing.path
     if path is None:
         return Endpoints(), None

@@ -1,4 +1,4 @@
-"""The entry point of `arzamed`, which has to say something useful without the extra, too."""
+"""The entry point of `arzamed`. Without the extra it reports how to install it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _EXTRA = ("typer", "rich")
 
 
 def main() -> NoReturn:
-    """Run the command line, and end the process; with 2 where the packages it needs are not installed."""
+    """Run the command line, and end the process; exit code 2 where a required package is not installed."""
     end_process(_run)
 
 
 def _run() -> None:
     try:
-        import_module("rich")  # the commands import it when they run
+        import_module("rich")  # the commands import it later
         from .app import app
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRA:
             raise
-        print(missing_package("arzamed", missing, "cli"), file=sys.stderr)  # noqa: T201 - no better way is installed
+        print(missing_package("arzamed", missing, "cli"), file=sys.stderr)  # noqa: T201 - Rich may be missing
         raise SystemExit(Code.USAGE) from None
     app(prog_name="arzamed")

@@ -1,4 +1,4 @@
-"""Standard output, written from a thread of its own: a pager that stands still holds up neither the network nor Ctrl-C."""
+"""Standard output, written from its own thread: a pager that does not read blocks neither the network nor Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-__all__ = ["Out", "stdout_writer"]
+__all__ = ["StdoutQueue", "stdout_writer"]
 
-#: So much waits to be written; then the reader of the network waits, too.
+#: The most bytes that wait to be written; beyond it, `put` waits.
 _MOST_BYTES = 65_536
 
 
 def stdout_writer() -> Callable[[bytes], None]:
-    """Return what writes to standard output, whole."""
+    """Return a function that writes all its bytes to standard output."""
     sys.stdout.flush()
-    # Below the buffer: a thread that hangs in it would hold its lock to the end of the process.
+    # The raw file, below the buffer: a thread that hangs in a write would hold the buffer's lock for ever.
     raw = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)
 
     def write(data: bytes) -> None:
@@ -29,10 +29,10 @@ def stdout_writer() -> Callable[[bytes], None]:
     return write
 
 
-class Out:
-    """Bytes on their way to standard output, in order; their memory is bounded.
+class StdoutQueue:
+    """A bounded queue of bytes for standard output.
 
-    An error of writing (`UnwrittenError`) is raised by the next `put`, or by `drain`.
+    A write error (`UnwrittenError`) is raised by the next `put`, or by `drain`.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
@@ -46,18 +46,18 @@ class Out:
         self._thread: threading.Thread | None = None
 
     def add(self, data: bytes) -> int:
-        """Take bytes, without waiting; return how many are waiting to be written."""
+        """Queue bytes without waiting; return how many wait to be written."""
         with self._news:
             self._pending += data
             if self._thread is None:
-                # A daemon: where nobody reads the other end of a pipe it never ends.
+                # A daemon: where nobody reads the pipe, it never ends.
                 self._thread = threading.Thread(target=self._work, name="arzamed-stdout", daemon=True)
                 self._thread.start()
             self._news.notify_all()
             return len(self._pending)
 
     async def put(self, data: bytes) -> None:
-        """Take bytes; wait while too many are on their way."""
+        """Queue bytes; wait while too many are queued."""
         if self.add(data) > _MOST_BYTES:
             await self._until(lambda: len(self._pending) <= _MOST_BYTES)
         self._check()
@@ -69,7 +69,7 @@ class Out:
         self._check()
 
     def close(self, seconds: float) -> None:
-        """Wait until all is written, but no longer than this. Errors are of no interest any more; the thread ends."""
+        """Wait until all is written, at most this long, and ignore errors; the thread ends."""
         with self._news:
             self._ended = True
             self._news.notify_all()
@@ -93,7 +93,7 @@ class Out:
         while self._error is None:
             with self._news:
                 self._busy = False
-                self._tell()
+                self._notify()
                 self._news.wait_for(lambda: self._pending or self._ended)
                 if not self._pending:
                     self._thread = None  # `add` starts another one
@@ -106,9 +106,9 @@ class Out:
             except OSError as error:
                 with self._news:
                     self._error = error
-                    self._tell()
+                    self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._news.notify_all()
         if self._wake is not None:
             self._wake()
@@ -116,5 +116,5 @@ class Out:
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+    with suppress(RuntimeError):  # the loop is closed, and nothing waits on it
         loop.call_soon_threadsafe(callback)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from .voice import Voice, is_terminal
+from .messages import StderrReporter, is_terminal
 
 __all__ = ["Counter"]
 
@@ -27,7 +27,7 @@ class _Records(ProgressColumn):
 class Counter:
     """Counts records and clinics. The bar is shown on a terminal, unless records are written there meanwhile."""
 
-    def __init__(self, voice: Voice, total: int, *, quiet: bool) -> None:
+    def __init__(self, reporter: StderrReporter, total: int, *, quiet: bool) -> None:
         self.records: dict[str, int] = {}
         self._progress: Progress | None = None
         if is_terminal(sys.stderr) and not quiet:
@@ -37,7 +37,7 @@ class Counter:
                 MofNCompleteColumn(),
                 _Records(lambda: sum(self.records.copy().values())),
                 TimeElapsedColumn(),
-                console=voice.console,
+                console=reporter.console,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,

@@ -10,7 +10,7 @@ from arzamed_async import ConfigurationError
 
 from .ending import Code
 from .interrupts import interrupts
-from .voice import Voice
+from .messages import StderrReporter
 
 __all__ = ["code_of", "finish", "run"]
 
@@ -47,13 +47,13 @@ async def _cancelled_by_signals(work: Coroutine[Any, Any, T]) -> T:
         return await work
 
 
-def finish(command: Callable[[Voice], int]) -> int:
+def finish(command: Callable[[StderrReporter], int]) -> int:
     """Run a command; return its exit code. A mistake that the user can correct is one line, and no traceback."""
-    voice = Voice()
+    reporter = StderrReporter()
     try:
-        return command(voice)
+        return command(reporter)
     except ConfigurationError as error:
-        voice.say(str(error))
+        reporter.message(str(error))
         return Code.USAGE
     except KeyboardInterrupt:
         return interrupts.code

@@ -17,25 +17,25 @@ from arzamed_async import (
     TokenStoreFailed,
 )
 
+from .messages import StderrReporter
 from .request import Request
-from .voice import Voice
 
 __all__ = ["open_session"]
 
 
 @asynccontextmanager
 async def open_session(
-    request: Request, voice: Voice, *, endpoints: Endpoints = Endpoints(), limits: Limits = Limits()
+    request: Request, reporter: StderrReporter, *, endpoints: Endpoints = Endpoints(), limits: Limits = Limits()
 ) -> AsyncGenerator[ArzamedSession]:
     """Open a session under the request's options; close it and its token store at the end."""
-    store = _store(voice) if request.token_store else None
+    store = _store(reporter) if request.token_store else None
     try:
         async with ArzamedSession(
             base_url=request.base_url,
             endpoints=endpoints,
             limits=limits,
             token_store=store,
-            observers=[_observer(request, voice)],
+            observers=[_observer(request, reporter)],
         ) as session:
             yield session
     finally:
@@ -43,27 +43,28 @@ async def open_session(
             await store.aclose()
 
 
-def _store(voice: Voice) -> TokenStore | None:
+def _store(reporter: StderrReporter) -> TokenStore | None:
     from arzamed_async.stores import FileTokenStore
 
     try:
         return FileTokenStore()
     except ConfigurationError as error:
-        voice.say(f"{error}. Tokens are not kept for the next command")
+        reporter.message(f"{error}. Tokens are not kept for the next command")
     return None
 
 
-def _observer(request: Request, voice: Voice) -> Callable[[Event], None]:
-    def tell(event: Event) -> None:
+def _observer(request: Request, reporter: StderrReporter) -> Callable[[Event], None]:
+    def report(event: Event) -> None:
         if isinstance(event, TokenStoreFailed):
-            voice.say(f"the token store cannot be used ({event.error}). Tokens are not kept for the next command")
+            reporter.message(f"token store not available ({event.error}). Tokens are not kept for the next command")
         elif not request.verbose:
             return
         elif isinstance(event, RetryScheduled):
             call = f"{event.method} {event.path}"
-            what = f"attempt {event.attempt} met {event.reason}, again in {event.delay_seconds:.1f} s"
-            voice.say(f"{event.clinic}: {call}: {what}")
+            retry = f"attempt {event.attempt} failed ({event.reason}), retrying in {event.delay_seconds:.1f} s"
+            reporter.message(f"{event.clinic}: {call}: {retry}")
         elif isinstance(event, TokenRequestFinished):
-            voice.say(f"{event.clinic}: token request: {event.status or event.error} in {event.seconds:.1f} s")
+            result = f"HTTP {event.status}" if event.status else event.error
+            reporter.message(f"{event.clinic}: token request: {result} in {event.seconds:.1f} s")
 
-    return tell
+    return report

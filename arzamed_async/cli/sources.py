@@ -1,4 +1,4 @@
-"""Where a command finds its clinics."""
+"""The clinics of a command: from a file, or from the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from arzamed_async import ClinicCredentials, ConfigurationError, load_clinics
 
-from .voice import Voice
+from .messages import StderrReporter
 
 __all__ = ["DEFAULT_FILE", "clinics_of"]
 
@@ -19,10 +19,10 @@ _VARIABLES = ("ARZAMED_CLIENT_ID", "ARZAMED_CLIENT_SECRET", "ARZAMED_TOKEN_URL")
 _MOST_NAMES = 10
 
 
-def clinics_of(file: Path | None, names: Sequence[str], voice: Voice) -> list[ClinicCredentials]:
+def clinics_of(file: Path | None, names: Sequence[str], reporter: StderrReporter) -> list[ClinicCredentials]:
     """Return the clinics of the file (by default ./clinics.toml, else one from the environment), or those named.
 
-    Raises ConfigurationError, with what to do.
+    Raises ConfigurationError with a remedy.
     """
     if file is None and DEFAULT_FILE.exists():
         file = DEFAULT_FILE
@@ -30,11 +30,9 @@ def clinics_of(file: Path | None, names: Sequence[str], voice: Voice) -> list[Cl
         found, where = [_from_environment()], "the environment"
     else:
         if not file.exists():
-            raise ConfigurationError(
-                f"{file}: there is no such file. `arzamed init {shlex.quote(str(file))}` writes one"
-            )
+            raise ConfigurationError(f"{file}: no such file. Create it with `arzamed init {shlex.quote(str(file))}`")
         found, where = load_clinics(file), str(file)
-        _warn_of_readers(file, voice)
+        _warn_of_readers(file, reporter)
     if not names:
         return found
     by_name = {clinic.display_name: clinic for clinic in found}
@@ -42,23 +40,25 @@ def clinics_of(file: Path | None, names: Sequence[str], voice: Voice) -> list[Cl
         if name not in by_name:
             known = [*by_name][:_MOST_NAMES]
             more = f" and {len(by_name) - len(known)} more" if len(by_name) > len(known) else ""
-            raise ConfigurationError(f"there is no clinic {name!r} in {where}, which has {', '.join(known)}{more}")
+            raise ConfigurationError(f"no clinic {name!r} in {where} (found {', '.join(known)}{more})")
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def _from_environment() -> ClinicCredentials:
     if not any(os.environ.get(name) for name in _VARIABLES):
         raise ConfigurationError(
-            f"no clinics: there is no {DEFAULT_FILE} here, and {', '.join(_VARIABLES)} are not set."
-            f" `arzamed init` writes a {DEFAULT_FILE} to fill in, --clinics names another"
+            f"no clinics: {DEFAULT_FILE} does not exist here, and {', '.join(_VARIABLES)} are not set."
+            " Create the file with `arzamed init`, or name another with --clinics"
         )
     return ClinicCredentials.from_env()
 
 
-def _warn_of_readers(file: Path, voice: Voice) -> None:
-    if os.name != "posix":  # elsewhere the mode tells nothing
+def _warn_of_readers(file: Path, reporter: StderrReporter) -> None:
+    if os.name != "posix":  # elsewhere the mode has no meaning
         return
     mode = file.stat().st_mode
     if stat.S_ISREG(mode) and mode & 0o077:
         quoted = shlex.quote(str(file))
-        voice.say(f"{file} is open to others (mode {stat.S_IMODE(mode):04o}), secrets and all: chmod 600 {quoted}")
+        reporter.message(
+            f"{file} holds secrets and is open to other users (mode {stat.S_IMODE(mode):04o}): chmod 600 {quoted}"
+        )

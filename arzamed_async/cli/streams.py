@@ -1,4 +1,4 @@
-"""Standard output and standard error, so that an error of writing is known wherever it was met."""
+"""Standard output and standard error, with a record of the first write error, whichever code met it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LAST_WRITE_SECONDS = 1.0
 
 
 class UnwrittenError(OSError):
-    """Standard output cannot be written. Not a BrokenPipeError: Rich and Typer end the process at one of these."""
+    """Standard output cannot be written. Not a BrokenPipeError, at which Rich and Typer would end the process."""
 
 
 class _Raw(Protocol):
@@ -33,9 +33,9 @@ class _Raw(Protocol):
 
 
 class Standard(io.RawIOBase):
-    """The lowest layer of a standard stream. It keeps its first error, and raises it where that is wanted.
+    """The raw layer of a standard stream. It keeps its first error, and raises it if `raises` is set.
 
-    A stream that was closed when the process started (`>&-`) is one that cannot be written.
+    A stream that was closed when the process started (`>&-`) cannot be written.
     """
 
     def __init__(self, raw: _Raw | None, *, raises: bool) -> None:
@@ -46,7 +46,7 @@ class Standard(io.RawIOBase):
 
     @property
     def was_open(self) -> bool:
-        """Whether there was such a stream when the process started."""
+        """Whether the stream was open when the process started."""
         return self._raw is not None
 
     def writable(self) -> bool:
@@ -58,15 +58,15 @@ class Standard(io.RawIOBase):
         return self._raw.fileno() if self._raw is not None else super().fileno()
 
     def isatty(self) -> bool:
-        """Tell whether it is a terminal."""
+        """Return whether it is a terminal."""
         return self._raw is not None and self._raw.isatty()
 
     def discard(self) -> None:
-        """Raise nothing from now on: what is still buffered must not be complained about once more."""
+        """Stop raising: bytes still buffered must not raise the same error again."""
         self._raises = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write some of the data; return how many bytes."""
+        """Write part of the data; return the number of bytes written."""
         view = memoryview(data).cast("B")
         problem = self.error
         if problem is None:
@@ -83,16 +83,16 @@ class Standard(io.RawIOBase):
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         while True:
             if os.name == "posix" and (_in_main_thread() or interrupts.received is not None):
-                # A signal must be heard while nobody reads, and must not come between a write and its being counted.
+                # A signal must work while nobody reads, and must not fall between a write and its count.
                 with interrupts.raising():
                     ready = _writable(self._raw, None if interrupts.received is None else _LAST_WRITE_SECONDS)
                 if not ready:
                     raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-                view = view[: select.PIPE_BUF]  # so much does not block
+                view = view[: select.PIPE_BUF]  # this much does not block
             written = self._raw.write(view)
             if written is not None:
                 return written
-            _writable(self._raw, None)  # another process has made the pipe non-blocking
+            _writable(self._raw, None)  # another process made the pipe non-blocking
 
 
 def _in_main_thread() -> bool:
@@ -108,7 +108,7 @@ def _writable(raw: _Raw, seconds: float | None) -> bool:
 
 
 class StandardStreams:
-    """Guards under sys.stdout and sys.stderr, while this is entered. An error of standard error is never raised."""
+    """A context in which sys.stdout and sys.stderr record their errors. Those of standard error are never raised."""
 
     def __enter__(self) -> Self:
         self._before = sys.stdout, sys.stderr
@@ -119,7 +119,7 @@ class StandardStreams:
         return self
 
     def flush(self) -> None:
-        """Write what is buffered. Raises UnwrittenError."""
+        """Write the buffered bytes. Raises UnwrittenError."""
         for text in self._texts:
             text.flush()
 
@@ -141,14 +141,14 @@ def _guarded(stream: Any, *, raises: bool) -> tuple[Standard, TextIO]:
     text = io.TextIOWrapper(
         io.BufferedWriter(guard),
         encoding=encoding,
-        errors="replace",  # a terminal that knows fewer letters is no error
+        errors="replace",  # a terminal with a smaller character set is no error
         line_buffering=not raises or guard.isatty(),
     )
     return guard, text
 
 
 def _reserve_standard_descriptors() -> None:
-    """Open the null device where 0, 1 or 2 is closed: a socket that got such a number would receive messages."""
+    """Open the null device where 0, 1 or 2 is closed: a socket with such a number would receive messages."""
     for number in range(3):
         try:
             os.fstat(number)

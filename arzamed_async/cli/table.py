@@ -1,4 +1,4 @@
-"""Records as a table: collected, by clinic in the order in which the first records came."""
+"""Records as a table: collected first, then grouped by clinic in the order of first arrival."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from rich.text import Text
 from arzamed_async import Doctor
 
 from .encoding import Item, json_text
-from .voice import clean
+from .messages import printable
 
 __all__ = ["TableWriter"]
 
-#: More columns than these are unreadable: the record is shown as JSON instead.
+#: With more columns than this a table is unreadable, and the record is shown as JSON.
 _MOST_COLUMNS = 8
 
 
 class TableWriter:
-    """Keeps the records until the end. A key of an open record is a column, while there are few of them."""
+    """Keeps the records until the end. Each key of an open record is a column, up to a limit."""
 
     def __init__(self, *, open_records: bool) -> None:
         self._open = open_records
         self._rows: dict[str, list[dict[str, object]]] = {}
-        self._keys: dict[str, None] = {}  # in the order in which they were seen
+        self._keys: dict[str, None] = {}  # in the order of first arrival
 
     def head(self) -> bytes:
         """Return nothing."""
@@ -40,7 +40,9 @@ class TableWriter:
         if isinstance(record, Doctor):
             row: dict[str, object] = {"Name": record.name, "Photo": record.profile_image}
         else:
-            json_text(record.data, clinic)  # what has no text fails its clinic here, not the table at the end
+            json_text(
+                record.data, clinic
+            )  # a record that cannot be encoded fails its clinic here, and not the table at the end
             row = dict(record.data)
             if len(self._keys) <= _MOST_COLUMNS:
                 self._keys.update(dict.fromkeys(row))
@@ -52,7 +54,7 @@ class TableWriter:
         return b""
 
     def tail(self, most: int | None = None, /) -> bytes:
-        """Return the table, of its first rows if there are `most`; nothing where no record came."""
+        """Return the table, with at most `most` rows; nothing if there is no record."""
         if not self._rows:
             return b""
         columns = list(self._keys) if self._open else ["Name", "Photo"]
@@ -60,10 +62,10 @@ class TableWriter:
         table.add_column("Clinic", overflow="fold")
         as_json = len(columns) > _MOST_COLUMNS
         for name in ["Data"] if as_json else columns:
-            table.add_column(Text(clean(name)), overflow="fold")
+            table.add_column(Text(printable(name)), overflow="fold")
         for clinic, row in islice(self._in_order(), most):
             cells = [_cell(row, clinic)] if as_json else [_cell(row.get(name), clinic) for name in columns]
-            table.add_row(Text(clean(clinic)), *cells)
+            table.add_row(Text(printable(clinic)), *cells)
         console = Console(file=sys.stdout)
         with console.capture() as captured:
             console.print(table)
@@ -78,7 +80,7 @@ def _cell(value: object, clinic: str) -> Text:
     if value is None:
         return Text("")
     if isinstance(value, str):
-        return Text(clean(value))
+        return Text(printable(value))
     if isinstance(value, Mapping):
         value = dict(cast("Mapping[str, object]", value))
-    return Text(clean(json_text(value, clinic).decode()))
+    return Text(printable(json_text(value, clinic).decode()))

@@ -1,4 +1,4 @@
-"""`arzamed token`: what a clinic's token says of itself."""
+"""`arzamed token`: shows when a clinic's token expires, and its claims."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from typing import Any, cast
 
 from arzamed_async import Clinic, Failure, Outcome, Token
 
-from .lines import Lines
+from .messages import StderrReporter, StdoutReport
 from .request import Request
 from .running import code_of, run
 from .session import open_session
-from .voice import Voice
 
 __all__ = ["claims_of", "show_tokens"]
 
 _TIMES = {"exp", "iat", "nbf", "auth_time"}
 
 
-def show_tokens(request: Request, voice: Voice, *, reveal: bool) -> int:
-    """Write what is known of each clinic's token; return the exit code."""
+def show_tokens(request: Request, reporter: StderrReporter, *, reveal: bool) -> int:
+    """Write each clinic's expiry and claims; return the exit code."""
     try:
-        return run(_show(request, voice, reveal=reveal))
+        return run(_show(request, reporter, reveal=reveal))
     except KeyboardInterrupt:
-        voice.say("interrupted: not all tokens were requested")
+        reporter.message("interrupted: not all tokens were requested")
         raise
 
 
@@ -34,11 +33,11 @@ async def _token(clinic: Clinic) -> Token:
     return await clinic.token()
 
 
-async def _show(request: Request, voice: Voice, *, reveal: bool) -> int:
-    report = _Report(request, voice, reveal=reveal)
+async def _show(request: Request, reporter: StderrReporter, *, reveal: bool) -> int:
+    report = _Report(request, reporter, reveal=reveal)
     try:
         async with (
-            open_session(request, voice) as session,
+            open_session(request, reporter) as session,
             session.fan_out(
                 request.clinics, _token, concurrency=request.concurrency, deadline_seconds=request.deadline_seconds
             ) as outcomes,
@@ -51,14 +50,14 @@ async def _show(request: Request, voice: Voice, *, reveal: bool) -> int:
 
 
 class _Report:
-    """Writes in the order of the clinics: each as soon as those before it are written."""
+    """Writes outcomes in the order of the clinics, each as soon as all earlier ones are written."""
 
-    def __init__(self, request: Request, voice: Voice, *, reveal: bool) -> None:
+    def __init__(self, request: Request, reporter: StderrReporter, *, reveal: bool) -> None:
         self.worked = self.failed = 0
         self._names = iter([clinic.display_name for clinic in request.clinics])
         self._next = next(self._names, None)
         self._early: dict[str, Outcome[Token]] = {}
-        self._lines, self._voice, self._reveal = Lines(), voice, reveal
+        self._lines, self._reporter, self._reveal = StdoutReport(), reporter, reveal
 
     def add(self, outcome: Outcome[Token]) -> None:
         """Write the outcome, or keep it until its turn."""
@@ -68,7 +67,7 @@ class _Report:
             self._next = next(self._names, None)
 
     def write_rest(self) -> None:
-        """Write what has arrived before its turn, where a signal has ended the run."""
+        """Write the outcomes that still wait for their turn, where a signal has ended the run."""
         for name in self._names:
             if name in self._early:
                 self._write(self._early.pop(name))
@@ -76,7 +75,7 @@ class _Report:
     def _write(self, outcome: Outcome[Token]) -> None:
         if isinstance(outcome, Failure):
             self.failed += 1
-            self._voice.failure(outcome.clinic, outcome.error)
+            self._reporter.failure(outcome.clinic, outcome.error)
             return
         self.worked += 1
         for line in _about(outcome.clinic, outcome.value, reveal=self._reveal):
@@ -108,7 +107,7 @@ def _claim(name: str, value: object) -> str:
 
 
 def claims_of(token: str) -> dict[str, Any] | None:
-    """Return the claims of a JWT (RFC 7519 section 3) without verifying anything; None where it is none."""
+    """Return the claims of a JWT (RFC 7519 section 3) without verifying anything; None if it is not a JWT."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

@@ -80,7 +80,7 @@ def test_a_list_that_breaks_off_tells_how_much_of_it_is_written(beside, place):
     done = beside.run("doctors", "--clinics", file)
     assert done.exit_code == 4
     assert len(records(done)) == 2
-    assert "The 2 records that came before are a part of its list" in lines(done.stderr)[0]
+    assert "Its list is incomplete: 2 records were received before the failure" in lines(done.stderr)[0]
 
 
 def test_clinics_are_picked_by_name(beside, place):
@@ -196,30 +196,33 @@ def test_the_deadline_is_one_over_the_whole_run(beside, place):
     assert "Roma: deadline of 0.7 s exceeded" in lines(done.stderr)[0]
 
 
-def test_verbose_tells_of_token_requests_and_retries(beside, place):
+def test_verbose_reports_token_requests_and_retries(beside, place):
     """With -v each token request and each retry is a line on stderr."""
     file = beside.clinics(place, "Milano")
     beside.do(lambda fake: fake.fail(503))
     done = beside.run("doctors", "--clinics", file, "-v")
     first, second = lines(done.stderr)
-    assert first.startswith("arzamed: Milano: token request: 200 in ")
-    assert second.startswith("arzamed: Milano: GET equipe/doctors: attempt 1 met ")
+    assert first.startswith("arzamed: Milano: token request: HTTP 200 in ")
+    assert second.startswith("arzamed: Milano: GET equipe/doctors: attempt 1 failed (")
 
 
 MISTAKES = {
-    "no clinics at all": (["doctors"], "`arzamed init` writes a clinics.toml"),
-    "no such file": (["check", "--clinics", "nowhere.toml"], "`arzamed init nowhere.toml` writes one"),
+    "no clinics at all": (["doctors"], "Create the file with `arzamed init`"),
+    "no such file": (["check", "--clinics", "nowhere.toml"], "Create it with `arzamed init nowhere.toml`"),
     "a folder": (["check", "--clinics", "."], "cannot be read"),
     "a missing key": (["doctors", "--clinics", "half.toml"], "half.toml: [clinics.Milano]: token_url is missing"),
     "no TOML": (["doctors", "--clinics", "broken.toml"], "broken.toml: is not TOML"),
     "no UTF-8": (["token", "--clinics", "binary.toml"], "is not UTF-8 text"),
-    "no such clinic": (["doctors", "--clinics", "good.toml", "--clinic", "Rma"], "which has Milano"),
+    "no such clinic": (["doctors", "--clinics", "good.toml", "--clinic", "Rma"], "(found Milano"),
     "a bad param": (["doctors", "--clinics", "good.toml", "--param", "novalue"], "--param takes key=value"),
     "a bad path": (["doctors", "--clinics", "good.toml", "--path", "/x"], "--path is relative"),
     "a bad path of slots": (["slots", "--clinics", "good.toml", "--path", "a/../b"], "--path must not hold"),
     "a bad base URL": (["doctors", "--clinics", "good.toml", "--base-url", "ftp://x"], "--base-url must begin"),
     "two places": (["doctors", "--sandbox", "--base-url", "https://x"], "exclude each other"),
-    "a bad deadline": (["doctors", "--clinics", "good.toml", "--deadline", "0"], "--deadline must be over zero"),
+    "a bad deadline": (
+        ["doctors", "--clinics", "good.toml", "--deadline", "0"],
+        "--deadline must be greater than zero",
+    ),
     "a bad concurrency": (["doctors", "--clinics", "good.toml", "--concurrency", "0"], "--concurrency"),
     "an unknown format": (["doctors", "--format", "xml"], "--format"),
     "an unknown option": (["doctors", "--formt", "csv"], "--formt"),
@@ -256,7 +259,7 @@ def test_help_reads_well_in_80_columns(command):
     done = run(*command, "--help")
     assert done.exit_code == 0
     assert max(map(len, done.stdout.splitlines())) <= 80
-    codes = "0 all clinics worked, 3 some failed, 4 none worked, 2 wrong use" in " ".join(done.stdout.split())
+    codes = "0 all clinics worked, 3 some failed, 4 none worked, 2 usage error" in " ".join(done.stdout.split())
     assert codes == (command not in (["init"], ["serve-fake"], ["demo"]))
 
 
@@ -273,7 +276,7 @@ def test_a_failed_clinic_is_one_clear_line(beside, place, monkeypatch, kind):
     elif kind == "unreachable host":
         secret, expected = f'client_secret = "{good.client_secret}"', "connection refused"
     else:
-        secret, expected = f'client_secret = "{good.client_secret}"', "Check the path: this is no list"
+        secret, expected = f'client_secret = "{good.client_secret}"', "Check the path: the response is not a list"
         beside.do(lambda fake: fake.add_endpoint("equipe/doctors", "Milano", [{"wrong": 1}]))
     (place / file).write_text(f'[clinics.Milano]\nclient_id = "{good.client_id}"\n{secret}\ntoken_url = "{url}"\n')
     (place / file).chmod(0o600)

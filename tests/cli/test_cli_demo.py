@@ -102,7 +102,7 @@ def test_version_is_printed():
 
 
 def test_without_a_command_the_help_is_shown():
-    """`arzamed` alone lists its commands and exits with 2, as for any wrong use."""
+    """`arzamed` alone lists its commands and exits with 2, as for any usage error."""
     done = process()
     assert done.returncode == 2
     assert "demo" in done.stdout + done.stderr
@@ -154,7 +154,7 @@ def test_a_missing_module_that_is_not_the_extra_is_a_bug_and_shows(monkeypatch):
 
 def test_other_failures_have_their_reasons(quick, monkeypatch):
     """A status is told with the API's text, any other error by its name."""
-    assert demo._reason(NotFoundError(404, "Not found")) == ("404", "answered 404 (Not found)")
+    assert demo._reason(NotFoundError(404, "Not found")) == ("404", "HTTP 404 (Not found)")
     assert demo._reason(TransportError("reset")) == ("TransportError", "TransportError")
 
 

@@ -145,7 +145,7 @@ def test_a_pipe_that_breaks_after_the_first_line_is_silent(place, monkeypatch, f
 def test_messages_that_are_lost_are_no_traceback(milano, place, request, state, wrong_use):
     """Where standard error cannot be written the records are, and the code is what the clinics made it.
 
-    Of wrong use the message is all the output, so that its loss is told by the code; unless it was not wanted (`2>&-`).
+    The message of a usage error is all the output, so that its loss changes the code; unless it was not wanted (`2>&-`).
     """
     bad = place / "bad.toml"
     bad.write_text(
@@ -165,7 +165,7 @@ def test_messages_that_are_lost_are_no_traceback(milano, place, request, state, 
 
 
 def test_wrong_use_writes_nothing_to_standard_output(full):
-    """A full disk does not matter to what writes nothing there: the code is that of wrong use."""
+    """A full disk does not matter to what writes nothing there: the code is that of a usage error."""
     code, _, said = ended("doctors", "--nonsense", stdout=full)
     assert code == 2
     assert b"--nonsense" in said
@@ -278,7 +278,7 @@ async def test_a_signal_ends_with_what_has_arrived(place, form, number):
         process = start("doctors", "--clinics", file, "--base-url", server.base_url, "--format", form)
         code, text, said = await interrupted(server, process, number)
     assert code == 128 + number
-    assert said == f"arzamed: interrupted: what is written is not all ({text.count('Dr. '):,} records)\n"
+    assert said == f"arzamed: interrupted: the output is incomplete ({text.count('Dr. '):,} records)\n"
     if form == "json":
         assert json.loads(text)[0]["name"] == "Dr. Inventata 0"
     elif form == "ndjson":

@@ -14,9 +14,9 @@ from support.cli import neutral_environment
 
 from arzamed_async import DecodeError, Doctor, OpenRecord, Slot
 from arzamed_async.cli.formats import CsvWriter, Format, JsonWriter, NdjsonWriter, writer_for
-from arzamed_async.cli.output import Out
+from arzamed_async.cli.messages import printable
+from arzamed_async.cli.output import StdoutQueue
 from arzamed_async.cli.tokens import claims_of
-from arzamed_async.cli.voice import clean
 
 EVIL = "Dr. \x1b]0;taken\x07\x1b[2J\x9b31m\u202egnorw\x7f"
 
@@ -128,7 +128,7 @@ def test_a_table_of_many_keys_shows_json(monkeypatch):
 
 def test_cleaned_text_is_one_line():
     """Line breaks and tabs become spaces, everything unseen a mark."""
-    assert clean("a\r\nb\tc\x00d") == "a b c\N{REPLACEMENT CHARACTER}d"
+    assert printable("a\r\nb\tc\x00d") == "a b c\N{REPLACEMENT CHARACTER}d"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ class Gate:
 async def test_output_that_stands_still_holds_back_its_source_and_not_the_loop():
     """With the reader standing still a bounded amount is taken, the loop goes on, and nothing is lost after it."""
     gate = Gate()
-    out = Out(gate.write)
+    out = StdoutQueue(gate.write)
     piece = b"x" * 10_000
     taken = 0
 
@@ -183,7 +183,7 @@ async def test_an_error_of_the_output_rises_where_it_is_fed():
     def write(data: bytes) -> None:
         raise BrokenPipeError
 
-    out = Out(write)
+    out = StdoutQueue(write)
     with pytest.raises(BrokenPipeError):
         await out.put(b"x")
         await out.drain()

@@ -102,7 +102,7 @@ def test_the_fake_serves_until_it_is_told_to_stop(place):
     file.write_text("mine")
     with running(*arguments) as process:
         assert process.wait(SECONDS) == 2
-        assert b"is left as it is" in process.stderr.read()
+        assert b"already exists; not overwritten" in process.stderr.read()
     assert file.read_text() == "mine"
 
 
@@ -124,5 +124,5 @@ def test_a_port_that_is_taken_is_one_line(place):
         with running("serve-fake", "--port", port) as process:
             assert process.wait(SECONDS) == 2
             said = process.stderr.read()
-    assert said.startswith(f"arzamed: port {port} of 127.0.0.1 cannot be had (".encode())
+    assert said.startswith(f"arzamed: cannot bind 127.0.0.1:{port} (".encode())
     assert len(said.splitlines()) == 1

@@ -1,0 +1,91 @@
+"""Text for a person: messages on stderr, report lines on stdout, wrapped for a terminal and safe to show on one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from arzamed_async import ArzamedError, DeadlineExceededError, DecodeError, TransportError
+
+__all__ = ["StderrReporter", "StdoutReport", "format_failure", "is_terminal", "printable"]
+
+_BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
+#: Control characters (C0, DEL, C1), characters that change the writing direction, and surrogates.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return text that is safe on a terminal: names from outside may hold escape sequences."""
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether the stream is a terminal."""
+    return stream.isatty()
+
+
+def _wrapped(line: str, stream: TextIO) -> str:
+    """Return the line in printable text; on a terminal, or where COLUMNS is set, broken between words only."""
+    line = printable(line)
+    if not (is_terminal(stream) or os.environ.get("COLUMNS")):
+        return line
+    width = max(20, shutil.get_terminal_size().columns)
+    parts = textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(parts)
+
+
+class StdoutReport:
+    """Writes the lines of a report to standard output, each at once."""
+
+    def __init__(self) -> None:
+        self.terminal = is_terminal(sys.stdout)
+
+    def write(self, line: str) -> None:
+        """Write one line."""
+        sys.stdout.write(_wrapped(line, sys.stdout) + "\n")
+        sys.stdout.flush()
+
+
+class StderrReporter:
+    """Writes messages to standard error, above the progress bar if there is one."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+
+    def message(self, line: str) -> None:
+        """Write one message in one line."""
+        text = _wrapped(f"arzamed: {line}", sys.stderr)
+        self.console.print(Text(text), soft_wrap=True, highlight=False)
+
+    def command(self, line: str) -> None:
+        """Write a command in a line of its own, never broken, so that it can be copied."""
+        self.console.print(Text(f"  {printable(line)}"), soft_wrap=True, highlight=False)
+
+    def failure(self, clinic: str, error: ArzamedError, note: str = "") -> None:
+        """Report a clinic's failure, and what to do about it."""
+        self.message(format_failure(clinic, error) + (f". {note}" if note else ""))
+
+
+#: What to do, for errors that do not say it themselves.
+_REMEDIES: tuple[tuple[type[ArzamedError], str], ...] = (
+    (DeadlineExceededError, "Retry later, or with a longer --deadline"),
+    (TransportError, "Check the host and the network, or retry later"),
+    (DecodeError, "Check the path: the response is not a list of such records"),
+)
+
+
+def format_failure(clinic: str, error: ArzamedError) -> str:
+    """Return clinic, reason and remedy as one sentence or two."""
+    text = str(error) if error.clinic else f"{clinic}: {error}"
+    if not (error.hint or error.remedy):
+        for kind, remedy in _REMEDIES:
+            if isinstance(error, kind):
+                return f"{text}. {remedy}"
+    return text
