@@ -190,7 +190,7 @@ class Call:
     async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
         body = await read_some(answer)
-        secrets = (held.access_token, *self._sent(held).forms())
+        secrets = (held.issued.access_token, *self._sent(held).forms())
         error = status_error(answer.status, headers, body, secrets, self._engine.clocks.wall())
         if 400 <= answer.status <= 499:
             error.hint = self._request.hint
@@ -199,7 +199,7 @@ class Call:
     def _sent(self, held: HeldToken) -> SentSecret:
         credentials = self._request.clinic.credentials
         literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
-        return held.sent or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
+        return held.issued.secret or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
 
     # The breaker: what counts is whether the API's server answers.
 

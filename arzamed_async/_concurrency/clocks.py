@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-__all__ = ["Clocks"]
+__all__ = ["Clocks", "Moment"]
+
+
+@frozen
+class Moment:
+    """One point in time as both clocks show it, in seconds."""
+
+    monotonic: float
+    wall: float
 
 
 @frozen
@@ -15,3 +23,7 @@ class Clocks:
 
     monotonic: Callable[[], float]
     wall: Callable[[], float]
+
+    def ago(self, seconds: float = 0.0) -> Moment:
+        """Return the moment that is this many seconds past."""
+        return Moment(self.monotonic() - seconds, self.wall() - seconds)

@@ -17,16 +17,16 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timezone
 from typing import Any, Protocol, TypeVar
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from .._masked import Masked
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, CredentialsRejectedError, TokenError
 from ..models import Token
-from .oauth2 import Grant, SentSecret
+from .oauth2 import IssuedToken
 
-__all__ = ["FetchedGrant", "HeldToken", "Known", "TokenCache", "TokenSource"]
+__all__ = ["HeldToken", "TokenCache", "TokenSource"]
 
 R = TypeVar("R")
 
@@ -34,30 +34,14 @@ R = TypeVar("R")
 FAILURE_SHARED_SECONDS = 1.0
 
 
-@frozen
-class FetchedGrant:
-    """A grant and when it was asked for, by the monotonic and by the wall clock (seconds).
-
-    `sent` is the secret it was asked for with, to be masked in whatever the API says.
-    """
-
-    grant: Grant
-    asked_at: float
-    asked_at_wall: float
-    sent: SentSecret | None = None
-
-
 @define(eq=False)
 class HeldToken:
-    """A token and the moments that rule its use, by the monotonic clock; `expires_at_wall` for its owner to read."""
+    """A token and the moments that rule its use, by the monotonic clock."""
 
-    access_token: str  # masked, as it comes from a Grant
-    expires_at_wall: float
+    issued: IssuedToken
     refresh_at: float
     wait_at: float
     expires_at: float
-    asked_at: float
-    sent: SentSecret | None
     from_401: bool  # fetched because its forerunner was answered 401
     blocked: bool = False  # was answered 401 itself, though new
     _token: Token | None = None
@@ -67,14 +51,15 @@ class HeldToken:
     def headers(self) -> Mapping[str, str]:
         """What a request with this token has as headers (RFC 6750 section 2.1), made at the first wish."""
         if self._headers is None:
-            self._headers = {"Authorization": Masked(f"Bearer {self.access_token}")}
+            self._headers = {"Authorization": Masked(f"Bearer {self.issued.access_token}")}
         return self._headers
 
     @property
     def token(self) -> Token:
         """The token as a caller may have it, made at the first wish."""
         if self._token is None:
-            self._token = Token(self.access_token, datetime.fromtimestamp(self.expires_at_wall, timezone.utc))
+            expires_at = self.issued.requested_at.wall + self.issued.lifetime_seconds
+            self._token = Token(self.issued.access_token, datetime.fromtimestamp(expires_at, timezone.utc))
         return self._token
 
 
@@ -123,19 +108,10 @@ class Spawn(Protocol):
 
 
 @frozen
-class Known:
-    """The token that a cache has already: one asked for later is wanted. `refused`: it was answered 401."""
-
-    access_token: str
-    asked_at: float
-    refused: bool
-
-
-@frozen
 class TokenSource:
     """What the caches of one session share. `fetch` takes credentials, the known token, and a counter of requests sent."""
 
-    fetch: Callable[[ClinicCredentials, Known | None, Callable[[], None]], Awaitable[FetchedGrant]]
+    fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None]], Awaitable[IssuedToken]]
     policy: TokenPolicy
     clock: Callable[[], float]
     spawn: Spawn = asyncio.create_task
@@ -232,9 +208,10 @@ class TokenCache:
         flight.task.add_done_callback(flight.over)
         return flight
 
-    def _known(self) -> Known | None:
-        held = self._refused or self._held
-        return None if held is None else Known(held.access_token, held.asked_at, refused=held is self._refused)
+    def _known(self) -> IssuedToken | None:
+        if self._refused is not None:
+            return evolve(self._refused.issued, rejected=True)
+        return None if self._held is None else self._held.issued
 
     def _count_request(self) -> None:
         self.requests += 1
@@ -244,8 +221,8 @@ class TokenCache:
         outcome: HeldToken | ArzamedError
         try:
             try:
-                fetched = await self._source.fetch(self.credentials, self._known(), self._count_request)
-                outcome = self._accept(fetched, flight)
+                issued = await self._source.fetch(self.credentials, self._known(), self._count_request)
+                outcome = self._accept(issued, flight)
             except ArzamedError as error:
                 outcome = error.with_traceback(None)
                 self._note_failure(error, flight)
@@ -258,22 +235,19 @@ class TokenCache:
                 self._flight = None
         flight.land(outcome)
 
-    def _accept(self, fetched: FetchedGrant, flight: _Flight) -> HeldToken:
+    def _accept(self, issued: IssuedToken, flight: _Flight) -> HeldToken:
         policy = self._source.policy
-        life = fetched.grant.lifetime_seconds
-        expires_at = fetched.asked_at + life
+        life = issued.lifetime_seconds
+        expires_at = issued.requested_at.monotonic + life
         if self._source.clock() >= expires_at:
             raise TokenError("the token had expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311
         wait_at = expires_at - min(policy.margin_seconds, life / 4)
         held = HeldToken(
-            access_token=fetched.grant.access_token,
-            expires_at_wall=fetched.asked_at_wall + life,
+            issued=issued,
             refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
             wait_at=wait_at,
             expires_at=expires_at,
-            asked_at=fetched.asked_at,
-            sent=fetched.sent,
             from_401=self._refused is not None,
         )
         if self._flight is flight:  # else it comes from a loop that had stopped, and there is a newer one

@@ -9,7 +9,7 @@ from .._resilience.retry import Retries, retry
 from .._telemetry import Trace, token_work
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, SessionClosedError
-from .cache import FetchedGrant, Known
+from .oauth2 import IssuedToken
 from .request import TokenClient, TokenRequest
 from .shared import SharedTokens
 
@@ -25,8 +25,8 @@ class TokenFetcher:
         self._shared = shared
 
     async def fetch(
-        self, credentials: ClinicCredentials, known: Known | None, count: Callable[[], None]
-    ) -> FetchedGrant:
+        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None]
+    ) -> IssuedToken:
         """Return a token other than the known one; call `count` for each request that is sent. Raises TokenError."""
         notices = self._client.notices
         if not notices.tracers:
@@ -35,14 +35,14 @@ class TokenFetcher:
             return await self._fetch(credentials, known, count, trace)
 
     async def _fetch(
-        self, credentials: ClinicCredentials, known: Known | None, count: Callable[[], None], trace: Trace | None
-    ) -> FetchedGrant:
+        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None], trace: Trace | None
+    ) -> IssuedToken:
         client, name = self._client, credentials.display_name
         seconds = client.timeouts.total_seconds
         scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
         request = TokenRequest(client, credentials, scope, count, trace)
 
-        async def ask() -> FetchedGrant:
+        async def ask() -> IssuedToken:
             try:
                 return await request.attempt()
             except ArzamedError as error:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from attrs import field, frozen
 
+from .._concurrency.clocks import Moment
 from .._http.status import clean, json_object, retry_after_seconds
 from .._masked import Masked
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
@@ -19,7 +20,7 @@ from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 __all__ = [
     "DEFAULT_LIFETIME_SECONDS",
     "LONGEST_LIFETIME_SECONDS",
-    "Grant",
+    "IssuedToken",
     "SentSecret",
     "basic_authorization",
     "is_token",
@@ -31,14 +32,6 @@ __all__ = [
 DEFAULT_LIFETIME_SECONDS = 300.0
 LONGEST_LIFETIME_SECONDS = 86_400.0
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3: what form-encoding leaves as it is
-
-
-@frozen
-class Grant:
-    """What the token endpoint gave: the token, and how long it lives from the moment it was asked for."""
-
-    access_token: str = field(converter=Masked)
-    lifetime_seconds: float
 
 
 def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
@@ -73,6 +66,21 @@ class SentSecret:
         return (basic, quote(self.secret, safe=""), self.secret)
 
 
+@frozen
+class IssuedToken:
+    """A token, and how long it lives, counted from the moment of its request.
+
+    `secret` is what it was requested with, to be masked in whatever the API says, unless the credentials hold that
+    themselves. `rejected` says that the API has responded with HTTP 401 to it.
+    """
+
+    access_token: str = field(converter=Masked)
+    lifetime_seconds: float
+    requested_at: Moment
+    secret: SentSecret | None = None
+    rejected: bool = False
+
+
 def _lifetime_seconds(value: object) -> float | None:
     """Return the seconds `expires_in` stands for; None if it stands for none."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
@@ -88,8 +96,8 @@ def is_token(text: str) -> bool:
 
 
 def read_grant(
-    status: int, retry_after: str | None, body: bytes, sent: SentSecret, wall_now: float
-) -> Grant | TokenError:
+    status: int, retry_after: str | None, body: bytes, sent: SentSecret, requested_at: Moment, wall_now: float
+) -> IssuedToken | TokenError:
     """Return the token in a token endpoint's answer (RFC 6749 sections 5.1 and 5.2), or the error it amounts to."""
     answer = json_object(body)
     if not 200 <= status <= 299:
@@ -107,7 +115,7 @@ def read_grant(
     elif lifetime is None:
         problem = "an expires_in that is no number of seconds"
     else:
-        return Grant(token, lifetime)
+        return IssuedToken(token, lifetime, requested_at)
     return TokenError(f"the token endpoint's answer holds {problem}", status=status)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .._concurrency.cancel_scope import Scope
 from .._concurrency.clocks import Clocks
@@ -24,8 +24,7 @@ from ..errors import (
     TransportError,
 )
 from ..events import RetryScheduled, Work
-from .cache import FetchedGrant
-from .oauth2 import Grant, SentSecret, basic_authorization, read_grant, token_form
+from .oauth2 import IssuedToken, SentSecret, basic_authorization, read_grant, token_form
 from .secrets import resolved
 
 __all__ = ["TokenClient", "TokenRequest"]
@@ -61,7 +60,7 @@ class TokenRequest:
         self._count = count
         self._trace = trace
 
-    async def attempt(self) -> FetchedGrant:
+    async def attempt(self) -> IssuedToken:
         """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
         secret = self.credentials.client_secret
         literal = isinstance(secret, str)
@@ -82,20 +81,20 @@ class TokenRequest:
             await client.transport.room()
         self.attempts += 1
         self._count()
-        asked_at, asked_at_wall = client.clocks.monotonic(), client.clocks.wall()
         if client.notices.observers:
             with Asking(client.notices, self._work(), self._trace) as asking:
-                grant = await self._ask(asking.headers(headers), sent, asking)
+                issued = await self._ask(asking.headers(headers), sent, asking)
         else:
-            grant = await self._ask(headers, sent, None)
+            issued = await self._ask(headers, sent, None)
         # A literal secret stands in the credentials: it need not be kept twice.
-        return FetchedGrant(grant, asked_at, asked_at_wall, None if literal else sent)
+        return issued if literal else evolve(issued, secret=sent)
 
-    async def _ask(self, headers: Mapping[str, str], sent: SentSecret, asking: Asking | None) -> Grant:
+    async def _ask(self, headers: Mapping[str, str], sent: SentSecret, asking: Asking | None) -> IssuedToken:
         status: int | None = None
-        outcome: Grant | TokenError
+        outcome: IssuedToken | TokenError
         credentials = self.credentials
         client, form = self._client, token_form(credentials.scope)
+        requested_at = client.clocks.ago()
         try:
             answer = await client.transport.open(
                 "POST", credentials.token_url, headers, client.timeouts, self._scope, form
@@ -105,7 +104,7 @@ class TokenRequest:
                 asking.status = status
             retry_after = answer.header("Retry-After")
             body = await read_some(answer, strict=200 <= status <= 299)
-            outcome = read_grant(status, retry_after, body, sent, client.clocks.wall())
+            outcome = read_grant(status, retry_after, body, sent, requested_at, client.clocks.wall())
         except TransportError as fault:
             outcome = _no_answer(fault)
         except ResponseError as fault:

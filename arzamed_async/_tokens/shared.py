@@ -24,14 +24,13 @@ from ..config import TokenPolicy
 from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from ..errors import ConfigurationError, CredentialsRejectedError
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
-from .cache import FetchedGrant, Known
 from .guarded_store import StoreDoor, StoreFailedError, Visit
-from .oauth2 import Grant
+from .oauth2 import IssuedToken
 from .secrets import resolved
 
 __all__ = ["SharedTokens", "store_key"]
 
-Ask = Callable[[], Awaitable[FetchedGrant]]
+Ask = Callable[[], Awaitable[IssuedToken]]
 
 #: How long a lease lasts without a word from its holder: so long, at the most, others wait for one that is gone.
 LEASE_SECONDS = 10.0
@@ -95,8 +94,8 @@ class SharedTokens:
         self._door = StoreDoor(notices, lifetime)
 
     async def fetch(
-        self, credentials: ClinicCredentials, known: Known | None, ask: Ask, deadline: float | None
-    ) -> FetchedGrant:
+        self, credentials: ClinicCredentials, known: IssuedToken | None, ask: Ask, deadline: float | None
+    ) -> IssuedToken:
         """Return a token other than the known one: out of the store, or asked for and kept there.
 
         Raises what `ask` raises, and CredentialsRejectedError where another process has met that lately. `deadline` is
@@ -110,7 +109,7 @@ class SharedTokens:
         try:
             found = await self._look(visit, known)
             if found is None:
-                if known is not None and known.refused:
+                if known is not None and known.rejected:
                     await self._door.ask(visit, lambda: self._store.discard(visit.key, known.access_token))
                 found, lease = await self._lease(visit, known, deadline)
         except StoreFailedError:
@@ -120,13 +119,13 @@ class SharedTokens:
             return found
         return await (ask() if lease is None else self._asked(visit, lease, ask))
 
-    async def _asked(self, visit: Visit, lease: Lease, ask: Ask) -> FetchedGrant:
+    async def _asked(self, visit: Visit, lease: Lease, ask: Ask) -> IssuedToken:
         kept: StoredToken | StoredRejection | None = None
         try:
             async with self._renewed(visit, lease):
                 fetched = await ask()
-            age = self._clocks.monotonic() - fetched.asked_at
-            kept = StoredToken(fetched.grant.access_token, age, fetched.grant.lifetime_seconds - age)
+            age = self._clocks.monotonic() - fetched.requested_at.monotonic
+            kept = StoredToken(fetched.access_token, age, fetched.lifetime_seconds - age)
         except CredentialsRejectedError as error:
             kept = StoredRejection(error.status, error.error, error.description, self._policy.rejected_seconds)
             raise
@@ -134,7 +133,7 @@ class SharedTokens:
             await self._settle(visit, lease, kept)
         return fetched
 
-    async def _look(self, visit: Visit, known: Known | None) -> FetchedGrant | None:
+    async def _look(self, visit: Visit, known: IssuedToken | None) -> IssuedToken | None:
         """Return the store's token if it helps. Raises CredentialsRejectedError if that is what is kept.
 
         One that is older than the known one does not help: what made an end of that has most likely made one of it, too.
@@ -143,12 +142,12 @@ class SharedTokens:
         if found is None or (known is not None and found.access_token == known.access_token):
             return None
         age = found.age_seconds
-        life, asked_at = age + found.seconds_left, self._clocks.monotonic() - age
-        if known is not None and asked_at <= known.asked_at:
+        life, requested_at = age + found.seconds_left, self._clocks.ago(age)
+        if known is not None and requested_at.monotonic <= known.requested_at.monotonic:
             return None
         if found.seconds_left <= min(self._policy.margin_seconds, life / 4):
             return None
-        return FetchedGrant(Grant(found.access_token, life), asked_at, self._clocks.wall() - age)
+        return IssuedToken(found.access_token, life, requested_at)
 
     async def _load(self, visit: Visit, key: str) -> StoredToken | None:
         found = await self._door.ask(visit, lambda: self._store.load(key), StoredToken | StoredRejection | None)
@@ -162,8 +161,8 @@ class SharedTokens:
         return found
 
     async def _lease(
-        self, visit: Visit, known: Known | None, deadline: float | None
-    ) -> tuple[FetchedGrant | None, Lease | None]:
+        self, visit: Visit, known: IssuedToken | None, deadline: float | None
+    ) -> tuple[IssuedToken | None, Lease | None]:
         """Return a lease, or the token that another has got meanwhile; neither, where its holder takes too long."""
         loop = asyncio.get_running_loop()
         gives_up_at = _patience(loop.time(), deadline)

@@ -75,7 +75,7 @@ def test_a_failure_that_comes_late_on_a_loop_left_behind_is_nobodys() -> None:
     old.run_until_complete(fail())
     assert isinstance(left.exception(), CredentialsRejectedError)
     endpoint.error = None
-    assert new.run_until_complete(cache.get()).access_token == "token-3"
+    assert new.run_until_complete(cache.get()).issued.access_token == "token-3"
     old.close()
     new.close()
 

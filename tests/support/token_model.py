@@ -20,8 +20,9 @@ from arzamed_async import (
     TokenPolicy,
     TokenUnavailableError,
 )
-from arzamed_async._tokens.cache import FetchedGrant, HeldToken, TokenCache, TokenSource
-from arzamed_async._tokens.oauth2 import Grant
+from arzamed_async._concurrency.clocks import Moment
+from arzamed_async._tokens.cache import HeldToken, TokenCache, TokenSource
+from arzamed_async._tokens.oauth2 import IssuedToken
 
 WALL = 1_700_000_000.0
 
@@ -224,7 +225,7 @@ class Clinic:
         self.requests.append(request)
         return request.task
 
-    async def _fetch(self, credentials: ClinicCredentials, known: object, count: object) -> FetchedGrant:
+    async def _fetch(self, credentials: ClinicCredentials, known: object, count: object) -> IssuedToken:
         assert credentials is self.credentials
         request = next(each for each in self.requests if each.task is asyncio.current_task())
         request.asked_at = self.clock.now
@@ -235,7 +236,7 @@ class Clinic:
             self._failed(request, verdict)
             raise verdict
         self._came(request, verdict)
-        return FetchedGrant(Grant(f"token-{request.number}", verdict), request.asked_at, WALL + request.asked_at)
+        return IssuedToken(f"token-{request.number}", verdict, Moment(request.asked_at, WALL + request.asked_at))
 
     def _came(self, request: Request, life: float) -> None:
         assert request.asked_at is not None
@@ -309,7 +310,7 @@ class Clinic:
             return
         self.handed.append(held)
         for request in self.requests:
-            if isinstance(request.outcome, Kept) and held.access_token == f"token-{request.number}":
+            if isinstance(request.outcome, Kept) and held.issued.access_token == f"token-{request.number}":
                 request.outcome.held = held
 
     def kept_of(self, held: HeldToken) -> Kept:

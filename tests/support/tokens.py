@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from arzamed_async import ArzamedError, ClinicCredentials, TokenPolicy
-from arzamed_async._tokens.cache import FetchedGrant
-from arzamed_async._tokens.oauth2 import Grant
+from arzamed_async._concurrency.clocks import Moment
+from arzamed_async._tokens.oauth2 import IssuedToken
 
 CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token")
 POLICY = TokenPolicy(jitter_seconds=0)
@@ -37,7 +37,7 @@ class Endpoint:
         self.error: Callable[[], ArzamedError] | None = None
         self.concurrent = self.most_concurrent = 0
 
-    async def __call__(self, credentials: ClinicCredentials, known: object, count: object) -> FetchedGrant:
+    async def __call__(self, credentials: ClinicCredentials, known: object, count: object) -> IssuedToken:
         assert credentials is CREDENTIALS
         self.calls += 1
         number = self.calls
@@ -53,4 +53,4 @@ class Endpoint:
                 raise self.error()
         finally:
             self.concurrent -= 1
-        return FetchedGrant(Grant(f"token-{number}", self.life), asked_at, 1_700_000_000.0 + asked_at)
+        return IssuedToken(f"token-{number}", self.life, Moment(asked_at, 1_700_000_000.0 + asked_at))

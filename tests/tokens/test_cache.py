@@ -19,7 +19,8 @@ from arzamed_async import (
     TokenPolicy,
     TokenUnavailableError,
 )
-from arzamed_async._tokens.cache import FetchedGrant, TokenCache, TokenSource
+from arzamed_async._tokens.cache import TokenCache, TokenSource
+from arzamed_async._tokens.oauth2 import IssuedToken
 
 pytestmark = pytest.mark.asyncio
 
@@ -357,7 +358,7 @@ async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint)
 async def test_a_fetch_that_fails_in_an_eager_task_is_told(clock: Clock) -> None:
     """Where tasks take their first step at once (asyncio.eager_task_factory) a fetch may fail before it is awaited."""
 
-    async def fetch(_: ClinicCredentials, known: object, count: object) -> FetchedGrant:
+    async def fetch(_: ClinicCredentials, known: object, count: object) -> IssuedToken:
         raise ConfigurationError("invented")
 
     def eager(work: Coroutine) -> asyncio.Task:

@@ -212,7 +212,7 @@ async def test_a_holder_that_has_to_wait_is_waited_for(
         server.gate = asyncio.Event()
         opened = sessions(server, Held(), 2)
         calls = [asyncio.create_task(session.clinic(server.credentials()).token()) for session in opened]
-        await until(lambda: asked > 20)
+        await until(lambda: asked > 20 and server.token_requests > 0)
         assert server.token_requests == 1
         server.gate.set()
         assert {token.access_token for token in await asyncio.gather(*calls)} == {"t1"}

@@ -244,7 +244,7 @@ class TokenMachine(RuleBasedStateMachine):
             if isinstance(outcome, Kept):
                 if call.ended_at < outcome.expires_at:
                     assert call.token is not None
-                    assert call.token.access_token == f"token-{request.number}"
+                    assert call.token.issued.access_token == f"token-{request.number}"
             else:
                 assert is_failure_of(call.error, request)
 
@@ -300,7 +300,7 @@ class TokenMachine(RuleBasedStateMachine):
             if call.expected == "token":
                 assert call.kept is not None
                 assert call.immediate is not None, "it had to wait"
-                assert call.immediate.access_token == f"token-{call.kept.request.number}"
+                assert call.immediate.issued.access_token == f"token-{call.kept.request.number}"
                 assert call.token is call.immediate
                 assert call.ended_at == call.came_at
 
