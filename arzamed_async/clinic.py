@@ -1,4 +1,4 @@
-"""A clinic's handle: cheap to make, made as often as one likes; pool and token are shared."""
+"""The handle of a clinic: cheap to create; handles of one clinic share its token and the pool."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _DOCTORS = Endpoint("equipe/doctors", Doctor)
 
 
 class Clinic:
-    """One clinic, read with its own credentials. Made by `ArzamedSession.clinic`.
+    """One clinic, read with its own credentials. `ArzamedSession.clinic` returns one.
 
-    It holds the session's engine, never the session; its calls raise SessionClosedError once that is closed.
+    Its calls raise SessionClosedError after the session is closed.
     """
 
     __slots__ = ("_doctors", "_engine", "_options", "_state", "credentials", "name")
@@ -69,7 +69,7 @@ class Clinic:
         return self._unpublished("patients", endpoint, guessed=path is None)
 
     def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
-        """Return any other list endpoint, its records made into the endpoint's attrs class."""
+        """Return any other list endpoint. Its records become objects of the endpoint's attrs class."""
         return self._resource(endpoint)
 
     def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
@@ -88,14 +88,14 @@ class Clinic:
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
     ) -> Clinic:
-        """Return a handle of the same clinic, with the same token and pool, under other policies."""
+        """Return a handle of the same clinic with other policies. It shares token and pool."""
         options = Options(
             retry or self._options.retry, timeouts or self._options.timeouts, limits or self._options.limits
         )
         return Clinic(self._engine, self.credentials, options)
 
     async def token(self) -> Token:
-        """Return the clinic's token, from the cache where it is good. Raises TokenError and what `get` raises."""
+        """Return the clinic's token, from the cache while that is valid. Raises TokenError and what `get` raises."""
         state = self._live()
         try:
             return await self._engine.tokens.token(state.tokens, self.name, self._options.timeouts)
@@ -104,20 +104,20 @@ class Clinic:
             raise
 
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
-        """Return the answer of any path below the base URL, with its body (up to Limits.body_bytes).
+        """Return the response for any path below the base URL, with its body (up to Limits.body_bytes).
 
         `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
-        Raises as resources do: StatusError for any status over 299.
+        Raises what `Resource.list` raises: StatusError for any status over 299.
         """
         url = request_url(self._engine.base_url, path, params)
         request = Request(self._engine, self._options, self._live(), self.name, route or "<raw>", url)
-        del path, params, url  # they may hold what no traceback should show, locals and all
+        del path, params, url  # no traceback may show them: they can identify a person
         limit = self._options.limits.body_bytes
 
-        async def use(answer: Answer) -> Response:
+        async def handle(answer: Answer) -> Response:
             body = await read_body(answer, limit)
             if body is None:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
             return Response(answer.status, answer.headers, body, clinic=self.name, path=request.path)
 
-        return await Call(request).run(use)
+        return await Call(request).run(handle)

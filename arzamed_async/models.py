@@ -1,4 +1,4 @@
-"""What the API sends and what calls give back: frozen values, no serialisation."""
+"""Values that the API sends and that calls return: frozen, without serialisation."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _freeze(value: Any) -> object:
 
 @frozen
 class OpenRecord:
-    """A record whose fields nobody has published: `data` is the JSON object as sent, deeply immutable.
+    """A record whose fields are unpublished: `data` is the JSON object as sent, deeply immutable.
 
     Nested objects are read-only mappings, arrays are tuples. The repr shows no values.
     """
@@ -100,24 +100,24 @@ class OpenRecord:
 
 @frozen
 class Slot(OpenRecord):
-    """An appointment slot. Its fields are unpublished, so none is named here."""
+    """An appointment slot. Its fields are unpublished: they are in `data`."""
 
 
 @frozen
 class Patient(OpenRecord):
-    """A patient's record. Its fields are unpublished, so none is named here."""
+    """A patient's record. Its fields are unpublished: they are in `data`."""
 
 
 @frozen
 class Token:
-    """An access token, valid until `expires_at` (aware, UTC). `access_token` is text whose own repr is masked, too."""
+    """An access token, valid until `expires_at` (aware, UTC). The repr of `access_token` is masked, too."""
 
     access_token: str = field(converter=Masked)
     expires_at: datetime
 
 
 class Headers(Mapping[str, str]):
-    """Response headers: names in any case; of a header sent more than once, the values joined by ', '."""
+    """Response headers. Names are case-insensitive; the values of a repeated header are joined by ', '."""
 
     __slots__ = ("_values",)
 
@@ -143,7 +143,7 @@ class Headers(Mapping[str, str]):
 
 @frozen
 class Response:
-    """An answer of `clinic.get`: `body` is as sent, after decompression; `clinic` and `path` are for errors."""
+    """The response to `clinic.get`: `body` is decompressed; `clinic` and `path` are for errors."""
 
     status: int
     headers: Headers
@@ -152,7 +152,7 @@ class Response:
     path: str = ""
 
     def json(self) -> Any:
-        """Return the body decoded as JSON; DecodeError if it is none."""
+        """Return the body decoded as JSON. Raises DecodeError if it is not JSON."""
         try:
             return orjson.loads(self.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark, as in a list
         except orjson.JSONDecodeError:
@@ -163,7 +163,7 @@ class Response:
 @final
 @frozen
 class Success(Generic[T]):
-    """A clinic's result in a fan-out: `clinic` is its name, `seconds` how long its fetch took."""
+    """The result of one clinic in a fan-out: `clinic` is its name, `seconds` the duration of its fetch."""
 
     clinic: str
     value: T
@@ -182,7 +182,7 @@ class Success(Generic[T]):
 @final
 @frozen
 class Failure:
-    """A clinic's failure in a fan-out: `clinic` is its name, `seconds` how long it took to fail."""
+    """The failure of one clinic in a fan-out: `clinic` is its name, `seconds` the time until it failed."""
 
     clinic: str
     error: ArzamedError
@@ -204,7 +204,7 @@ Outcome = Success[T] | Failure
 @final
 @frozen
 class Record(Generic[T]):
-    """One record out of many clinics' streams: `clinic` is the name of the clinic it came from."""
+    """One record of a merge: `clinic` is the name of the clinic that sent it."""
 
     clinic: str
     value: T
@@ -213,7 +213,7 @@ class Record(Generic[T]):
 @final
 @frozen
 class Finished:
-    """A clinic's stream has come to its end in a merge: `count` records, and no more will come."""
+    """The end of a clinic's stream in a merge, after all of its `count` records."""
 
     clinic: str
     count: int
@@ -221,11 +221,11 @@ class Finished:
 
 @frozen(kw_only=True)
 class ClinicStats:
-    """What one clinic has cost so far, and what is going on there now.
+    """The requests of one clinic so far, and its state now.
 
-    `requests` sent to the API (`retries` of them were further attempts), `token_requests` sent to its token
-    endpoint, `failures`: calls that ended in an error (one that many share counts once); `in_flight` requests hold a
-    slot now, `queued` wait for one. `breaker` is None where the session has none.
+    `requests` sent to the API (`retries` of them were retries), `token_requests` sent to its token endpoint,
+    `failures`: calls that ended in an error (one that callers share counts once); `in_flight` requests hold a
+    slot now, `queued` wait for one. `breaker` is None if the session has no circuit breaker.
     """
 
     requests: int = 0
@@ -239,9 +239,9 @@ class ClinicStats:
 
 @frozen(kw_only=True)
 class PoolStats:
-    """Connections: the most there may be, those in use, those open (in use and idle), and requests that wait for one.
+    """Connections: the limit, those in use, those open (in use and idle), and the requests that wait for one.
 
-    All but the limit are None where the pool is another's (`http=`); then the limit says nothing.
+    All but the limit are None if the caller owns the pool (`http=`); then the limit has no effect.
     """
 
     connections: int
@@ -256,7 +256,7 @@ def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
 
 @frozen(kw_only=True)
 class Stats:
-    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, retries in hand."""
+    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, and the retry budget left."""
 
     clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
     pool: PoolStats

@@ -1,4 +1,4 @@
-"""A list endpoint of one clinic, as a set of coroutines."""
+"""A list endpoint of one clinic: read as a whole, as a stream, or in batches."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
 from ._http.urls import Params, endpoint_url, with_query
-from ._readers.stream import RecordStream
-from ._readers.whole import Source
+from ._readers.stream import RecordStream, ResumingReader
+from ._readers.whole import ListReader
 from ._records.decoder import decoder_for
 from .config import Endpoint
 from .errors import ConfigurationError, DecodeError
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class UnpublishedEndpointWarning(UserWarning):
-    """The endpoint's path is a guess: the vendor names it, but has not published it."""
+    """The path of this endpoint is a guess, because the vendor has not published it."""
 
 
 class Resource(Generic[T]):
@@ -46,20 +46,20 @@ class Resource(Generic[T]):
         self._endpoint = endpoint
         self._options = options
         self._hint = "This path is unpublished; the path itself may be wrong" if guessed else ""
-        self._plain: Source[T] | None = None  # without params, made once
+        self._plain: ListReader[T] | None = None  # without params, created lazily
 
     def __repr__(self) -> str:
         return f"<Resource {self._endpoint.path} of {self._name}>"
 
-    def _source(self, params: Params | None) -> Source[T]:
+    def _reader(self, params: Params | None) -> ListReader[T]:
         if params is None and self._plain is not None and not self._clinic.forgotten:
             return self._plain
-        source = self._made(params)
+        reader = self._new_reader(params)
         if params is None:
-            self._plain = source
-        return source
+            self._plain = reader
+        return reader
 
-    def _made(self, params: Params | None) -> Source[T]:
+    def _new_reader(self, params: Params | None) -> ListReader[T]:
         endpoint = self._endpoint
         self._clinic = self._engine.clinics.live(self._clinic)
         request = Request(
@@ -71,33 +71,37 @@ class Resource(Generic[T]):
             with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
             hint=self._hint,
         )
-        return Source(request, decoder_for(endpoint.model))
+        return ListReader(request, decoder_for(endpoint.model))
 
     async def list(self, params: Params | None = None) -> builtins.list[T]:
-        """Return all records, in the order sent; all of them or an error.
+        """Return all records, in the order sent. A list is never cut short: it is complete, or an error is raised.
 
         Raises TransportError (DeadlineExceededError among them), TokenError, StatusError,
         ResponseError, SessionClosedError, ConfigurationError.
         """
-        source = self._source(params)
-        del params  # they may hold what no traceback should show, locals and all
+        reader = self._reader(params)
+        del params  # no traceback may show them: they can identify a person
         if self._engine.reads is not None and not self._endpoint.personal:
-            return await source.read_together()
-        return await source.read()
+            return await reader.read_shared()
+        return await reader.read()
 
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.
 
-        With `collect_errors` a record that is not what the class promises does not end the stream: its
-        DecodeError goes to `.errors`, up to 10,000 of them; the next is raised. Raises at each step what `list` raises.
+        With `collect_errors` a record that does not match the class does not end the stream: its
+        DecodeError is added to `.errors`, up to 10,000; the next is raised. Each step raises what `list` raises.
         """
         errors: builtins.list[DecodeError] | None = [] if collect_errors else None
-        windows = self._source(params).open(errors)
-        return RecordStream(windows.records(), windows, errors)
+        reader = self._resuming_reader(params, errors)
+        return RecordStream(reader.records(), reader, errors)
 
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
         """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter)."""
         if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
             raise ConfigurationError("size must be a whole number of one or more")
-        windows = self._source(params).open(None)
-        return RecordStream(windows.batches(size), windows, None)
+        reader = self._resuming_reader(params, None)
+        return RecordStream(reader.batches(size), reader, None)
+
+    def _resuming_reader(self, params: Params | None, errors: builtins.list[DecodeError] | None) -> ResumingReader[T]:
+        whole = self._reader(params)
+        return ResumingReader(whole.request, whole.decoder, errors)

@@ -1,8 +1,8 @@
 """One call through its layers.
 
-From the outside in: is the session open? -> the deadline starts -> the retry loop with its budget -> [ breaker ->
-token -> bulkhead -> pool -> one attempt with its body ]. The one repeat after a 401 happens inside the brackets.
-No slot is held while a token is waited for, nor between two attempts.
+From the outside in: is the session open? -> the deadline starts -> the retry loop with its budget -> [ circuit
+breaker -> token -> clinic's slot -> pool's slot -> one attempt with its body ]. The one retry after a 401 happens
+inside the brackets. A call that waits for a token or for its next attempt holds no slot.
 """
 
 from __future__ import annotations
@@ -41,66 +41,66 @@ R = TypeVar("R")
 
 
 class Call:
-    """One GET, with all its attempts. A `use` reads a response with a status of 2xx and returns the call's result.
+    """One GET with all its attempts. A `handle` function reads a 2xx response and returns the call's result.
 
-    With `keep` a good response stays open after `use`: the caller reads on, and closes it.
+    With `leave_open` the response stays open after `handle`: the caller reads on, and closes it.
     """
 
-    __slots__ = ("_asked", "_engine", "_keep", "_request", "attempts", "last_failure", "scope", "trace")
+    __slots__ = ("_engine", "_leave_open", "_request", "_sent", "_spans", "attempts", "last_failure", "scope")
     scope: Scope
 
-    def __init__(self, request: Request, *, keep: bool = False) -> None:
+    def __init__(self, request: Request, *, leave_open: bool = False) -> None:
         self._request = request
         self._engine = request.engine
-        self._keep = keep
+        self._leave_open = leave_open
         self.attempts = 0  # requests sent
         self.last_failure = ""
-        self.trace: Trace | None = None  # only where there are tracers
-        self._asked = False  # a request is out, and its answer not yet read
+        self._spans: Trace | None = None  # only where there are tracers
+        self._sent = False  # whether this attempt has sent its request
 
-    async def run(self, use: Callable[[Answer], Awaitable[R]]) -> R:
-        """Return what `use` makes of the response. Raises what the contract's tree says, and nothing else."""
-        if self._engine.notices.tracers and self.trace is None:
-            self.trace = Trace(self._engine.notices, self._work("stream" if self._keep else "call"))
-            if not self._keep:
-                with self.trace:
-                    return await self.run(use)
+    async def run(self, handle: Callable[[Answer], Awaitable[R]]) -> R:
+        """Return what `handle` returns for the response. Raises an ArzamedError, and nothing else."""
+        if self._engine.notices.tracers and self._spans is None:
+            self._spans = Trace(self._engine.notices, self._work("stream" if self._leave_open else "call"))
+            if not self._leave_open:
+                with self._spans:
+                    return await self.run(handle)
         seconds = self._request.options.timeouts.total_seconds
         scope = self.next_scope(seconds)
         clinic = self._request.clinic
         try:
             with scope:
                 try:
-                    result = await self.attempt(use)
+                    result = await self.attempt(handle)
                 except ArzamedError as error:
                     failure = error
                 else:
                     self._engine.quota.succeeded(clinic, retried=False)
                     return result
-                result = await retry(partial(self.attempt, use), failure, self, Retries(self._request.options.retry))
+                result = await retry(partial(self.attempt, handle), failure, self, Retries(self._request.options.retry))
                 self._engine.quota.succeeded(clinic, retried=True)
                 return result
-            raise self.cut_short(seconds)
+            raise self.cancellation_error(seconds)
         except (ArzamedError, asyncio.CancelledError) as error:
             clinic.failures += isinstance(error, ArzamedError)
-            # What a traceback shows ends here: the locals of the frames below are bodies and records, and some print them.
+            # Cut the traceback here: the locals of the frames below are bodies and records, and some tools print them.
             error.__traceback__ = None
             raise
 
     def next_scope(self, seconds: float) -> Scope:
-        """Return the scope of the call's next step; `cut_short` reports how it ended."""
+        """Return the scope of the call's next step; `cancellation_error` reports how it ended."""
         read_seconds = self._request.options.timeouts.read_seconds
         self.scope = self._engine.lifetime.scope(seconds, self._request.name, read_seconds)
         return self.scope
 
-    def end_trace(self, error: str = "") -> None:
-        """End the spans of a call whose response was kept; `error` is the class name of what it raised."""
-        if self.trace is not None:
-            self.trace.end(error)
+    def end_spans(self, error: str = "") -> None:
+        """End the spans of a call whose response was left open; `error` is the class name of what it raised."""
+        if self._spans is not None:
+            self._spans.end(error)
 
-    async def attempt(self, use: Callable[[Answer], Awaitable[R]]) -> R:
-        """Open one response and use it. Raises an ArzamedError that names the clinic, the call and the attempts."""
-        self._asked = False
+    async def attempt(self, handle: Callable[[Answer], Awaitable[R]]) -> R:
+        """Send one request and handle the response. Raises an ArzamedError that names clinic, request and attempts."""
+        self._sent = False
         breaker = self._request.clinic.breaker
         permit = None if breaker is None else self._admitted(breaker)
         tokens = self._request.clinic.tokens
@@ -109,32 +109,32 @@ class Call:
             answer = await self._send(held)
             try:
                 if answer.status == 401:
-                    answer, held = await self._once_more(answer, held)
+                    answer, held = await self._retry_with_new_token(answer, held)
                 if not 200 <= answer.status <= 299:
-                    raise await self._refusal(answer, held)
-                result = await use(answer)
+                    raise await self._status_error(answer, held)
+                result = await handle(answer)
             except BaseException:
                 answer.close()
                 raise
         except BaseException as error:
             if isinstance(error, ArzamedError):
-                self.describe(error)
+                self.add_facts(error)
             if breaker is not None and permit is not None:
-                self._judge(breaker, permit, error)
+                self._record_outcome(breaker, permit, error)
             raise
-        if not self._keep:
+        if not self._leave_open:
             answer.close()
         if breaker is not None and permit is not None:
-            self._judge(breaker, permit, None)
+            self._record_outcome(breaker, permit, None)
         return result
 
-    async def _once_more(self, answer: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
-        """Repeat what was answered 401 with a new token, if there may be a better one."""
+    async def _retry_with_new_token(self, answer: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
+        """Retry a request that got HTTP 401 with a new token, if there may be a better one."""
         tokens = self._request.clinic.tokens
         if not tokens.reject(held):
             return answer, held
         answer.close()
-        self._asked = False
+        self._sent = False
         held = tokens.current() or await self._new_token()
         answer = await self._send(held)
         if answer.status == 401:
@@ -142,7 +142,7 @@ class Call:
         return answer, held
 
     def _new_token(self) -> Awaitable[HeldToken]:
-        return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self.trace)
+        return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
 
     async def _send(self, held: HeldToken) -> Answer:
         engine = self._engine
@@ -155,9 +155,9 @@ class Call:
                 await engine.transport.room()
             self.attempts += 1
             clinic.requests += 1
-            self._asked = True
+            self._sent = True
             headers = held.headers
-            answer = await (self._told(headers) if engine.notices.observers else self._open(headers))
+            answer = await (self._send_observed(headers) if engine.notices.observers else self._open(headers))
         except BaseException:
             bulkhead.give()
             raise
@@ -169,54 +169,53 @@ class Call:
             self._request.method, self._request.url, headers, self._request.options.timeouts, self.scope
         )
 
-    async def _told(self, headers: Mapping[str, str]) -> Answer:
-        with Asking(self._engine.notices, self._work("request"), self.trace) as asking:
+    async def _send_observed(self, headers: Mapping[str, str]) -> Answer:
+        with Asking(self._engine.notices, self._work("request"), self._spans) as asking:
             answer = await self._open(asking.headers(headers))
             asking.status = answer.status
             return answer
 
     def _work(self, kind: WorkKind) -> Work:
-        """Return what tracers are told of this call, or of the request that it sends now."""
-        request, base_url, attempt = self._request, self._engine.base_url, self.attempts  # none yet where a call starts
+        request = self._request
         return Work(
             kind=kind,
             clinic=request.name,
             method=request.method,
             path=request.path,
-            base_url=base_url,
-            attempt=attempt,
+            base_url=self._engine.base_url,
+            attempt=self.attempts,  # 0 for the call itself
         )
 
-    async def _refusal(self, answer: Answer, held: HeldToken) -> StatusError:
+    async def _status_error(self, answer: Answer, held: HeldToken) -> StatusError:
         headers = answer.headers
         body = await read_some(answer)
-        secrets = (held.issued.access_token, *self._sent(held).forms())
+        secrets = (held.issued.access_token, *self._secret_sent(held).forms())
         error = status_error(answer.status, headers, body, secrets, self._engine.clocks.wall())
         if 400 <= answer.status <= 499:
             error.hint = self._request.hint
         return error
 
-    def _sent(self, held: HeldToken) -> SentSecret:
+    def _secret_sent(self, held: HeldToken) -> SentSecret:
         credentials = self._request.clinic.credentials
         literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
         return held.issued.secret or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
 
-    # The breaker: what counts is whether the API's server answers.
+    # The circuit breaker counts whether the API's server responds.
 
     def _admitted(self, breaker: Breaker) -> int:
         now = self._engine.clocks.monotonic()
         before = breaker.state
         permit = breaker.admit(now)
-        self._tell_circuit(breaker, before)
+        self._emit_circuit_change(breaker, before)
         if permit is None:
             error = CircuitOpenError(retry_after_seconds=breaker.seconds_left(now), last_failure=self.last_failure)
-            self.describe(error)
+            self.add_facts(error)
             raise error
         return permit
 
-    def _judge(self, breaker: Breaker, permit: int, error: BaseException | None) -> None:
+    def _record_outcome(self, breaker: Breaker, permit: int, error: BaseException | None) -> None:
         before = breaker.state
-        timed_out = isinstance(error, asyncio.CancelledError) and self._asked and self.scope.ended == "deadline"
+        timed_out = isinstance(error, asyncio.CancelledError) and self._sent and self.scope.ended == "deadline"
         failed = timed_out or isinstance(error, TransportError)
         if isinstance(error, StatusError):
             failed = error.status >= 500
@@ -226,32 +225,32 @@ class Call:
             breaker.untold(permit)
         else:
             breaker.succeeded(permit)
-        self._tell_circuit(breaker, before)
+        self._emit_circuit_change(breaker, before)
 
-    def broke(self, error: TransportError) -> None:
-        """Take note that an answer that was kept has broken off."""
-        self.describe(error)
+    def record_break(self, error: TransportError) -> None:
+        """Record that a response which was left open broke off."""
+        self.add_facts(error)
         breaker = self._request.clinic.breaker
         if breaker is not None and (permit := breaker.now()) is not None:
-            self._judge(breaker, permit, error)
+            self._record_outcome(breaker, permit, error)
 
-    def _tell_circuit(self, breaker: Breaker, before: str) -> None:
+    def _emit_circuit_change(self, breaker: Breaker, before: str) -> None:
         if breaker.state != before and self._engine.notices.observers:
-            self._tell(CircuitChanged(clinic=self._request.name, state=breaker.state))
+            self._emit(CircuitChanged(clinic=self._request.name, state=breaker.state))
 
-    def _tell(self, event: Event) -> None:
+    def _emit(self, event: Event) -> None:
         self._engine.notices.emit(event)
-        if self.trace is not None:
-            self.trace.tell(event)
+        if self._spans is not None:
+            self._spans.tell(event)
 
-    # What the retry loop asks: see Retryable.
+    # For the retry loop: see Retryable.
 
-    def describe(self, error: ArzamedError) -> None:
+    def add_facts(self, error: ArzamedError) -> None:
         """Complete the error's facts with those of this call."""
         self._request.add_facts(error, self.attempts)
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
-        """Return the response's Retry-After, None without one. Raises the error if it is not to be retried."""
+        """Return the response's Retry-After in seconds, None without one. Raises the error if it must not be retried."""
         policy = self._request.options.retry
         asked: float | None = None
         if isinstance(error, StatusError):
@@ -262,7 +261,7 @@ class Call:
         if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
         if not self._engine.quota.spend(self._request.clinic):
-            spent = "Not tried again: the session's retry budget is spent (RetryPolicy.budget)"
+            spent = "Not retried: the session's retry budget is spent (RetryPolicy.budget)"
             error.hint = f"{error.hint}. {spent}" if error.hint else spent
             raise error
         self._request.clinic.retries += 1
@@ -270,9 +269,9 @@ class Call:
         return asked
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
-        """Emit the event."""
+        """Emit a RetryScheduled event."""
         if self._engine.notices.observers:
-            self._tell(
+            self._emit(
                 RetryScheduled(
                     clinic=self._request.name,
                     method=self._request.method,
@@ -283,8 +282,8 @@ class Call:
                 )
             )
 
-    def cut_short(self, seconds: float) -> ArzamedError:
-        """Return the error for work that its scope has ended; `seconds` is the deadline that was set."""
+    def cancellation_error(self, seconds: float) -> ArzamedError:
+        """Return the error for work that its scope has cancelled; `seconds` is the deadline that was set."""
         error: ArzamedError
         if self.scope.ended == "closed":
             error = SessionClosedError("the session was closed during this call")
@@ -292,5 +291,5 @@ class Call:
             error = ConfigurationError(LEFT)
         else:
             error = DeadlineExceededError(seconds=seconds, last_failure=self.last_failure)
-        self.describe(error)
+        self.add_facts(error)
         return error

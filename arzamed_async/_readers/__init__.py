@@ -1,8 +1,8 @@
-"""Reads a list endpoint: as a whole, or as a stream that resumes where it broke.
+"""Reads a list endpoint: as a whole, or as a stream that resumes after a broken connection.
 
 In reading order:
 
-    body    reads one response as records, window by window, and resumes where it broke
-    whole   reads a list as a whole, alone or together with other callers
-    stream  reads a list as a stream
+    body    reads the body of a response as records, window by window
+    whole   reads a list as a whole, in a request of its own or one that callers share
+    stream  reads a list as a stream of records or batches
 """

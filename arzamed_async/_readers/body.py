@@ -1,4 +1,4 @@
-"""One answer read as a list of records, window by window."""
+"""Reads the body of a response as a list of records, window by window."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from .._records.json_array import JsonArrayParser, parse_small_array
 from ..config import Limits
 from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
 
-__all__ = ["WindowReader", "whole_list"]
+__all__ = ["BodyReader", "small_list"]
 
 T = TypeVar("T")
 
-#: How many windows (of about 16 KiB) are decoded, or pieces skipped, before other tasks are let in, where no await would do it.
+#: Other tasks get a turn after this many windows (of about 16 KiB) or skipped pieces: none of them may need to wait.
 WINDOWS_A_TURN = PIECES_A_TURN = 4
-#: It only has to distinguish one list from another; SHA-256 does so in hardware, faster than the bytes are decoded.
+#: Distinguishes one list from another. SHA-256 runs in hardware, faster than the bytes are decoded.
 DIGEST = hashlib.sha256
 
 
-def whole_list(answer: Answer, data: bytes, limits: Limits) -> list[Any] | None:
-    """Return the values of a body that is small and has come as a whole, in `data`; None: it is read in windows."""
+def small_list(answer: Answer, data: bytes, limits: Limits) -> list[Any] | None:
+    """Return the values of a body that is small and complete in `data`; None if it has to be read in windows."""
     if answer.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
         return parse_small_array(data)
     return None
 
 
-class WindowReader(Generic[T]):
-    """Reads one answer as a list of records, window by window."""
+class BodyReader(Generic[T]):
+    """Decodes one body into records, window by window. With `resumable` another response can continue it."""
 
     __slots__ = (
-        "_bad", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_turns", "_watch", "_windows",
-        "answer",
+        "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_parser", "_turns",
+        "_watch", "answer",
     )  # fmt: skip
 
     def __init__(
@@ -51,7 +51,7 @@ class WindowReader(Generic[T]):
     ) -> None:
         self.answer = answer
         self._digest = DIGEST() if resumable else None
-        self._windows: JsonArrayParser | None = None  # what is small and there at once needs none
+        self._parser: JsonArrayParser | None = None  # created lazily: a small, complete body needs none
         self._decoder = decoder
         self._limits = limits
         self._errors = errors
@@ -59,14 +59,14 @@ class WindowReader(Generic[T]):
         self._count = 0
         self._turns = 0
         self._begun = self._ended = False
-        self._bad: DecodeError | None = None
+        self._bad_record: DecodeError | None = None
 
     def begin(self, data: bytes) -> None:
-        """Take what has been read of the answer already."""
+        """Start with the first bytes of the body, which the caller has read."""
         self._begun = True
-        self._take(data)
+        self._feed(data)
 
-    def _decoded(self, values: list[Any]) -> list[T]:
+    def _decode(self, values: list[Any]) -> list[T]:
         first, self._count = self._count, self._count + len(values)
         if self._errors is not None:
             records = self._decoder.decode_each(values, first, self._errors)
@@ -78,21 +78,24 @@ class WindowReader(Generic[T]):
             except DecodeError as error:
                 if not error.record_index or error.record_index <= first:
                     raise
-                self._bad = error  # told behind the good records that stand before it
-            if self._bad is not None:
-                values = values[: (self._bad.record_index or 0) - first]
+                self._bad_record = error  # raised after the good records before it
+            if self._bad_record is not None:
+                values = values[: (self._bad_record.record_index or 0) - first]
                 records = self._decoder.decode(values, first)
         if self._watch is not None and (unknown := self._decoder.unknown_fields(values, all_good=self._errors is None)):
             self._watch(unknown)
         return records
 
     async def next(self) -> list[T] | None:
-        """Return the next records (none, where all of a window are bad), or None at the end of the list. Raises TransportError and ResponseErrors."""
-        if self._bad is not None:
-            raise self._bad
+        """Return the next records (an empty list if all of a window are bad), None at the end of the list.
+
+        Raises TransportError and ResponseErrors.
+        """
+        if self._bad_record is not None:
+            raise self._bad_record
         if not self._begun:
             self._begun = True
-            if (records := await self._at_once()) is not None:
+            if (records := await self._read_small()) is not None:
                 return records
         if self._ended:
             return None
@@ -100,47 +103,47 @@ class WindowReader(Generic[T]):
             self._turns += 1
             if self._turns % WINDOWS_A_TURN == 0:
                 await asyncio.sleep(0)
-            values = self._parser().next_window()
+            values = self._ensure_parser().next_window()
             if values is not None:
-                return self._decoded(values)
-            if not self._take(await self.answer.read()):
+                return self._decode(values)
+            if not self._feed(await self.answer.read()):
                 return None
 
-    async def _at_once(self) -> list[T] | None:
-        """Return the records of a body that is small and there as a whole; else feed what has come."""
+    async def _read_small(self) -> list[T] | None:
+        """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""
         data = await self.answer.read()
-        values = whole_list(self.answer, data, self._limits)
+        values = small_list(self.answer, data, self._limits)
         if values is not None:
             self._ended = True
-            return self._decoded(values)
-        self._take(data)
+            return self._decode(values)
+        self._feed(data)
         return None
 
-    def _take(self, data: bytes) -> bool:
-        windows = self._parser()
+    def _feed(self, data: bytes) -> bool:
+        parser = self._ensure_parser()
         if not data:
-            windows.finish()
+            parser.finish()
             return False
-        windows.feed(data)
-        if windows.received_bytes > self._limits.list_bytes:
+        parser.feed(data)
+        if parser.received_bytes > self._limits.list_bytes:
             raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
         return True
 
-    def _parser(self) -> JsonArrayParser:
-        if self._windows is None:
-            self._windows = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
-        return self._windows
+    def _ensure_parser(self) -> JsonArrayParser:
+        if self._parser is None:
+            self._parser = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
+        return self._parser
 
     async def resume(self, answer: Answer, scope: Scope, seconds: float) -> None:
-        """Continue from the response to a repeated request: check the bytes delivered before, and skip them.
+        """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
 
-        Each piece that arrives is progress, and extends the scope's deadline. Raises StreamInterruptedError
-        if these are not the bytes that were delivered, TransportError if the response breaks off.
+        Each piece that arrives extends the scope's deadline by `seconds`. Raises StreamInterruptedError if
+        the bytes differ from those delivered, TransportError if the response breaks off.
         """
         assert self._digest is not None, "not resumable"
-        windows = self._parser()
+        parser = self._ensure_parser()
         seen = DIGEST()
-        left = windows.delivered_bytes
+        left = parser.delivered_bytes
         rest = b""
         pieces = 0
         while left:
@@ -155,8 +158,8 @@ class WindowReader(Generic[T]):
             rest = piece[left:]
             left -= min(left, len(piece))
         if left or seen.digest() != self._digest.digest():
-            raise StreamInterruptedError("asked for again, the list was another")
-        windows.rewind()
+            raise StreamInterruptedError("cannot resume: the list has changed")
+        parser.rewind()
         if rest:
-            windows.feed(rest)
+            parser.feed(rest)
         self.answer = answer

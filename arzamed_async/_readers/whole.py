@@ -1,4 +1,4 @@
-"""One list at one clinic: read as a whole, alone or together with all who ask for the same, or opened as a stream."""
+"""Reads a list as a whole, in a request of its own or in one that concurrent callers share."""
 
 from __future__ import annotations
 
@@ -11,50 +11,49 @@ from .._calls.call import Call
 from .._calls.request import Request
 from .._http.response import Answer
 from .._records.decoder import Decoder
-from ..errors import ArzamedError, DeadlineExceededError, DecodeError
-from .body import WindowReader, whole_list
-from .stream import Windows
+from ..errors import ArzamedError, DeadlineExceededError
+from .body import BodyReader, small_list
 
-__all__ = ["Source"]
+__all__ = ["ListReader"]
 
 T = TypeVar("T")
 
 
-class Source(Generic[T]):
-    """One list at one clinic: what a resource reads from."""
+class ListReader(Generic[T]):
+    """Reads the list that a request returns into objects of one class."""
 
     def __init__(self, request: Request, decoder: Decoder[T]) -> None:
-        self._request = request
-        self._decoder = decoder
+        self.request = request
+        self.decoder = decoder
 
     def read(self) -> Awaitable[list[T]]:
-        """Read all records; an attempt that breaks half-way starts over."""
-        return Call(self._request).run(self._read_all)
+        """Read all records. An attempt that breaks off starts again from the beginning."""
+        return Call(self.request).run(self._read_all)
 
     async def _read_all(self, answer: Answer) -> list[T]:
         data = await answer.read()
-        request = self._request
+        request = self.request
         limits = request.options.limits
         watch = request.engine.notices.field_watcher(request.name, request.path)
-        values = whole_list(answer, data, limits)
+        values = small_list(answer, data, limits)
         if values is not None:
-            records = self._decoder.decode(values, 0)
-            if watch is not None and (unknown := self._decoder.unknown_fields(values, all_good=True)):
+            records = self.decoder.decode(values, 0)
+            if watch is not None and (unknown := self.decoder.unknown_fields(values, all_good=True)):
                 watch(unknown)
             return records
-        reader = WindowReader(answer, self._decoder, limits, watch=watch)
+        reader = BodyReader(answer, self.decoder, limits, watch=watch)
         reader.begin(data)
         records = await reader.next() or []
         while (window := await reader.next()) is not None:
             records += window
         return records
 
-    async def read_together(self) -> list[T]:
-        """Return all records out of one request that all who ask for them now have in common.
+    async def read_shared(self) -> list[T]:
+        """Read all records in one request that all concurrent callers share.
 
-        It runs under the session's options; the deadline is the caller's own.
+        The request runs under the session's options; each caller waits within its own deadline.
         """
-        request = self._request
+        request = self.request
         engine = request.engine
         engine.lifetime.enter(request.name)
         assert engine.reads is not None
@@ -62,19 +61,15 @@ class Source(Generic[T]):
         try:
             return list(
                 await engine.reads.join(
-                    (request.clinic, request.url, request.hint, self._decoder), self._read_for_all, seconds
+                    (request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all, seconds
                 )
             )
         except ArzamedError as error:
             if isinstance(error, DeadlineExceededError):
-                request.clinic.failures += not error.seconds  # the read's own deadline is the session's, and is counted
+                request.clinic.failures += not error.seconds  # the shared read counts its own
                 error.seconds = error.seconds or seconds
             request.add_facts(error, error.attempts)
             raise
 
-    async def _read_for_all(self) -> list[T]:
-        return await Source(evolve(self._request, options=self._request.engine.options), self._decoder).read()
-
-    def open(self, errors: list[DecodeError] | None) -> Windows[T]:
-        """Return a reading of the list; it starts at its first step."""
-        return Windows(self._request, self._decoder, errors)
+    async def _read_once_for_all(self) -> list[T]:
+        return await ListReader(evolve(self.request, options=self.request.engine.options), self.decoder).read()
