@@ -1,10 +1,10 @@
-"""What an error says where a package of an extra is not installed."""
+"""The text of an error that is raised when a package of an extra is not installed."""
 
 from __future__ import annotations
 
 __all__ = ["INSTALL", "missing_package"]
 
-#: The one way to install an extra, until there is a release to download; the documentation says the same.
+#: The one way to install an extra, until there is a release to download; the documentation gives the same.
 INSTALL = "python3 -m pip install '.[{extra}]'"
 
 

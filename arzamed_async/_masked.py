@@ -1,4 +1,4 @@
-"""Text that keeps to itself: a secret or a token that a repr, and so a traceback that prints locals, does not show."""
+"""Text whose repr is masked, so that a traceback which prints locals shows no secret and no token."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Masked", "masked"]
 
 
 class Masked(str):
-    """Text in every way but its repr. It goes over the wire, compares, hashes and pickles as the text it is."""
+    """A str whose repr is `'***'`. It is sent, compared, hashed and pickled as ordinary text."""
 
     __slots__ = ()
 
@@ -16,11 +16,11 @@ class Masked(str):
         return "'***'"
 
     def __getitem__(self, key: SupportsIndex | slice) -> Masked:
-        return Masked(super().__getitem__(key))  # who cuts what is long (rich, structlog) does so before its repr
+        return Masked(super().__getitem__(key))  # rich and structlog truncate long text before they call repr
 
 
 def masked(value: Any) -> Any:
-    """Return a value with every text in it masked (dicts and lists: a new one)."""
+    """Return a value with every text in it masked; dicts and lists are copied."""
     if type(value) is str:
         return Masked(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Validation shared by the values a caller builds: each check raises ConfigurationError and names the argument."""
+"""Validation of arguments: each check raises ConfigurationError and names the argument."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ def _number(attribute: Attribute[Any], value: Any, kinds: tuple[type, ...]) -> N
 
 
 def positive(_instance: object, attribute: Attribute[Any], value: Any) -> None:
-    """A number over zero (attrs validator)."""
+    """Require a number above zero (attrs validator)."""
     _number(attribute, value, (int, float))
     if value <= 0:
-        raise ConfigurationError(f"{attribute.name} must be over zero, not {value}")
+        raise ConfigurationError(f"{attribute.name} must be greater than zero, not {value}")
 
 
 def zero_or_more(_instance: object, attribute: Attribute[Any], value: Any) -> None:
-    """A number of zero or more (attrs validator)."""
+    """Require a number of zero or more (attrs validator)."""
     _number(attribute, value, (int, float))
     if value < 0:
         raise ConfigurationError(f"{attribute.name} must be zero or more, not {value}")
 
 
 def at_least_one(_instance: object, attribute: Attribute[Any], value: Any) -> None:
-    """A whole number of one or more (attrs validator)."""
+    """Require a whole number of one or more (attrs validator)."""
     _number(attribute, value, (int,))
     if value < 1:
         raise ConfigurationError(f"{attribute.name} must be one or more, not {value}")
@@ -68,20 +68,20 @@ def whole_number(name: str, value: object) -> int:
 
 
 def plain_text(name: str, value: object, *, empty: bool = False) -> str:
-    """Return `value` if it is text without control characters; the message never quotes it."""
+    """Return `value` if it is text without control characters. The error never quotes it."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
     if not value and not empty:
         raise ConfigurationError(f"{name} is empty")
     if _CONTROL.search(value):
-        raise ConfigurationError(f"{name} holds a control character (a line break, perhaps)")
+        raise ConfigurationError(f"{name} contains a control character (such as a line break)")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ConfigurationError(f"{name} holds half a surrogate pair, which no encoding can send")
+        raise ConfigurationError(f"{name} contains an unpaired surrogate, which no encoding can represent")
     return value
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host` is this machine by name or address; no name is looked up."""
+    """Return whether `host` is this machine: localhost or a loopback address. No name is resolved."""
     if host == "localhost":
         return True
     try:
@@ -91,7 +91,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL, None if it is none. (What urllib says of it may hold a password.)"""
+    """Return the parts of a URL, or None if it is invalid. (The text of urllib's error may hold a password.)"""
     try:
         parts = urlsplit(url)
         _ = parts.hostname, parts.port
@@ -108,7 +108,7 @@ def kinds(*pairs: tuple[object, type]) -> None:
 
 
 def dot_segments(path: str) -> bool:
-    """Tell whether a path holds `.` or `..`, also encoded, once or more, or with the `;parameters` some servers cut off."""
+    """Return whether a path holds `.` or `..`: encoded (even repeatedly) too, or with `;parameters`, which some servers drop."""
     for _ in range(3):
         path = unquote(path)
         if {segment.partition(";")[0] for segment in path.replace("\\", "/").split("/")} & {".", ".."}:
@@ -117,14 +117,14 @@ def dot_segments(path: str) -> bool:
 
 
 def web_url(name: str, url: object) -> str:
-    """Return `url` if a secret may be sent to it: https, or http to loopback alone.
+    """Return `url` if a secret may be sent to it: https, or http to loopback only.
 
-    Refused: other schemes, userinfo, a fragment, white space, control characters, a port that is
-    no number. The message never quotes the URL, since a wrong one may hold a password.
+    Rejected: other schemes, userinfo, a fragment, white space, control characters, a port that is
+    not a number. The error never quotes the URL, since an invalid one may hold a password.
     """
     text = plain_text(name, url)
     if any(character.isspace() for character in text) or "\\" in text:
-        raise ConfigurationError(f"{name} holds white space or a backslash")
+        raise ConfigurationError(f"{name} contains white space or a backslash")
     parts = _split(text)
     if parts is None:
         raise ConfigurationError(f"{name} is not a URL")
@@ -133,41 +133,41 @@ def web_url(name: str, url: object) -> str:
     if parts.scheme not in ("https", "http"):
         bad = "must begin with https://"
     elif not host or port == 0:
-        bad = "names no host"
+        bad = "has no host"
     elif "@" in parts.netloc:
-        bad = "must not hold a user name or password"
+        bad = "must not contain a user name or password"
     elif "#" in text:
-        bad = "must not hold a fragment"
+        bad = "must not contain a fragment"
     elif parts.scheme == "http" and not is_loopback(host):
-        bad = "must begin with https:// (plain http is for loopback alone)"
+        bad = "must begin with https:// (http is allowed for loopback only)"
     if bad:
         raise ConfigurationError(f"{name} {bad}")
     return text
 
 
 def relative_path(name: str, path: object) -> str:
-    """Return `path` if, joined to a base URL, it can lead nowhere else than below that URL.
+    """Return `path` if, joined to a base URL, it stays below that URL.
 
-    Refused: an absolute URL, a leading slash, `//`, `.` and `..` segments (percent-encoded too), a
+    Rejected: an absolute URL, a leading slash, `//`, `.` and `..` segments (percent-encoded too), a
     query or fragment, a backslash, white space, control characters.
     """
     text = plain_text(name, path)
     bad = None
     decoded = unquote(unquote(unquote(text)))  # a proxy on the way may decode more than once
     if dot_segments(text):
-        bad = "must not hold '.' or '..' segments"
+        bad = "must not contain '.' or '..' segments"
     elif text.startswith("/"):
         bad = "is relative to base_url and must not begin with a slash"
     elif "//" in text:
-        bad = "must not hold an empty segment ('//')"
+        bad = "must not contain an empty segment ('//')"
     elif "?" in text or "#" in text:
-        bad = "must not hold a query or a fragment: give the query as params"
+        bad = "must not contain a query or a fragment: pass the query as params"
     elif "\\" in decoded or any(character.isspace() for character in text):
-        bad = "must not hold a backslash or white space"
+        bad = "must not contain a backslash or white space"
     elif ":" in text.split("/", 1)[0]:
         bad = "is relative to base_url and must not be an absolute URL"
     elif _CONTROL.search(decoded):
-        bad = "holds an encoded control character"
+        bad = "contains an encoded control character"
     if bad:
         raise ConfigurationError(f"{name} {bad}")
     return text

@@ -1,4 +1,4 @@
-"""The clinics file: many clinics' credentials in one TOML file.
+"""Reads the clinics file: the credentials of many clinics in TOML.
 
 [clinics.milano]
 client_id = "..."
@@ -24,33 +24,33 @@ _KNOWN = {"client_id", "token_url", *_SECRETS, *_OPTIONAL}
 
 
 def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
-    """Return the credentials of every clinic in the file, in its order; the tables' names are the clinics'.
+    """Return the credentials of every clinic in the file, in the order of the file.
 
-    Each table holds `client_id`, `token_url` and one of `client_secret`, `client_secret_env` (the name
-    of a variable), `client_secret_file` (relative to the clinics file); `scope` and `basic_encoding` are
-    optional. Raises ConfigurationError, which names the file and the key at fault.
+    Each clinic is a table `[clinics.<name>]` with `client_id`, `token_url` and exactly one of `client_secret`,
+    `client_secret_env` (the name of a variable) and `client_secret_file` (relative to the clinics file); `scope`
+    and `basic_encoding` are optional. Raises ConfigurationError, which names the file and the key at fault.
     """
     file = Path(path)
     document = _read(file)
     clinics: dict[str, Any] | None = document.get("clinics")
     unknown = sorted(set(document) - {"clinics"})
     if unknown:
-        raise ConfigurationError(f"{file}: unknown key {unknown[0]!r} (clinics stand in tables [clinics.<name>])")
+        raise ConfigurationError(f"{file}: unknown key {unknown[0]!r} (expected tables [clinics.<name>])")
     if not isinstance(clinics, dict) or not clinics:
-        raise ConfigurationError(f"{file}: no clinic in it (clinics stand in tables [clinics.<name>])")
+        raise ConfigurationError(f"{file}: no clinics found (expected tables [clinics.<name>])")
     return [_clinic(file, name, table) for name, table in clinics.items()]
 
 
 def _read(file: Path) -> dict[str, Any]:
-    import tomllib  # only here: it takes a hundredth of what importing this package does
+    import tomllib  # imported here, so that importing the package stays fast
 
     try:
-        # Whoever prints a traceback with its locals prints this document: any value in it may be a secret, misspelt keys' too.
+        # A traceback printed with its locals shows this document. Any value may be a secret, even under a misspelt key.
         return cast("dict[str, Any]", masked(tomllib.loads(file.read_text(encoding="utf-8"))))
     except UnicodeDecodeError:
         problem = "is not UTF-8 text"
     except tomllib.TOMLDecodeError as error:
-        problem = f"is not TOML: {error}"  # tomllib's text gives the place, and no more of the file than a key
+        problem = f"is not TOML: {error}"  # tomllib's text gives the position, and quotes at most a key
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
         problem = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
     raise ConfigurationError(f"{file}: {problem}")
@@ -65,14 +65,14 @@ def _clinic(file: Path, name: str, table: Any) -> ClinicCredentials:
         if key not in _KNOWN:
             raise ConfigurationError(f"{where}: unknown key {key!r} (known: {', '.join(sorted(_KNOWN))})")
         if not isinstance(value, str):
-            raise ConfigurationError(f"{where}: {key} must be text")
+            raise ConfigurationError(f"{where}: {key} must be a string")
     for key in ("client_id", "token_url"):
         if key not in table:
             raise ConfigurationError(f"{where}: {key} is missing")
     given = [key for key in _SECRETS if key in table]
     if len(given) != 1:
         found = " and ".join(given) or "none"
-        raise ConfigurationError(f"{where}: needs one of {', '.join(_SECRETS)}, and has {found}")
+        raise ConfigurationError(f"{where}: set exactly one of {', '.join(_SECRETS)} (found {found})")
     optional: dict[str, Any] = {key: str(table[key]) for key in _OPTIONAL if key in table}
     problem = ""
     try:

@@ -1,4 +1,4 @@
-"""Policies and limits: frozen values that are handed over whole. Units stand in the names."""
+"""Policies and limits: frozen values, passed as a whole. Their names carry the units."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ SANDBOX = "https://api-uat.nextgen.arzamed.com/api/v1"
 
 def _statuses(_instance: object, attribute: attrs.Attribute[Any], value: frozenset[int]) -> None:
     if not all(isinstance(status, int) and 400 <= status <= 599 for status in value):
-        raise ConfigurationError(f"{attribute.name} must hold HTTP statuses from 400 to 599")
+        raise ConfigurationError(f"{attribute.name} must contain HTTP statuses from 400 to 599 only")
     if 401 in value or 403 in value:
-        raise ConfigurationError(f"{attribute.name} must not hold 401 or 403: repeating those never helps")
+        raise ConfigurationError(f"{attribute.name} must not contain 401 or 403: a retry never helps there")
 
 
 def _frozen_statuses(values: Iterable[int]) -> frozenset[int]:
@@ -71,17 +71,17 @@ class RetryPolicy:
 
     @classmethod
     def none(cls) -> RetryPolicy:
-        """One attempt, no retry. (The single repeat after a 401 stays: it is no retry.)"""
+        """Return a policy of one attempt. (The request is still repeated once after a 401, with a new token.)"""
         return cls(max_attempts=1)
 
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long to wait.
+    """How long a call, an attempt and a read may take, in seconds.
 
-    `total_seconds` is one deadline over all of a call: token, pool, attempts, sleeps and body; for a
-    stream, until its first record. After that `record_seconds` bounds each wait for more records,
-    the consumer's own time not counted. `connect_seconds` and `read_seconds` bound one attempt: its
+    `total_seconds` is one deadline for the whole call: token, pool, attempts, delays and body; for a
+    stream, until its first record. After that `record_seconds` limits each wait for more records;
+    the consumer's own time does not count. `connect_seconds` and `read_seconds` limit one attempt: its
     connection, and each single read.
     """
 
@@ -93,10 +93,10 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class Limits:
-    """The most that is read, in bytes after decompression: one record, one list, one body of `clinic.get`.
+    """The maximum size of a record, a list and a body of `clinic.get`, in bytes after decompression.
 
-    A list is bounded however it is read: raise list_bytes for a stream that is longer. Of error and token bodies
-    64 KiB are read, no more. Nesting deeper than 1,024 levels is a DecodeError.
+    `list_bytes` applies to streams too: raise it for a longer one. At most 64 KiB of an error or token body are
+    read. Nesting deeper than 1,024 levels is a DecodeError.
     """
 
     record_bytes: int = field(default=1_048_576, validator=at_least_one)
@@ -106,12 +106,12 @@ class Limits:
 
 @frozen(kw_only=True)
 class PoolLimits:
-    """The most connections open at once, over all clinics, and the most requests of one clinic in flight.
+    """The maximum number of open connections of a session, and of requests in flight to one clinic.
 
-    Who finds no slot waits in a fair queue, first for one of the clinic's, then for a connection; neither is held
-    while a token is waited for or between two attempts. An open stream holds both until it ends or is left. Token
-    requests need a connection only. Keep `connections_per_clinic` well below `connections`: the difference is what a
-    clinic that hangs leaves to the others.
+    A request without a free slot waits in a fair queue, first for a slot of its clinic, then for a connection. Neither
+    is held while the call waits for a token, or between two attempts. An open stream holds both until it ends or is
+    closed. Token requests need only a connection. Keep `connections_per_clinic` well below `connections`: the
+    difference is what remains for other clinics when one hangs.
     """
 
     connections: int = field(default=100, validator=at_least_one)
@@ -133,12 +133,12 @@ class BreakerPolicy:
 
 @frozen(kw_only=True)
 class TokenPolicy:
-    """When a token is replaced.
+    """When a token is replaced, and how long a rejection is remembered.
 
-    From `refresh_ahead_seconds` before its expiry (plus a random part of `jitter_seconds`) one refresh
-    runs in the background while callers go on with the token they have; if it fails, the next is
-    `refresh_retry_seconds` away. Within `margin_seconds` of expiry callers wait for the new token.
-    A refused credential, and a token refused though it was new, are remembered for `rejected_seconds`.
+    `refresh_ahead_seconds` before a token expires (plus a random part of `jitter_seconds`), one refresh
+    starts in the background while callers keep using the valid token. If it fails, the next one starts
+    after `refresh_retry_seconds`. Within `margin_seconds` of expiry callers wait for the new token.
+    Rejected credentials, and new tokens that the API rejects, are remembered for `rejected_seconds`.
     """
 
     refresh_ahead_seconds: float = field(default=300.0, validator=zero_or_more)
@@ -166,12 +166,12 @@ class Endpoint(Generic[T]):
 
         rooms = clinic.resource(Endpoint("equipe/rooms", Room))
 
-    A field's JSON key is its name in camelCase (`room_name`: `roomName`), or what
-    `attrs.field(metadata={"json": "key"})` says. Fields may be str, int, float, bool, None, Any, datetime (ISO
-    8601 with offset; what is finer than a microsecond is cut), date, time, Decimal (from text, or a number of up to
+    A field's JSON key is its name in camelCase (`room_name`: `roomName`), or the one given by
+    `attrs.field(metadata={"json": "key"})`. Fields may be str, int, float, bool, None, Any, datetime (ISO
+    8601 with offset; truncated to microseconds), date, time, Decimal (from text, or a number of up to
     15 digits), UUID, an Enum (by value), attrs classes,
-    Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and unions of these. Nothing is coerced, but for
-    a whole number where a float is asked for. A field with a default may be absent. A value unknown to an Enum is
+    Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and unions of these. Nothing is coerced, except
+    a whole number to float. A field with a default may be absent. A value unknown to an Enum is
     a DecodeError, unless the Enum defines `_missing_`.
     """
 
@@ -187,10 +187,10 @@ def _optional_path(_instance: object, attribute: attrs.Attribute[Any], value: ob
 
 @frozen(kw_only=True)
 class Endpoints:
-    """Paths for the two endpoints that the vendor names but has not published.
+    """Paths of the two endpoints that the vendor names but has not published.
 
-    None takes the path that follows the pattern of the published one (`equipe/slots`,
-    `equipe/patients`) and warns at first use; a path given here is taken as known to be right.
+    With None the path is guessed from the pattern of the published one (`equipe/slots`,
+    `equipe/patients`), and a warning is issued when the endpoint is first used.
     """
 
     slots: str | None = field(default=None, validator=_optional_path)

@@ -1,4 +1,4 @@
-"""A clinic's OAuth 2.0 client credentials, and secrets kept elsewhere."""
+"""A clinic's OAuth 2.0 client credentials, and references to secrets."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def _text_or_nothing(_instance: object, attribute: Attribute[Any], value: object
 
 @frozen
 class SecretFromEnv:
-    """A secret in the environment variable `variable`, read anew at each token request."""
+    """A secret in the environment variable `variable`, read at each token request."""
 
     variable: str = field(validator=_text)
 
     def resolve(self) -> str:
-        """Return the secret; ConfigurationError if the variable is unset, empty or holds a control character."""
+        """Return the secret; ConfigurationError if the variable is unset, empty or contains a control character."""
         value = masked(os.environ.get(self.variable))
         if value is None:
             raise ConfigurationError(f"the environment variable {self.variable} is not set")
@@ -42,15 +42,15 @@ class SecretFromEnv:
 
 @frozen
 class SecretFromFile:
-    """A secret in a UTF-8 file at `path`, read anew at each token request; line breaks at its end are dropped.
+    """A secret in a UTF-8 file at `path`, read at each token request; trailing line breaks are stripped.
 
-    Suits secrets mounted by an orchestrator, which may change while the process runs.
+    Suitable for secrets mounted by an orchestrator, which may change while the process runs.
     """
 
     path: Path = field(converter=Path)
 
     def resolve(self) -> str:
-        """Return the secret; ConfigurationError if the file cannot be read, is empty or holds a control character."""
+        """Return the secret; ConfigurationError if the file cannot be read, is empty or contains a control character."""
         value = Masked()
         problem = ""
         try:
@@ -89,17 +89,17 @@ def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: obj
     if value not in ("form", "raw"):
         raise ConfigurationError("basic_encoding must be 'form' or 'raw'")
     if value == "raw" and ":" in instance.client_id:
-        raise ConfigurationError("a client_id with a colon cannot be sent with basic_encoding='raw'")
+        raise ConfigurationError("a client_id that contains a colon cannot be sent with basic_encoding='raw'")
 
 
 @frozen
 class ClinicCredentials:
-    """What a clinic's administrator hands over: `client_id`, `client_secret` and `token_url`.
+    """The credentials that a clinic's administrator issues: `client_id`, `client_secret` and `token_url`.
 
-    `name` is how errors, events and tables call the clinic; it is no part of the identity: two
-    credentials that differ in nothing else are equal and share one token. `basic_encoding` is
-    "form" (RFC 6749 section 2.3.1: both parts are form-encoded before Basic) or "raw", for servers
-    that do not follow it. A secret given as text is kept as text whose repr is masked. Raises ConfigurationError.
+    `name` identifies the clinic in errors, events and tables. It is not part of the identity: credentials that
+    differ only in `name` are equal and share one token. `basic_encoding` is "form" (RFC 6749 section 2.3.1: both
+    parts are form-encoded before Basic) or "raw", for servers that do not follow it. A secret given as text is
+    stored as text whose repr is masked. Raises ConfigurationError if a value is invalid.
 
         ClinicCredentials("milano-7", SecretFromEnv("MILANO_SECRET"), "https://auth.example/token", name="Milano")
     """
@@ -120,32 +120,32 @@ class ClinicCredentials:
         scope: str = READ_SCOPE,
         basic_encoding: Literal["form", "raw"] = "form",
     ) -> None:
-        client_secret = _masked(client_secret)  # also in this frame, should what is given be refused
+        client_secret = _masked(client_secret)  # in this frame too: validation may raise from here
         self.__attrs_init__(client_id, client_secret, token_url, name, scope, basic_encoding)
 
     if TYPE_CHECKING:
 
         def __attrs_init__(self, *values: object) -> None:
-            """Set the fields: what attrs would have made of `__init__`."""
+            """Set the fields; attrs generates this method."""
 
-    def __hash__(self) -> int:  # asked for at each call, and these two tell clinics apart
+    def __hash__(self) -> int:  # computed for each call, and these two are enough to distinguish clinics
         return hash((self.client_id, self.token_url))
 
     @property
     def display_name(self) -> str:
-        """The name, or the client id where no name was given."""
+        """The name, or the client id if no name was given."""
         return self.name or self.client_id
 
     @classmethod
     def from_env(cls, prefix: str = "ARZAMED_") -> ClinicCredentials:
-        """Read CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each behind `prefix`.
+        """Read CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each prefixed with `prefix`.
 
-        The secret stays a reference (SecretFromEnv). Raises ConfigurationError naming what is missing.
+        The secret remains a reference (SecretFromEnv). Raises ConfigurationError, which names the missing variables.
         """
         names = ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")
         missing = [prefix + name for name in names if not os.environ.get(prefix + name)]
         if missing:
-            raise ConfigurationError(f"not set in the environment: {', '.join(missing)}")
+            raise ConfigurationError(f"missing environment variables: {', '.join(missing)}")
         return cls(
             os.environ[prefix + "CLIENT_ID"],
             SecretFromEnv(prefix + "CLIENT_SECRET"),

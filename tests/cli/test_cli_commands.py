@@ -216,7 +216,7 @@ MISTAKES = {
     "no such clinic": (["doctors", "--clinics", "good.toml", "--clinic", "Rma"], "(found Milano"),
     "a bad param": (["doctors", "--clinics", "good.toml", "--param", "novalue"], "--param takes key=value"),
     "a bad path": (["doctors", "--clinics", "good.toml", "--path", "/x"], "--path is relative"),
-    "a bad path of slots": (["slots", "--clinics", "good.toml", "--path", "a/../b"], "--path must not hold"),
+    "a bad path of slots": (["slots", "--clinics", "good.toml", "--path", "a/../b"], "--path must not contain"),
     "a bad base URL": (["doctors", "--clinics", "good.toml", "--base-url", "ftp://x"], "--base-url must begin"),
     "two places": (["doctors", "--sandbox", "--base-url", "https://x"], "exclude each other"),
     "a bad deadline": (
