@@ -13,7 +13,7 @@ from ._calls.clinics import Clinics
 from ._calls.engine import Engine, Options
 from ._concurrency.clocks import Clocks
 from ._concurrency.lifetime import Lifetime
-from ._concurrency.single_flight import Reads
+from ._concurrency.single_flight import SingleFlight
 from ._fan_out.fan_out import FanOut, gather
 from ._fan_out.feed import ClinicFeed
 from ._fan_out.merge import Merge
@@ -97,8 +97,9 @@ class ArzamedSession:
         transport = Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
         shared = None if token_store is None else SharedTokens(token_store, tokens, clocks, notices, lifetime)
         fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, notices, clocks), shared)
-        source = TokenSource(fetcher.fetch, tokens, clock, lifetime.spawn)
-        clinics, reads = Clinics(source, breaker, pool.connections_per_clinic), Reads(lifetime.spawn)
+        flights = SingleFlight(lifetime.spawn)
+        source = TokenSource(fetcher.fetch, tokens, clock, flights)
+        clinics = Clinics(source, breaker, pool.connections_per_clinic)
         self._pool = pool
         self._engine = Engine(
             base_url=base_url,
@@ -111,9 +112,9 @@ class ArzamedSession:
             quota=Quota(retry.budget),
             tokens=TokenProvider(lifetime, notices),
             clinics=clinics,
-            reads=reads if coalesce else None,
+            reads=flights if coalesce else None,
         )
-        for leave in (transport.leave_loop, clinics.leave_loop, reads.leave_loop):
+        for leave in (transport.leave_loop, clinics.leave_loop, flights.leave_loop):
             lifetime.on_new_loop(leave)
 
     def __repr__(self) -> str:

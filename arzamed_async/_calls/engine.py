@@ -6,7 +6,7 @@ from attrs import frozen
 
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
-from .._concurrency.single_flight import Reads
+from .._concurrency.single_flight import SingleFlight
 from .._http.transport import Transport
 from .._resilience.budget import Quota
 from .._telemetry import Notices
@@ -44,4 +44,4 @@ class Engine:
     quota: Quota
     tokens: TokenProvider
     clinics: Clinics
-    reads: Reads | None
+    reads: SingleFlight | None

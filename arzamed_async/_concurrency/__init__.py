@@ -6,5 +6,5 @@ In reading order:
     cancel_scope   ends the work of a task at a deadline, after a silence, or when the session closes
     semaphore      a fair semaphore: waiters take their turn, and a cancelled one loses no slot
     lifetime       binds a session to an event loop, owns its tasks, and ends its work when it closes
-    single_flight  one shared read for all callers that want the same
+    single_flight  one piece of work for all callers that want the same, with one outcome
 """

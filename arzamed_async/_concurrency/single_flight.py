@@ -1,124 +1,135 @@
-"""Identical reads at the same time become one, shared by all who asked. It knows no HTTP.
+"""One piece of work for all callers that want the same at the same time. It knows no HTTP.
 
-The read belongs to nobody who waits for it: a caller's cancellation or deadline disturbs no other. When
-nobody is left who wants it, it is cancelled. Nothing outlives it: who comes after its end starts anew.
+The work belongs to nobody who waits for it: a caller's cancellation or deadline disturbs no other. Nothing outlives it:
+a caller that comes after its end starts it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import math
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
-from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
+from ..errors import ArzamedError, SessionClosedError
 
-__all__ = ["Reads"]
+__all__ = ["Flight", "SingleFlight"]
 
 T = TypeVar("T")
 
 
-class _Sealed(Generic[T]):
-    """A read's outcome under a repr that does not show it: those of tasks and futures do, and asyncio's debug mode logs them."""
+class Flight(Generic[T]):
+    """Work under way, and the callers that wait for it.
 
-    __slots__ = ("outcome",)
+    Its outcome is kept here, and not in a task or a future: their reprs show theirs, and asyncio's debug mode logs them.
+    """
 
-    def __init__(self, outcome: T) -> None:
-        self.outcome = outcome
+    __slots__ = ("_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
 
-
-class _Read:
-    """One read on its way, those who wait for it, and when each of them gives up (loop time); they share one timer."""
-
-    __slots__ = ("_loop", "_rings_at", "_timer", "key", "task", "waiting")
-
-    def __init__(self, key: Hashable, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, key: Hashable) -> None:
         self.key = key
-        self.task: asyncio.Task[Any]
-        self.waiting: dict[asyncio.Future[Any], float] = {}
-        self._loop = loop
-        self._rings_at = math.inf
-        self._timer: asyncio.TimerHandle | None = None
+        self.loop = asyncio.get_running_loop()
+        self.task: asyncio.Task[None] | None = None
+        self.awaited = False  # whether a caller has ever waited for it
+        self._waiters: dict[asyncio.Future[None], None] = {}  # a set that keeps their order
+        self._landed = False
+        self._outcome: T | Exception | None = None  # None where the task was cancelled
 
-    def outcome(self, seconds: float) -> asyncio.Future[Any]:
-        """Return a future of the caller's own; it ends in so many seconds at the latest."""
-        waiter: asyncio.Future[Any] = self._loop.create_future()
-        deadline = self.waiting[waiter] = self._loop.time() + seconds
-        if deadline < self._rings_at:
-            self._wind(deadline)
-        return waiter
+    @property
+    def over(self) -> bool:
+        """Whether the task has ended, which may be before its first step, where it was cancelled then."""
+        return self.task is not None and self.task.done()
 
-    def _wind(self, at: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._rings_at = at
-        self._timer = None if at == math.inf else self._loop.call_at(at, self._ring)
+    @property
+    def abandoned(self) -> bool:
+        """Whether it goes on though nobody waits for it."""
+        return not self._waiters and not self.over
 
-    def _ring(self) -> None:
-        now = self._loop.time()
-        for waiter, deadline in self.waiting.items():
-            if deadline <= now and not waiter.done():
-                waiter.set_result(DeadlineExceededError())
-        self._wind(min((deadline for deadline in self.waiting.values() if deadline > now), default=math.inf))
+    async def wait(self) -> T:
+        """Return the outcome. Raises the caller's own copy of an ArzamedError, SessionClosedError where it was cancelled."""
+        self.awaited = True
+        if not (self._landed or self.over):  # an eager task (asyncio.eager_task_factory) may be over by now
+            waiter = self.loop.create_future()
+            self._waiters[waiter] = None
+            try:
+                await waiter
+            finally:
+                self._waiters.pop(waiter, None)
+        outcome = self._outcome
+        if outcome is None:
+            raise SessionClosedError("the session was closed during this call")
+        if isinstance(outcome, Exception):
+            raise copy.copy(outcome) if isinstance(outcome, ArzamedError) else outcome
+        return outcome
 
-    def landed(self, task: asyncio.Task[Any]) -> None:
-        """Hand the outcome to all who wait; a read that was cancelled under them tells of a closed session."""
-        self._wind(math.inf)
-        error = None if task.cancelled() else task.exception()
-        outcome = SessionClosedError("the session was closed during this call") if task.cancelled() else None
-        for waiter in self.waiting:
-            if waiter.done():
-                continue
-            if error is not None:
-                waiter.set_exception(error)
-            else:
-                waiter.set_result(outcome or task.result())
+    def land(self, outcome: T | Exception) -> None:
+        """Give the outcome to all callers that wait."""
+        self._landed, self._outcome = True, outcome
+        self.wake()
+
+    def wake(self, _task: asyncio.Task[None] | None = None) -> None:
+        """Let the callers look at the outcome. Called at the task's end as well: one that was cancelled never lands."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
-class Reads:
-    """The reads on their way, by key. `spawn` starts a task. Use it from one event loop."""
+class SingleFlight:
+    """The work under way, by key. `spawn` starts a task. Use it from one event loop at a time."""
 
-    def __init__(self, spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]) -> None:
+    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] = asyncio.create_task) -> None:
         self._spawn = spawn
-        self._reads: dict[Hashable, _Read] = {}
+        self._flights: dict[Hashable, Flight[Any]] = {}
 
     def leave_loop(self) -> None:
-        """Forget the reads of an event loop that no longer runs."""
-        self._reads.clear()
+        """Forget the work of an event loop that no longer runs."""
+        self._flights.clear()
 
-    async def join(self, key: Hashable, read: Callable[[], Awaitable[T]], seconds: float) -> T:
-        """Return what the read under this key returns, started if there is none.
+    def under_way(self, key: Hashable) -> Flight[Any] | None:
+        """Return the work under this key on the running loop: that of a loop which no longer runs never ends."""
+        flight = self._flights.get(key)
+        return None if flight is None or flight.over or flight.loop is not asyncio.get_running_loop() else flight
 
-        Raises its ArzamedError, DeadlineExceededError after so many seconds, SessionClosedError: the caller's own copy.
-        """
-        flight = self._reads.get(key)
-        if flight is None or flight.task.done():  # (cancelled before its first step, it could not take itself off)
-            flight = self._reads[key] = _Read(key, asyncio.get_running_loop())
-            flight.task = self._spawn(self._run(flight, read))
-            flight.task.add_done_callback(flight.landed)
+    def is_newest(self, flight: Flight[Any]) -> bool:
+        """Return whether no other work was started under its key meanwhile, on another loop."""
+        return self._flights.get(flight.key) is flight
+
+    def start(self, key: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> Flight[T]:
+        """Start work under this key. It is handed its flight."""
+        flight: Flight[T] = Flight(key)
+        self._flights[key] = flight
+        flight.task = self._spawn(self._run(flight, work))
+        flight.task.add_done_callback(flight.wake)
+        return flight
+
+    async def join(self, key: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> T:
+        """Return the outcome of the work under this key, started if need be; cancel it when nobody waits for it any more."""
+        flight: Flight[T] = self.under_way(key) or self.start(key, work)
         del key  # it holds what no traceback should show, locals and all
-        waiter = flight.outcome(seconds)
         try:
-            outcome: _Sealed[T] | ArzamedError = await waiter
+            return await flight.wait()
         finally:
-            flight.waiting.pop(waiter, None)
-            if not flight.waiting and not flight.task.done():
+            if flight.abandoned and flight.task is not None:
                 self._forget(flight)
                 flight.task.cancel()
                 await asyncio.wait([flight.task])
-        if isinstance(outcome, ArzamedError):
-            raise copy.copy(outcome)
-        return outcome.outcome
 
-    async def _run(self, flight: _Read, read: Callable[[], Awaitable[T]]) -> _Sealed[T] | ArzamedError:
+    async def _run(self, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> None:
+        """Hand a failure on as a value: one that nobody waits for is no exception that asyncio has to log."""
+        outcome: T | Exception
         try:
-            return _Sealed(await read())
+            outcome = await work(flight)
         except ArzamedError as error:
-            return error.with_traceback(None)
+            outcome = error.with_traceback(None)
+        except Exception as bug:
+            flight.land(bug)
+            if flight.awaited:
+                return
+            raise
         finally:
             self._forget(flight)
+        flight.land(outcome)
 
-    def _forget(self, flight: _Read) -> None:
-        if self._reads.get(flight.key) is flight:
-            del self._reads[flight.key]
+    def _forget(self, flight: Flight[Any]) -> None:
+        if self.is_newest(flight):
+            del self._flights[flight.key]

@@ -9,9 +9,10 @@ from attrs import evolve
 
 from .._calls.call import Call
 from .._calls.request import Request
+from .._concurrency.single_flight import Flight
 from .._http.response import Answer
 from .._records.decoder import Decoder
-from ..errors import ArzamedError, DeadlineExceededError
+from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .body import BodyReader, small_list
 
 __all__ = ["ListReader"]
@@ -55,21 +56,22 @@ class ListReader(Generic[T]):
         """
         request = self.request
         engine = request.engine
-        engine.lifetime.enter(request.name)
         assert engine.reads is not None
         seconds = request.options.timeouts.total_seconds
+        scope = engine.lifetime.scope(seconds, request.name)
         try:
-            return list(
-                await engine.reads.join(
-                    (request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all, seconds
+            with scope:
+                records = await engine.reads.join(
+                    (request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all
                 )
-            )
+                return records.copy()
+            if scope.ended == "closed":
+                raise SessionClosedError("the session was closed during this call")
+            request.clinic.failures += 1  # that of the shared read is counted there
+            raise DeadlineExceededError(seconds=seconds)
         except ArzamedError as error:
-            if isinstance(error, DeadlineExceededError):
-                request.clinic.failures += not error.seconds  # the shared read counts its own
-                error.seconds = error.seconds or seconds
             request.add_facts(error, error.attempts)
             raise
 
-    async def _read_once_for_all(self) -> list[T]:
+    async def _read_once_for_all(self, _flight: Flight[list[T]]) -> list[T]:
         return await ListReader(evolve(self.request, options=self.request.engine.options), self.decoder).read()

@@ -10,15 +10,14 @@ DESIGN.md, "Token cache, exactly". The life of a token, in time:
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
-from typing import Any, Protocol, TypeVar
 
 from attrs import Factory, define, evolve, frozen
 
+from .._concurrency.single_flight import Flight, SingleFlight
 from .._masked import Masked
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
@@ -27,8 +26,6 @@ from ..models import Token
 from .oauth2 import IssuedToken
 
 __all__ = ["HeldToken", "TokenCache", "TokenSource"]
-
-R = TypeVar("R")
 
 #: How much longer than its request a failure is shared, so that a crowd arriving just behind it does not start anew.
 FAILURE_SHARED_SECONDS = 1.0
@@ -63,50 +60,6 @@ class HeldToken:
         return self._token
 
 
-@define(eq=False)
-class _Flight:
-    """One token request on its way. It belongs to the cache: nobody who waits for it can cancel it."""
-
-    loop: asyncio.AbstractEventLoop
-    task: asyncio.Task[None] | None = None
-    awaited: bool = False  # somebody has waited for it: it is no mere background refresh
-    waiters: list[asyncio.Future[HeldToken | ArzamedError]] = Factory(list[asyncio.Future[HeldToken | ArzamedError]])
-    landed: HeldToken | Exception | None = None
-
-    def outcome(self) -> asyncio.Future[HeldToken | ArzamedError]:
-        """Return a future of the caller's own: cancelling it disturbs nobody."""
-        self.awaited = True
-        waiter: asyncio.Future[HeldToken | ArzamedError] = self.loop.create_future()
-        self.waiters.append(waiter)
-        if self.landed is not None:  # an eager task (asyncio.eager_task_factory) may fail before anybody can wait
-            self.land(self.landed)
-        return waiter
-
-    def land(self, outcome: HeldToken | Exception) -> None:
-        """Hand the outcome to all who wait."""
-        self.landed = outcome
-        for waiter in self.waiters:
-            if waiter.done():
-                continue
-            if isinstance(outcome, (HeldToken, ArzamedError)):
-                waiter.set_result(outcome)
-            else:
-                waiter.set_exception(outcome)
-
-    def over(self, _task: asyncio.Task[None]) -> None:
-        """See that nobody waits for a task that has ended: one that was cancelled, before its first step perhaps, never lands."""
-        for waiter in self.waiters:
-            waiter.cancel()
-
-
-class Spawn(Protocol):
-    """Starts a task."""
-
-    def __call__(self, work: Coroutine[Any, Any, R], /) -> asyncio.Task[R]:
-        """Start it."""
-        ...
-
-
 @frozen
 class TokenSource:
     """What the caches of one session share. `fetch` takes credentials, the known token, and a counter of requests sent."""
@@ -114,14 +67,14 @@ class TokenSource:
     fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None]], Awaitable[IssuedToken]]
     policy: TokenPolicy
     clock: Callable[[], float]
-    spawn: Spawn = asyncio.create_task
+    flights: SingleFlight = Factory(SingleFlight)
 
 
 class TokenCache:
     """Holds one clinic's token. Use it from one running event loop at a time."""
 
     __slots__ = (
-        "_failure", "_failure_until", "_flight", "_held", "_keep_until", "_next_refresh_at", "_refused", "_source",
+        "_failure", "_failure_until", "_held", "_keep_until", "_next_refresh_at", "_refused", "_source",
         "credentials", "requests",
     )  # fmt: skip
 
@@ -130,7 +83,6 @@ class TokenCache:
         self.credentials = credentials
         self.requests = 0  # sent to the token endpoint
         self._held: HeldToken | None = None
-        self._flight: _Flight | None = None
         self._failure: ArzamedError | None = None
         self._failure_until = 0.0
         self._next_refresh_at = 0.0
@@ -147,7 +99,7 @@ class TokenCache:
             return held
         if now >= held.wait_at:
             return None
-        if now >= self._next_refresh_at and not self._flying() and self._remembered(now) is None:
+        if now >= self._next_refresh_at and not self._source.flights.under_way(self) and self._remembered(now) is None:
             self._start()
         return held
 
@@ -160,11 +112,10 @@ class TokenCache:
             failure = self._remembered(self._source.clock())
             if failure is not None:
                 raise copy.copy(failure)
-            outcome = await (self._flying() or self._start()).outcome()
-            if isinstance(outcome, ArzamedError):
-                raise copy.copy(outcome)  # each waiter gets an instance, and so a traceback, of its own
-            if self._source.clock() < outcome.expires_at:
-                return outcome
+            flight = self._source.flights.under_way(self) or self._start()
+            held = await flight.wait()
+            if self._source.clock() < held.expires_at:
+                return held
             held = self.current()  # another's may have come meanwhile
             if held is not None:
                 return held
@@ -194,19 +145,8 @@ class TokenCache:
             self._failure = None
         return self._failure
 
-    def _flying(self) -> _Flight | None:
-        # A flight of a loop that no longer runs will never land: it is left behind.
-        flight = self._flight
-        if flight is None or flight.loop is not asyncio.get_running_loop():
-            return None
-        # (One that was cancelled before its first step has not taken itself away.)
-        return None if flight.task is not None and flight.task.done() else flight
-
-    def _start(self) -> _Flight:
-        flight = self._flight = _Flight(asyncio.get_running_loop())
-        flight.task = self._source.spawn(self._run(flight))
-        flight.task.add_done_callback(flight.over)
-        return flight
+    def _start(self) -> Flight[HeldToken]:
+        return self._source.flights.start(self, self._fetch)
 
     def _known(self) -> IssuedToken | None:
         if self._refused is not None:
@@ -216,26 +156,15 @@ class TokenCache:
     def _count_request(self) -> None:
         self.requests += 1
 
-    async def _run(self, flight: _Flight) -> None:
-        """Fetch; a failure is handed on as a value, so that one nobody waits for is no loose end."""
-        outcome: HeldToken | ArzamedError
+    async def _fetch(self, flight: Flight[HeldToken]) -> HeldToken:
         try:
-            try:
-                issued = await self._source.fetch(self.credentials, self._known(), self._count_request)
-                outcome = self._accept(issued, flight)
-            except ArzamedError as error:
-                outcome = error.with_traceback(None)
-                self._note_failure(error, flight)
-            except Exception as bug:
-                self._note_failure(bug, flight)
-                flight.land(bug)
-                raise
-        finally:
-            if self._flight is flight:  # not a newer one's, on another loop
-                self._flight = None
-        flight.land(outcome)
+            issued = await self._source.fetch(self.credentials, self._known(), self._count_request)
+            return self._accept(issued, flight)
+        except Exception as error:
+            self._note_failure(error, flight)
+            raise
 
-    def _accept(self, issued: IssuedToken, flight: _Flight) -> HeldToken:
+    def _accept(self, issued: IssuedToken, flight: Flight[HeldToken]) -> HeldToken:
         policy = self._source.policy
         life = issued.lifetime_seconds
         expires_at = issued.requested_at.monotonic + life
@@ -250,15 +179,17 @@ class TokenCache:
             expires_at=expires_at,
             from_401=self._refused is not None,
         )
-        if self._flight is flight:  # else it comes from a loop that had stopped, and there is a newer one
+        if self._source.flights.is_newest(
+            flight
+        ):  # else it comes from a loop that had stopped, and there is a newer one
             self._held = held
             self._refused = None
             self._failure = None
             self._next_refresh_at = 0.0
         return held
 
-    def _note_failure(self, error: Exception, flight: _Flight) -> None:
-        if self._flight is not flight:  # see `_accept`
+    def _note_failure(self, error: Exception, flight: Flight[HeldToken]) -> None:
+        if not self._source.flights.is_newest(flight):  # see `_accept`
             return
         now = self._source.clock()
         self._next_refresh_at = now + self._source.policy.refresh_retry_seconds

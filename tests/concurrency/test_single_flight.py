@@ -222,9 +222,9 @@ async def test_the_shared_deadline_tells_the_attempts_of_the_read() -> None:
         clinic = session.clinic(server.credentials())
         task = asyncio.create_task(clinic.doctors.list())
         await reads_at(server, 1)
-        read = next(iter(session._engine.reads._reads.values()))
+        flight = next(iter(session._engine.reads._flights.values()))
         late = DeadlineExceededError(seconds=30, attempts=3, last_failure="HTTP 503")
-        next(iter(read.waiting)).set_result(late)
+        flight.land(late)
         with pytest.raises(DeadlineExceededError) as caught:
             await task
     assert str(caught.value) == (

@@ -21,6 +21,7 @@ from arzamed_async import (
     TokenUnavailableError,
 )
 from arzamed_async._concurrency.clocks import Moment
+from arzamed_async._concurrency.single_flight import SingleFlight
 from arzamed_async._tokens.cache import HeldToken, TokenCache, TokenSource
 from arzamed_async._tokens.oauth2 import IssuedToken
 
@@ -204,7 +205,9 @@ class Clinic:
     verdicts_401: list[tuple[str, bool | None, bool]] = field(factory=list)  # what, expected, told
 
     def __attrs_post_init__(self) -> None:
-        self.cache = TokenCache(TokenSource(self._fetch, self.policy, self.clock, self._spawn), self.credentials)
+        self.cache = TokenCache(
+            TokenSource(self._fetch, self.policy, self.clock, SingleFlight(self._spawn)), self.credentials
+        )
 
     # What the cache is made of.
 

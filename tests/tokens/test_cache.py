@@ -15,10 +15,12 @@ from arzamed_async import (
     ClinicCredentials,
     ConfigurationError,
     CredentialsRejectedError,
+    SessionClosedError,
     TokenError,
     TokenPolicy,
     TokenUnavailableError,
 )
+from arzamed_async._concurrency.single_flight import SingleFlight
 from arzamed_async._tokens.cache import TokenCache, TokenSource
 from arzamed_async._tokens.oauth2 import IssuedToken
 
@@ -228,7 +230,7 @@ async def test_a_day_of_calls_costs_a_token_an_hour(clock: Clock) -> None:
         clock.advance(1)
         if cache.current() is None:
             pytest.fail("a call had to wait")
-        if endpoint.concurrent or cache._flight is not None:
+        if endpoint.concurrent or cache._source.flights._flights:
             await settle()
     assert 24 <= endpoint.calls <= 32
 
@@ -278,7 +280,7 @@ async def test_repr_hides_the_token(cache: TokenCache) -> None:
     assert held.headers == {"Authorization": "Bearer token-1"}
 
 
-async def test_a_request_that_is_cancelled_cancels_who_waits(clock: Clock, endpoint: Endpoint) -> None:
+async def test_a_request_that_is_cancelled_ends_who_waits(clock: Clock, endpoint: Endpoint) -> None:
     """When the session cancels the request on its way nobody waits forever, and the next caller starts anew."""
     tasks: list[asyncio.Task] = []
 
@@ -286,13 +288,13 @@ async def test_a_request_that_is_cancelled_cancels_who_waits(clock: Clock, endpo
         tasks.append(asyncio.create_task(work))
         return tasks[-1]
 
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock, spawn), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, SingleFlight(spawn)), CREDENTIALS)
     endpoint.gate = asyncio.Event()
     task = asyncio.create_task(cache.get())
     await settle()
     tasks[0].cancel()
-    await asyncio.wait([task])
-    assert task.cancelled()
+    with pytest.raises(SessionClosedError):
+        await task
     impatient = asyncio.create_task(cache.get())
     await asyncio.sleep(0)
     tasks[1].cancel()  # before its first step
@@ -313,10 +315,10 @@ async def test_a_request_cancelled_before_its_first_step_leaves_nobody_waiting(
         tasks[-1].cancel()
         return tasks[-1]
 
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock, spawn), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, SingleFlight(spawn)), CREDENTIALS)
     waiting = asyncio.create_task(cache.get())
-    await settle()
-    assert waiting.cancelled()
+    with pytest.raises(SessionClosedError):
+        await waiting
     assert endpoint.calls == 0
     cache._source = TokenSource(endpoint, POLICY, clock)
     assert await value(cache) == "token-1"
@@ -368,7 +370,7 @@ async def test_a_fetch_that_fails_in_an_eager_task_is_told(clock: Clock) -> None
         over.set_result(None)
         return over  # type: ignore[return-value]
 
-    cache = TokenCache(TokenSource(fetch, POLICY, clock, eager), CREDENTIALS)
+    cache = TokenCache(TokenSource(fetch, POLICY, clock, SingleFlight(eager)), CREDENTIALS)
     async with asyncio.timeout(10):
         for _ in range(2):
             with pytest.raises(ConfigurationError, match="invented"):

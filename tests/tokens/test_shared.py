@@ -146,7 +146,7 @@ async def test_a_refresh_in_one_session_serves_the_others(store: MemoryTokenStor
         clock.advance(3600 - 200)
         for clinic in clinics:
             await clinic.token()  # starts a refresh in the background
-            await until(lambda clinic=clinic: clinic._state.tokens._flight is None)  # type: ignore[misc]
+            await until(lambda clinic=clinic: not clinic._state.tokens._source.flights._flights)  # type: ignore[misc]
         assert {(await clinic.token()).access_token for clinic in clinics} == {"t2"}
         await close(*opened)
     assert server.token_requests == 2
