@@ -1,4 +1,4 @@
-"""What an observer is told, and a tracer: names, counts and times; never a body, a token, a secret or a value."""
+"""Events and spans, for observers and tracers: names, counts and times; never a body, a token, a secret or a value."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 
 @frozen(kw_only=True)
 class RequestFinished:
-    """One request to the API has been answered (its body may still be on the way) or has failed.
+    """A request to the API has received its response (the body may not have been read yet), or has failed.
 
-    `path` is the endpoint's, `attempt` counts from 1, `status` is None where no answer came, `error`
-    the class name of what went wrong, or empty.
+    `path` is the endpoint's. `attempt` counts from 1. `status` is None if there was no response. `error` is the
+    class name of the exception, or empty.
     """
 
     clinic: str
@@ -47,7 +47,7 @@ class RequestFinished:
 
 @frozen(kw_only=True)
 class RetryScheduled:
-    """Attempt number `attempt` has failed and will be made again in `delay_seconds`; `reason` is what it met.
+    """Attempt number `attempt` has failed for `reason`, and the next one starts in `delay_seconds`.
 
     `path` is `<token>` for a token request.
     """
@@ -62,7 +62,7 @@ class RetryScheduled:
 
 @frozen(kw_only=True)
 class TokenRequestFinished:
-    """One request to a clinic's token endpoint has ended; the fields are those of RequestFinished."""
+    """A request to a clinic's token endpoint has ended; the fields are those of RequestFinished."""
 
     clinic: str
     attempt: int
@@ -73,7 +73,7 @@ class TokenRequestFinished:
 
 @frozen(kw_only=True)
 class CircuitChanged:
-    """A clinic's circuit breaker is now `state`: "open" (not asked), "half_open" (one request decides) or "closed"."""
+    """A clinic's circuit breaker has changed to `state`: "open" (no requests), "half_open" (a probe decides) or "closed"."""
 
     clinic: str
     state: BreakerState
@@ -81,11 +81,11 @@ class CircuitChanged:
 
 @frozen(kw_only=True)
 class UnknownField:
-    """Records of an endpoint hold a field that the class does not know; it is ignored.
+    """Records of an endpoint contain a field that the class does not declare; the field is ignored.
 
-    Told once for each endpoint and field in the life of a session, for names that look like names
-    (`[A-Za-z_]` and up to 63 word characters), 64 at most for an endpoint, and never for an OpenRecord.
-    `clinic` is where it was first seen.
+    Emitted once for each endpoint and field in the lifetime of a session, at most 64 times for an endpoint, and
+    never for an OpenRecord. Only names that look like identifiers count (`[A-Za-z_]` and up to 63 word characters).
+    `clinic` is the first one whose records contained the field.
     """
 
     clinic: str
@@ -95,9 +95,9 @@ class UnknownField:
 
 @frozen(kw_only=True)
 class TokenStoreFailed:
-    """The token store gave no answer, or none in time: until it does, each process asks for tokens of its own.
+    """The token store failed or timed out: until it responds again, each process requests its own tokens.
 
-    Told once for each time that it goes. `error` is the class name of what it raised. `clinic` is where it was seen.
+    Emitted once for each outage. `error` is the class name of the exception. `clinic` is the first one affected.
     """
 
     clinic: str
@@ -106,14 +106,15 @@ class TokenStoreFailed:
 
 @frozen(kw_only=True)
 class Work:
-    """A piece of work that starts now; a Tracer is asked for its span.
+    """A unit of work that starts now, for which a Tracer may return a span.
 
-    `kind` is "call" (a list or a get), "stream" (from its first step until it ends or is left), "token_wait" (a call has
-    to wait for a token), "token" (a token is fetched, for all who wait for it) or "request" (one HTTP request; its body
-    may still be on the way when it ends). A request belongs to a call, a stream or a token, a wait to a call or a stream.
+    `kind` is "call" (a list or a get), "stream" (from its first step until it ends or is closed), "token_wait" (a call
+    waits for a token), "token" (a token is fetched for all callers that wait for it) or "request" (one HTTP request; the
+    body may not have been read when it ends). The parent of a request is a call, a stream or a token; that
+    of a wait is a call or a stream.
 
-    `path` is the endpoint's, never with a query; `<raw>` or `<token>` where there is none to show. `base_url` is what it
-    is relative to: the session's, or the origin of the token endpoint. `attempt` counts the requests from 1, and is 0
+    `path` is the endpoint's, never with a query; `<raw>` or `<token>` where no path may be shown. It is relative to
+    `base_url`: the session's, or the origin of the token endpoint. `attempt` counts the requests from 1, and is 0
     for other work.
     """
 
@@ -129,39 +130,40 @@ Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged
 
 
 class Observer(Protocol):
-    """Anything that can be called with an Event. It runs on the event loop, so it must return at once.
+    """A callable that receives each Event. It runs on the event loop, so it must return at once.
 
-    An exception it raises is logged by its class and goes no further.
+    If it raises, the exception's class is logged and the exception is suppressed.
     """
 
     def __call__(self, event: Event, /) -> None:
-        """Take note of the event."""
+        """Handle the event."""
 
 
 class Span(Protocol):
-    """A piece of work that a Tracer follows until its `end`. It runs on the event loop, as the tracer does."""
+    """A unit of work that a Tracer follows until `end`. Its methods run on the event loop, as the tracer does."""
 
     def headers(self) -> Mapping[str, str]:
-        """Return what a request is to be sent with, such as `traceparent`; asked for requests only, once."""
+        """Return headers to send with a request, such as `traceparent`. Called once, for requests only."""
         ...
 
     def tell(self, event: Event, /) -> None:
-        """Take note of something on the way: RetryScheduled, CircuitChanged. (Observers are told as well.)"""
+        """Handle an event during the work: RetryScheduled, CircuitChanged. (Observers receive it too.)"""
         ...
 
     def end(self, status: int | None, error: str, /) -> None:
-        """Take note of the end: the answer's status (None: no request, or no answer), the class name of what it raised, or empty."""
+        """Handle the end of the work: the response's status, if there was one, and the class name of its exception, or empty."""
         ...
 
 
 class Tracer(Observer, Protocol):
-    """An observer that is also asked for a span wherever work starts. Give it to a session among its `observers`.
+    """An observer that also creates a span wherever work starts. Pass it to a session among its `observers`.
 
-    All work but a stream's begins and ends in one task, without a step of the caller's in between: a context variable
-    set at its start can be reset at its end. A "token" is fetched in a task that its caller has started, and may outlive
-    the caller. Exceptions are logged by their class and go no further. A header that a request has already is not replaced.
+    All work except a stream starts and ends in the same task, without code of the caller in between: a context variable
+    set at its start can be reset at its end. A "token" is fetched in a task that its caller has started, and that may
+    outlive the caller. If the tracer or a span raises, the exception's class is logged and the exception is suppressed.
+    A header that the request already has is not replaced.
     """
 
     def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
-        """Return a span for work that starts now, None to leave it alone; `parent` is what this gave for the work around it."""
+        """Return a span for work that starts now, or None not to trace it; `parent` is the span of the enclosing work."""
         ...

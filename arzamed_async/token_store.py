@@ -1,4 +1,4 @@
-"""What a TokenStore keeps: frozen values, times in seconds from now."""
+"""The TokenStore protocol and its values: frozen, with times in seconds from now."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Lease", "StoredRejection", "StoredToken", "TokenStore"]
 
 @frozen
 class StoredToken:
-    """A token in a TokenStore: how old it is and how long it lives still, in seconds, by the store's clock."""
+    """A token in a TokenStore, with its age and its remaining lifetime in seconds by the store's clock."""
 
     access_token: str = field(converter=Masked)
     age_seconds: float
@@ -22,7 +22,7 @@ class StoredToken:
 
 @frozen
 class StoredRejection:
-    """A refusal in a TokenStore: the credentials are not tried again for `seconds_left`. The texts are cleaned ones."""
+    """A rejection in a TokenStore: the credentials are not sent for `seconds_left`. The texts are sanitized."""
 
     status: int | None
     error: str
@@ -32,7 +32,7 @@ class StoredRejection:
 
 @frozen
 class Lease:
-    """The right to ask for a key's token: whose it is (`owner`, random), and its number among the key's leases."""
+    """The right to request a key's token. `owner` is random; `fence` is the number of the lease among those of the key."""
 
     key: str
     owner: str
@@ -40,47 +40,48 @@ class Lease:
 
 
 class TokenStore(Protocol):
-    """Where processes keep tokens in common, so that one of them asks for a clinic's and all have it.
+    """Shares tokens between processes, so that one of them requests a clinic's token and all of them use it.
 
-    A `key` is a digest (64 hex digits) of a clinic's credentials. Times are seconds from now, by the store's own clock:
-    the clocks of machines may differ. Any method may raise anything, or take too long: the session then goes on with a
-    token of its own, and tells it once (`TokenStoreFailed`). All run on the session's event loop and must not block it.
+    A `key` is a digest (64 hex digits) of a clinic's credentials. Times are seconds from now by the store's own clock,
+    since the clocks of machines may differ. Any method may raise any exception, or take too long: the session then
+    requests its own token, and emits `TokenStoreFailed` once. All methods run on the session's event loop and must not
+    block it.
 
-    A lease is the right to ask for a key's token. At most one is out at a time; it ends by `release`, or by itself
-    `seconds` after it was given or renewed, or at once where the store can tell that its holder is gone. Leases of a key
-    are numbered upwards (`Lease.fence`), also where the store has lost what it knew; what is saved under a lease never
-    replaces what was saved under a later one.
+    A lease is the right to request a key's token. A key has at most one at a time. It ends by `release`, or `seconds`
+    after it was acquired or renewed, or as soon as the store detects that its holder has ended. The numbers of a
+    key's leases (`Lease.fence`) always increase, even if the store has lost its data. A value saved under a lease never
+    replaces one that was saved under a later lease.
 
-    `arzamed_async.testing.TokenStoreContract` holds the tests that a store of your own has to pass.
+    `arzamed_async.testing.TokenStoreContract` contains the tests that an implementation has to pass.
     """
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
-        """Return what is kept, with what is left of its time; None: nothing, or its time is over."""
+        """Return the stored value with its remaining lifetime, or None if there is none or it has expired."""
         ...
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
-        """Keep it for `kept.seconds_left`; False, and nothing changed, where a later lease's is kept already.
+        """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease it is kept only where nothing is.
+        Without a lease, store it only if the key has no value.
         """
         ...
 
     async def discard(self, key: str, access_token: str, /) -> bool:
-        """Drop what is kept if it is this very token (it was answered 401); return whether it was."""
+        """Delete the stored token if it is this one (the API rejected it with 401); return whether it was."""
         ...
 
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
-        """Return a lease for so many seconds; None while another has it. Does not wait."""
+        """Return a lease that lasts `seconds`, or None while another holder has it. Does not wait."""
         ...
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
-        """Let a lease last so many seconds from now; False where it is no longer the holder's."""
+        """Extend a lease to `seconds` from now; return False if it has been lost."""
         ...
 
     async def release(self, lease: Lease, /) -> None:
-        """Give a lease back, if it is still the holder's."""
+        """Release a lease, unless it has been lost."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of what the store has opened itself. More than once is fine. (A session never calls it: stores are shared.)"""
+        """Close what the store has opened. Can be called repeatedly. (A session never calls it: stores are shared.)"""
         ...

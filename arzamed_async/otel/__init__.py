@@ -1,4 +1,4 @@
-"""Traces and metrics by OpenTelemetry (extra `otel`)."""
+"""Traces and metrics with OpenTelemetry (extra `otel`)."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""How work is spoken of in OpenTelemetry's words: the stable HTTP conventions, and `arzamed.` for what is ours.
+"""Names and attributes of spans: OpenTelemetry's stable HTTP conventions, and the prefix `arzamed.` for our own.
 
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/ and .../http-metrics/
 """
@@ -21,7 +21,7 @@ _PORTS = {"http": 80, "https": 443}
 
 @frozen
 class _Server:
-    """The part of a URL that names a server, and the path behind it."""
+    """A base URL, split into the server and the path after it."""
 
     origin: str
     address: str
@@ -37,12 +37,12 @@ def _server(base_url: str) -> _Server:
 
 
 def _template(work: Work) -> str:
-    """Return the path as endpoints are known by; empty where there is none to show."""
+    """Return the path template of an endpoint; empty if no path may be shown."""
     return "" if work.path.startswith("<") else f"{_server(work.base_url).path}/{work.path}"
 
 
 def span_name(work: Work) -> str:
-    """Return the span's name: one for each endpoint, however many clinics and records there are."""
+    """Return the span's name, of which there is one for each endpoint, whatever the number of clinics."""
     if work.kind == "request":
         return f"{work.method} {_template(work)}".rstrip()
     if work.kind in {"token", "token_wait"}:
@@ -51,7 +51,7 @@ def span_name(work: Work) -> str:
 
 
 def request_attributes(work: Work) -> Attributes:
-    """Return what a request's span and its metrics have in common."""
+    """Return the attributes that the span of a request and its metrics share."""
     server = _server(work.base_url)
     attributes: Attributes = {
         "http.request.method": work.method,
@@ -64,7 +64,7 @@ def request_attributes(work: Work) -> Attributes:
 
 
 def span_attributes(work: Work) -> Attributes:
-    """Return what is known of a span when it starts. A path that may hold identifiers, and any query, is left out."""
+    """Return the attributes known when a span starts. Queries, and paths that may hold identifiers, are left out."""
     attributes: Attributes = {"arzamed.clinic": work.clinic, "arzamed.path": work.path}
     if work.kind == "request":
         attributes |= request_attributes(work)
@@ -76,5 +76,5 @@ def span_attributes(work: Work) -> Attributes:
 
 
 def error_type(status: int | None, error: str) -> str:
-    """Return the convention's `error.type`: the status where it tells of an error, else the exception's class."""
+    """Return `error.type` of the conventions: the status if it is an error, else the exception's class."""
     return str(status) if status is not None and status >= 400 else error

@@ -1,8 +1,8 @@
-"""How a session stands, looked at when metrics are collected.
+"""Gauges of a session's state, read when metrics are collected.
 
-That is often done by another thread, and a session may be looked at on its event loop only: so the look is taken
-there, and waited for a moment. Where the loop stands still, or has ended, there is no measurement: an old one would be
-taken for a new one.
+The collection often runs in another thread, but a session can be read on its event loop only. So the collecting
+thread has the loop read it, and waits briefly. If the loop is blocked, or has ended, there is no measurement, since
+an old one would be mistaken for a new one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ __all__ = ["Gauges"]
 
 #: How long a collecting thread waits for the event loop.
 WAIT_SECONDS = 0.5
-#: One look from another thread serves all gauges of one collection.
+#: One read from another thread serves all gauges of a collection.
 SAME_SECONDS = 0.1
 
-#: What is measured: the value of each, by (attribute, its value) or, where there is but one, by nothing.
+#: Measured values, each with (attribute, value of the attribute), or None if there is only one.
 Measured = Iterable[tuple[tuple[str, str] | None, float]]
 
 
 class _Watched:
-    """A session and the loop it is used on."""
+    """A session and its event loop."""
 
     def __init__(self, session: ArzamedSession, loop: asyncio.AbstractEventLoop) -> None:
         self._session = weakref.ref(session)
@@ -39,7 +39,7 @@ class _Watched:
         self._seen_at = -1.0
 
     def look(self) -> Stats | None:
-        """Return how the session stands; None where that cannot be told now."""
+        """Return the session's state, or None if it cannot be read now."""
         session = self._session()
         if session is None:
             return None
@@ -56,19 +56,19 @@ class _Watched:
 
 
 def _on(loop: asyncio.AbstractEventLoop, look: Callable[[], Stats]) -> Stats | None:
-    """Return what is seen from the loop's own thread; None where it is not seen in time."""
+    """Return the state as read in the loop's own thread; None if that takes too long."""
     seen: concurrent.futures.Future[Stats] = concurrent.futures.Future()
     if not loop.is_running():
         return None
     try:
         loop.call_soon_threadsafe(lambda: seen.set_result(look()))
         return seen.result(WAIT_SECONDS)
-    except (RuntimeError, TimeoutError):  # it has been closed meanwhile, or is busy
+    except (RuntimeError, TimeoutError):  # the loop has been closed meanwhile, or is busy
         return None
 
 
 class Gauges:
-    """The gauges of all sessions that are watched, added up. With `clinics` requests are told by the clinic."""
+    """Gauges, as sums over all watched sessions. With `clinics`, requests are reported for each clinic."""
 
     def __init__(self, meter: Meter, *, clinics: bool) -> None:
         self._clinics = clinics
@@ -80,27 +80,27 @@ class Gauges:
 
             meter.create_observable_gauge(f"arzamed.{name}", [observe], unit, description)
 
-        gauge("requests.in_flight", "{request}", "Requests that hold a slot, open streams included.", self._in_flight)
+        gauge("requests.in_flight", "{request}", "Requests that hold a slot, including open streams.", self._in_flight)
         gauge("requests.queued", "{request}", "Requests that wait for a slot of their clinic.", self._queued)
-        gauge("pool.connections", "{connection}", "Connections that are open.", _connections)
-        gauge("pool.limit", "{connection}", "The most connections there may be.", _limit)
+        gauge("pool.connections", "{connection}", "Open connections.", _connections)
+        gauge("pool.limit", "{connection}", "The maximum number of connections.", _limit)
         gauge("pool.queued", "{request}", "Requests that wait for a connection.", _pool_queued)
         gauge(
             "retries.in_hand",
             "{retry}",
-            "Retries that may still be made.",
+            "Retries left in the budget.",
             lambda seen: [(None, seen.retry_budget_remaining)],
         )
         gauge("circuits", "{clinic}", "Clinics by the state of their circuit breaker.", _circuits)
 
     def watch(self, session: ArzamedSession) -> None:
-        """Look at this session from now on, for as long as it is there."""
+        """Include this session from now on, until it is garbage-collected."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
         if loop is None:
-            raise ConfigurationError("watch a session on the event loop that uses it, inside its `async with`")
+            raise ConfigurationError("call watch() on the event loop of the session, inside its `async with`")
         self._watched[session] = _Watched(session, loop)
 
     def _observations(self, measure: Callable[[Stats], Measured]) -> Iterator[Observation]:
@@ -123,7 +123,7 @@ class Gauges:
 
 def _connections(stats: Stats) -> Measured:
     pool = stats.pool
-    if pool.open is not None and pool.in_use is not None:  # else the pool is another's
+    if pool.open is not None and pool.in_use is not None:  # None: the pool belongs to the caller
         yield ("arzamed.pool.state", "used"), pool.in_use
         yield ("arzamed.pool.state", "idle"), max(pool.open - pool.in_use, 0)
 

@@ -1,4 +1,4 @@
-"""What is counted and timed, but for the gauges."""
+"""Counters and histograms."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ._attributes import Attributes, error_type, request_attributes
 
 __all__ = ["Metrics"]
 
-#: What the conventions advise for http.client.request.duration, in seconds.
+#: The boundaries that the conventions recommend for http.client.request.duration, in seconds.
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 
 class Metrics:
-    """The instruments. With `clinics` each measurement tells its clinic: as many series more as there are clinics."""
+    """The instruments. With `clinics`, each measurement has its clinic: this multiplies the series by the clinics."""
 
     def __init__(self, meter: Meter, *, clinics: bool) -> None:
         self._clinics = clinics
@@ -25,21 +25,19 @@ class Metrics:
             return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=BUCKETS_SECONDS)
 
         self._requests = seconds("http.client.request.duration", "Duration of HTTP client requests.")
-        self._calls = seconds("arzamed.call.duration", "Duration of calls, with tokens, attempts and waits.")
-        self._waits = seconds("arzamed.token.wait.duration", "How long calls have waited for a token.")
-        self._tokens = meter.create_counter("arzamed.token.requests", "{request}", "Requests for tokens.")
-        self._retries = meter.create_counter("arzamed.retries", "{retry}", "Attempts that were made again.")
+        self._calls = seconds("arzamed.call.duration", "Duration of calls, including tokens, attempts and waits.")
+        self._waits = seconds("arzamed.token.wait.duration", "How long calls waited for a token.")
+        self._tokens = meter.create_counter("arzamed.token.requests", "{request}", "Token requests.")
+        self._retries = meter.create_counter("arzamed.retries", "{retry}", "Retries.")
         self._circuits = meter.create_counter("arzamed.circuit.changes", "{change}", "Changes of circuit breakers.")
-        self._stores = meter.create_counter("arzamed.token_store.failures", "{failure}", "Token stores that went.")
-        self._streams = meter.create_up_down_counter(
-            "arzamed.streams.open", "{stream}", "Record streams that are open."
-        )
+        self._stores = meter.create_counter("arzamed.token_store.failures", "{failure}", "Outages of the token store.")
+        self._streams = meter.create_up_down_counter("arzamed.streams.open", "{stream}", "Open record streams.")
 
     def _common(self, clinic: str, attributes: Attributes) -> Attributes:
         return {**attributes, "arzamed.clinic": clinic} if self._clinics else attributes
 
     def event(self, event: Event) -> None:
-        """Count what is no work."""
+        """Count an event that is not part of the work."""
         match event:
             case RetryScheduled():
                 self._retries.add(1, self._common(event.clinic, {"arzamed.path": event.path}))
@@ -51,12 +49,12 @@ class Metrics:
                 pass
 
     def started(self, work: Work) -> None:
-        """Take note of work that starts."""
+        """Record the start of work."""
         if work.kind == "stream":
             self._streams.add(1, self._common(work.clinic, {"arzamed.path": work.path}))
 
     def ended(self, work: Work, seconds: float, status: int | None, error: str, context: Context) -> None:
-        """Take note of work that has ended; `context` holds its span, for exemplars."""
+        """Record the end of work; `context` holds its span, for exemplars."""
         failed: Attributes = {"error.type": kind} if (kind := error_type(status, error)) else {}
         match work.kind:
             case "stream":

@@ -1,4 +1,4 @@
-"""The observer: spans for a session's work, context sent with its requests, metrics of both."""
+"""OTelObserver creates the spans of a session's work, propagates their context, and records metrics."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ _SCHEMA = "https://opentelemetry.io/schemas/1.27.0"
 
 
 class OTelObserver:
-    """Traces and measures sessions by OpenTelemetry's HTTP conventions. One for each process is enough.
+    """Traces and measures sessions by OpenTelemetry's HTTP conventions. One instance per process is enough.
 
         telemetry = OTelObserver()
         async with ArzamedSession(observers=[telemetry]) as session:
             telemetry.watch(session)  # for the gauges
 
-    A list or a get is a span below the caller's current one, a stream from its first step until it ends or is left; each
-    attempt is a client span below that, and `traceparent` goes with it. A token is fetched for all who wait, and may
-    outlive the first of them: its span has a trace of its own, with a link to who started it.
+    A list or a get is a child of the caller's current span; so is a stream, from its first step until it ends or is
+    closed. Each attempt is a client span below it, and is sent with `traceparent`. A token is fetched for all callers
+    that wait for it, and may outlive the first of them: its span starts a trace of its own, with a link to that caller.
 
-    No attribute holds a secret, a token, a query, a value or a path that may hold identifiers. Clinics' names are on
-    spans; on metrics only with `clinics_in_metrics`, which makes as many series more as there are clinics. `propagator`
-    writes what is sent along, to the clinics' token endpoints too: by default W3C trace context and no baggage, for
-    these servers are other parties; None sends nothing. Providers are the global ones if none are given.
+    No attribute holds a secret, a token, a query, a value, or a path that may hold identifiers. Spans have the clinic's
+    name; metrics have it only with `clinics_in_metrics`, which multiplies the series by the number of clinics.
+    `propagator` writes the headers of each request, including those to token endpoints. The default is W3C trace context
+    without baggage, since these servers belong to other parties; None sends no headers. The default providers are the
+    global ones.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class OTelObserver:
         self._propagator = propagator
 
     def watch(self, session: ArzamedSession) -> None:
-        """Show in the gauges how this session stands, too. Call it on the session's event loop."""
+        """Include this session in the gauges. Call it on the session's event loop."""
         self._gauges.watch(session)
 
     def __call__(self, event: Event, /) -> None:

@@ -1,4 +1,4 @@
-"""One span of OpenTelemetry's, as the session knows it."""
+"""A span of OpenTelemetry as a Span of the session."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ._metrics import Metrics
 
 __all__ = ["WorkSpan"]
 
-#: Under these keys instrumentations of HTTP libraries see that a request already has its span. aiohttp's reads the first
-#: from 0.60b0 on, and before only the second, which holds for instrumentations of any kind. It would otherwise make a
-#: second client span, and send what the global propagator writes: baggage, too.
+#: These keys signal to instrumentations of HTTP libraries that a request already has a span. aiohttp's reads the first
+#: since 0.60b0, and the general second one in earlier versions. Without them it would create a second client span, and
+#: send the headers of the global propagator, including baggage.
 _HAS_SPAN: tuple[Any, ...] = tuple(
     key
     for name in ("_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "_SUPPRESS_INSTRUMENTATION_KEY")
@@ -29,7 +29,7 @@ _HAS_SPAN: tuple[Any, ...] = tuple(
 
 
 class WorkSpan:
-    """A piece of work. Its span is the current one while it runs, but for a stream's: that runs between its reader's steps."""
+    """The span of a unit of work. It is the current span meanwhile, except for a stream, which runs between the caller's steps."""
 
     __slots__ = ("_attached", "_metrics", "_propagator", "_span", "_started", "context", "work")
 
@@ -54,14 +54,14 @@ class WorkSpan:
         self._attached = None if work.kind == "stream" else otel_context.attach(inside)
 
     def headers(self) -> Mapping[str, str]:
-        """Return what tells the server of the trace."""
+        """Return the headers that propagate the trace."""
         carrier: dict[str, str] = {}
         if self._propagator is not None:
             self._propagator.inject(carrier, self.context)  # pyright: ignore[reportArgumentType] - its own default
         return carrier
 
     def tell(self, event: Event, /) -> None:
-        """Note a retry or a change of the circuit on the span."""
+        """Add a retry, or a change of the circuit breaker, to the span."""
         match event:
             case RetryScheduled():
                 facts: dict[str, str | float] = {
@@ -75,7 +75,7 @@ class WorkSpan:
                 pass
 
     def end(self, status: int | None, error: str, /) -> None:
-        """End the span. Work that was cancelled has not failed: its status is left unset."""
+        """End the span. The status of cancelled work stays unset, since it did not fail."""
         seconds = time.perf_counter() - self._started
         if self._attached is not None:
             otel_context.detach(self._attached)

@@ -1,4 +1,4 @@
-"""Token stores: what processes have in common, so that one of them asks for a clinic's token and all have it.
+"""Token stores share tokens between processes, so that one requests a clinic's token and all of them use it.
 
 `FileTokenStore` (extra `stores`) is for the processes of one user on one machine, `RedisTokenStore` (extra `redis`) for
 many machines. Both are `arzamed_async.TokenStore`s.

@@ -1,4 +1,4 @@
-"""What one file of a FileTokenStore holds, and the rules for it: values only, no file is touched here."""
+"""The content of a FileTokenStore's file, and its rules: values only, without file access."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from arzamed_async import Lease, StoredRejection, StoredToken
 __all__ = ["Entry", "Grant", "Kept", "dump", "parse"]
 
 _VERSION = 1
-#: What lies further in the future than this was written before the clock was set back: its age is unknown.
+#: A time further in the future than this was written before the clock was set back: the age is unknown.
 _SKEW_SECONDS = 60.0
 _HOLDER = re.compile(r"[0-9a-f]{32}\.alive")
 
 
 def _passed(at: float, now: float) -> float:
-    """Return the seconds since `at`: infinitely many where that lies in the future by more than a skew."""
+    """Return the seconds since `at`; infinity if `at` is in the future by more than the skew."""
     return math.inf if at - now > _SKEW_SECONDS else max(0.0, now - at)
 
 
 @frozen
 class Kept:
-    """A token or a rejection as it was `at` the time it was saved, and the number of the lease it was saved under."""
+    """A token or a rejection as saved at the time `at`, and the number of its lease."""
 
     value: StoredToken | StoredRejection
     at: float
     fence: int
 
     def current(self, now: float) -> StoredToken | StoredRejection | None:
-        """Return it with what is left of its time; None where that is over."""
+        """Return the value with its remaining lifetime, or None if it has expired."""
         passed = _passed(self.at, now)
         left = self.value.seconds_left - passed
         if left <= 0:
@@ -45,7 +45,7 @@ class Kept:
 
 @frozen
 class Grant:
-    """A lease given or renewed `at` a time for so many `seconds`, to a process that keeps the file `holder` locked."""
+    """A lease acquired or renewed at the time `at` for `seconds`, by a process that keeps the file `holder` locked."""
 
     owner: str
     fence: int
@@ -54,17 +54,17 @@ class Grant:
     seconds: float
 
     def lasts(self, now: float) -> bool:
-        """Tell whether its time is not yet over."""
+        """Return whether the lease has not expired."""
         return _passed(self.at, now) < self.seconds
 
     def is_of(self, lease: Lease) -> bool:
-        """Tell whether this is that lease."""
+        """Return whether this is the given lease."""
         return (self.owner, self.fence) == (lease.owner, lease.fence)
 
 
 @frozen
 class Entry:
-    """All about one key: the number of its latest lease, that lease while it is out, and what is kept."""
+    """The state of one key: the number of its latest lease, the lease while it is held, and the stored value."""
 
     fence: int = 0
     grant: Grant | None = None
@@ -72,7 +72,7 @@ class Entry:
 
 
 def dump(entry: Entry) -> bytes:
-    """Return an entry as the text of its file."""
+    """Serialize an entry."""
     return orjson.dumps(
         {
             "version": _VERSION,
@@ -96,7 +96,7 @@ def _dump_kept(kept: Kept) -> dict[str, object]:
 
 
 def parse(text: bytes) -> Entry | None:
-    """Return the entry a file holds; None where it holds none: no part of a corrupt file is believed."""
+    """Parse a file's content; None if any part of it is invalid, since a corrupt file is ignored as a whole."""
     try:
         fields = _Fields(orjson.loads(text))
         if fields.whole("version") != _VERSION:
@@ -107,7 +107,7 @@ def parse(text: bytes) -> Entry | None:
 
 
 class _Fields:
-    """A JSON object whose values have to be of the right type: all else is a TypeError or a KeyError."""
+    """A JSON object with typed access: a value of another type is a TypeError, a missing one a KeyError."""
 
     def __init__(self, value: Any) -> None:
         if not isinstance(value, dict):
@@ -147,7 +147,7 @@ def _parse_grant(fields: _Fields | None) -> Grant | None:
     if fields is None:
         return None
     owner, holder = fields.text("owner"), fields.text("holder")
-    if not _HOLDER.fullmatch(holder):  # it is used as the name of a file
+    if not _HOLDER.fullmatch(holder):  # it is used as a file name
         raise ValueError
     return Grant(owner, fields.whole("fence"), holder, fields.number("at"), fields.number("seconds"))
 

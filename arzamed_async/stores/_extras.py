@@ -1,4 +1,4 @@
-"""What the stores need beyond the core, and may not be installed."""
+"""Checks that the packages of an extra are installed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["require"]
 
 
 def require(extra: str, *packages: str) -> None:
-    """Raise ConfigurationError, naming the extra, where one of its packages is not installed."""
+    """Raise ConfigurationError, which names the extra, if one of its packages is not installed."""
     for package in packages:
         if find_spec(package) is None:
             raise ConfigurationError(missing_package("this token store", package, extra))

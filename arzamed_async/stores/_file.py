@@ -29,19 +29,20 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class FileTokenStore:
-    """A TokenStore in a folder: tokens in common for the processes of one user on one machine (extra `stores`).
+    """A TokenStore in a folder, for the processes of one user on one machine (extra `stores`).
 
-    `folder` is by default the user's cache folder for `arzamed-async`. It is made with mode 0700, one file of mode 0600
-    for each clinic; the names are digests, the access tokens stand there as they are. A folder that others may write,
-    that belongs to another user or is a symbolic link is a ConfigurationError. `clock` is the wall clock, in seconds.
+    `folder` defaults to the user's cache folder for `arzamed-async`. It is created with mode 0700 and contains one file
+    of mode 0600 for each clinic. The file names are digests; the access tokens are not encrypted. A folder that others
+    can write to, that belongs to another user or is a symbolic link is a ConfigurationError. `clock` returns the wall
+    clock time in seconds.
 
         store = FileTokenStore()
         async with ArzamedSession(token_store=store) as session:
             ...
 
-    Files are replaced whole: a process may be killed at any time. A corrupt file counts as empty, is logged once, and
-    is overwritten by the next save. A lease ends when its holder's process ends. Raises OSError where the disk is full
-    or the folder may not be written, `filelock.Timeout` where a process that stands still holds a file's lock.
+    Files are replaced atomically: a process may be killed at any time. A corrupt file counts as empty, is logged once,
+    and is overwritten by the next save. A lease ends when its holder's process ends. Raises OSError if the disk is full
+    or the folder is not writable, and `filelock.Timeout` if a suspended process holds a file's lock.
     Not for network file systems.
     """
 
@@ -55,45 +56,45 @@ class FileTokenStore:
         self._clock = clock
         self._holder = Holder(self._folder)
         self._told = False
-        with suppress(OSError):  # that is for the first use to say
+        with suppress(OSError):  # raised again when the folder is used
             self._folder.check()
 
-    # All file work is done in threads: a disk can take its time, and a lock, too.
+    # All file access runs in threads, since a disk or a lock may block.
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
-        """Return what is kept, with what is left of its time; None: nothing, or its time is over."""
+        """Return the stored value with its remaining lifetime, or None if there is none or it has expired."""
         return await asyncio.to_thread(self._load, key)
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
-        """Keep it for `kept.seconds_left`; False, and nothing changed, where a later lease's is kept already.
+        """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease it is kept only where nothing is.
+        Without a lease, store it only if the key has no value.
         """
         return await asyncio.to_thread(self._save, key, kept, lease)
 
     async def discard(self, key: str, access_token: str, /) -> bool:
-        """Drop what is kept if it is this very token; return whether it was."""
+        """Delete the stored token if it is this one; return whether it was."""
         return await asyncio.to_thread(self._discard, key, access_token)
 
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
-        """Return a lease for so many seconds; None while another has it. Does not wait."""
+        """Return a lease that lasts `seconds`, or None while another holder has it. Does not wait."""
         work = asyncio.ensure_future(asyncio.to_thread(self._acquire, key, seconds))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            work.add_done_callback(self._give_back)  # a thread goes on: what it still gets is nobody's
+            work.add_done_callback(self._give_back)  # the thread continues: a lease it still acquires has no holder
             raise
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
-        """Let a lease last so many seconds from now; False where it is no longer the holder's."""
+        """Extend a lease to `seconds` from now; return False if it has been lost."""
         return await asyncio.to_thread(self._renew, lease, seconds)
 
     async def release(self, lease: Lease, /) -> None:
-        """Give a lease back, if it is still the holder's."""
+        """Release a lease, unless it has been lost."""
         await asyncio.to_thread(self._release, lease)
 
     async def aclose(self) -> None:
-        """End this store's leases. More than once is fine."""
+        """End this store's leases. Can be called repeatedly."""
         await asyncio.to_thread(self._holder.close)
 
     def _read(self, key: str) -> Entry:
@@ -105,7 +106,7 @@ class FileTokenStore:
             if not self._told:
                 self._told = True
                 logger.warning(
-                    "the token file %s is corrupt: it counts as empty, and the next token is written over it",
+                    "the token file %s is corrupt: it is ignored, and the next token overwrites it",
                     self._folder.path / _name(key),
                 )
             return Entry()
@@ -140,14 +141,14 @@ class FileTokenStore:
         return True
 
     def _acquire(self, key: str, seconds: float) -> Lease | None:
-        if self._lasts(self._read(key).grant):  # most of those who ask: no lock is needed
+        if self._lasts(self._read(key).grant):  # the common case, which needs no lock
             return None
         holder = self._holder.name()
         with self._folder.locked(_lock_name(key)):
             entry = self._read(key)
             if self._lasts(entry.grant):
                 return None
-            # By the time, too: what a lost file knew of numbers is lost, and those of earlier leases are still out.
+            # Based on the time too: if the file was lost, earlier leases with higher numbers may still be held.
             fence = max(time.time_ns(), entry.fence + 1, entry.kept.fence + 1 if entry.kept else 0)
             grant = Grant(secrets.token_hex(16), fence, holder, self._clock(), seconds)
             self._write(key, evolve(entry, fence=fence, grant=grant))
@@ -173,19 +174,19 @@ class FileTokenStore:
             return
         lease = work.result()
         if lease is not None:
-            with suppress(RuntimeError):  # the loop is about to end, and this process with it
+            with suppress(RuntimeError):  # the loop is being closed, and the lease ends with the process
                 asyncio.get_running_loop().run_in_executor(None, self._release_if_possible, lease)
 
     def _release_if_possible(self, lease: Lease) -> None:
-        with suppress(OSError, ConfigurationError):  # else it ends with its time
+        with suppress(OSError, ConfigurationError):  # otherwise it expires
             self._release(lease)
 
 
 def _name(key: str) -> str:
     if not _KEY.fullmatch(key):
-        raise ConfigurationError("a key of a token store is a digest: 64 hex digits")
+        raise ConfigurationError("the key of a token store must be a digest of 64 hex digits")
     return f"{key}.json"
 
 
 def _lock_name(key: str) -> str:
-    return f"{_name(key)[:2]}.lock"  # shared by a few keys, so that there are 256 at the most
+    return f"{_name(key)[:2]}.lock"  # shared by several keys, so that there are at most 256

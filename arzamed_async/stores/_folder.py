@@ -1,4 +1,4 @@
-"""A folder that only this user may write: files in it are read, replaced whole, and locked. All of it blocks."""
+"""A folder that only this user can write to: reads, atomically replaces and locks files. All methods block."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["Folder"]
 
 _NOBODY_ELSE = 0o700
 _MOST_BYTES = 1_048_576
-#: A holder of a lock has a few milliseconds' work to do: who waits longer waits for a process that stands still.
+#: The holder of a lock needs it for a few milliseconds: a longer wait means that its process is suspended.
 _LOCK_SECONDS = 0.5
 _POLL_SECONDS = 0.002
-# Not on Windows, where a user's own folders are closed to others by their ACL, and links need a privilege.
+# Not on Windows, where the ACL of a user's folders excludes other users, and links need a privilege.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Folder:
-    """The folder at `path`. It is made, with mode 0700, when there is something to write."""
+    """The folder at `path`. It is created with mode 0700 by the first write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def check(self) -> bool:
-        """Tell whether it is there. Raises ConfigurationError where others may change what is in it."""
+        """Return whether the folder exists. Raises ConfigurationError if other users can change its content."""
         try:
             found = self.path.lstat()
         except FileNotFoundError:
@@ -40,17 +40,17 @@ class Folder:
         if stat.S_ISLNK(found.st_mode):
             problem = "is a symbolic link"
         elif not stat.S_ISDIR(found.st_mode):
-            problem = "is no folder"
+            problem = "is not a folder"
         elif hasattr(os, "geteuid") and found.st_uid != os.geteuid():
             problem = "belongs to another user"
         elif hasattr(os, "geteuid") and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            problem = f"may be written by others (mode {stat.S_IMODE(found.st_mode):04o}; it should be 0700)"
+            problem = f"is writable by others (mode {stat.S_IMODE(found.st_mode):04o}; it should be 0700)"
         else:
             return True
         raise ConfigurationError(f"the token folder {self.path} {problem}")
 
     def make(self) -> None:
-        """Make it, unless it is there."""
+        """Create the folder if it does not exist."""
         if self.check():
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class Folder:
         self.check()
 
     def read(self, name: str) -> bytes | None:
-        """Return what a file holds, None where there is none; a file too large to be ours is cut."""
+        """Return a file's content, or None if there is no such file. An oversized file is truncated, and so invalid."""
         if not self.check():
             return None
         path = self.path / name
@@ -75,20 +75,20 @@ class Folder:
             raise ConfigurationError(f"the token file {path} is a symbolic link")
         with os.fdopen(file, "rb") as opened:
             if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise ConfigurationError(f"the token file {path} is no ordinary file")
+                raise ConfigurationError(f"the token file {path} is not a regular file")
             return opened.read(_MOST_BYTES)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Put a file in the place of another, so that whoever looks, whenever this process dies, sees one or the other.
+        """Replace a file atomically: if this process is killed, others read either the old content or the new.
 
-        Needs the file's lock: what a process that died has left half-written is overwritten by the next.
+        Requires the file's lock. The temporary file of a process that was killed is overwritten by the next write.
         """
         half = self.path / f"{name}.tmp"
         half.unlink(missing_ok=True)
         file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
         try:
             with os.fdopen(file, "wb") as opened:
-                opened.write(content)  # not synced: what a power cut may take from a cache costs one token request
+                opened.write(content)  # not synced: after a power cut, a lost token costs one token request
             half.replace(self.path / name)
         except BaseException:  # a full disk
             half.unlink(missing_ok=True)
@@ -96,13 +96,13 @@ class Folder:
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Generator[None, None, None]:
-        """Hold the lock `name` among all processes and threads; filelock's Timeout where another holds it too long."""
+        """Hold the lock `name` across processes and threads; filelock's Timeout if it is held for too long elsewhere."""
         self.make()
         with self.lock(name).acquire(timeout=_LOCK_SECONDS, poll_interval=_POLL_SECONDS):
             yield
 
     def lock(self, name: str) -> BaseFileLock:
-        """Return a lock (a new one: any thread may take and release it), which the system frees when we die."""
+        """Return a new lock, which any thread can acquire and release; the system frees it when this process ends."""
         from filelock import FileLock
 
         path = self.path / name

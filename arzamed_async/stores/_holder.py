@@ -1,4 +1,4 @@
-"""How processes tell whether the holder of a lease is alive: each keeps a file of its own locked. All of it blocks."""
+"""Detects whether the process that holds a lease is alive: each keeps a file of its own locked. All methods block."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ _REGISTER = "alive.lock"
 
 
 class Holder:
-    """This process, as a holder of leases. Its locked file is made with the first one.
+    """This process as a holder of leases. Its locked file is created with the first lease.
 
-    The system frees the lock when the process ends, however it ends. One lock serves for all leases, so that ten
-    thousand clinics need no ten thousand open files.
+    The system frees the lock when the process ends, however it ends. One lock serves all leases, so that ten
+    thousand clinics do not need ten thousand open files.
     """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._name = ""
-        self._locks: dict[int, BaseFileLock] = {}  # by process id: a fork's child holds its parent's, and has its own
+        self._locks: dict[
+            int, BaseFileLock
+        ] = {}  # by process id: a forked child inherits its parent's, and needs its own
 
     def name(self) -> str:
-        """Return the name of this process's file, which it keeps locked from now on."""
+        """Return the name of this process's file, which stays locked from now on."""
         if os.getpid() in self._locks:
             return self._name
         with self._folder.locked(_REGISTER):
@@ -44,11 +46,11 @@ class Holder:
             return self._name
 
     def gone(self, name: str) -> bool:
-        """Tell whether the process with this file has ended, or has closed its store."""
+        """Return whether the process with this file has ended or closed its store."""
         return not self._is_ours(name) and self._take(name) is not False
 
     def close(self) -> None:
-        """Be gone, as far as the others can see."""
+        """Unlock and remove the file: other processes then see this holder as ended."""
         lock = self._locks.pop(os.getpid(), None)
         if lock is not None:
             (self._folder.path / self._name).unlink(missing_ok=True)
@@ -58,11 +60,11 @@ class Holder:
         return name == self._name and os.getpid() in self._locks
 
     def _take(self, name: str, *, remove: bool = False) -> bool | None:
-        """Tell whether the lock of a file could be had for a moment; None where there is no such file."""
+        """Return whether the lock of a file was free; None if there is no such file."""
         from filelock import Timeout
 
         path = self._folder.path / name
-        if not path.exists():  # else taking the lock would make it
+        if not path.exists():  # acquiring the lock would create it
             return None
         try:
             with self._folder.lock(name).acquire(blocking=False):
@@ -73,6 +75,6 @@ class Holder:
             return False
 
     def _sweep(self) -> None:
-        """Remove the files that processes have left behind. No new one is made meanwhile: the register is locked."""
+        """Remove the files of ended processes. The register is locked, so that no new file appears meanwhile."""
         for path in self._folder.path.glob(f"*{_SUFFIX}"):
             self._take(path.name, remove=True)

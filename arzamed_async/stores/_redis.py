@@ -21,33 +21,34 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisTokenStore"]
 
-#: Lease numbers are remembered for longer than any token lives: of `expires_in` a day is the most that is believed.
+#: Lease numbers are stored for longer than any token lives: `expires_in` is capped at a day.
 _REMEMBER_MILLISECONDS = 2 * 86_400_000
-#: How long to wait for a server that does not answer before a lease is given back to it once more.
+#: The delay before the release of a lease is retried, if the server did not respond.
 _GIVE_BACK_AGAIN_SECONDS = 0.3
 
 
 class RedisTokenStore:
-    """A TokenStore in Redis: tokens in common for many machines (extra `redis`, servers from Redis 5 on).
+    """A TokenStore in Redis, for many machines (extra `redis`; server version 5 or newer).
 
-    `url_or_client` is a `redis://` or `rediss://` (TLS) URL, with redis-py's options behind a question mark, or a ready
-    `redis.asyncio` client: Sentinel's and Cluster's too. Over a URL a call gives up after 0.5 s (`socket_timeout`; a session waits 0.2 s) and
-    connects anew once; there are 8 connections at the most for an event loop, and certificates are read when the store
-    is made. A ready client has its own limits, is used on the event loops that it is good for, and is never closed. A bad
-    URL is a ConfigurationError; calls raise TimeoutError, and redis-py's errors as they are.
+    `url_or_client` is a `redis://` or `rediss://` (TLS) URL, with redis-py's options as its query, or a
+    `redis.asyncio` client, including those of Sentinel and Cluster. With a URL, a call times out after 0.5 s
+    (`socket_timeout`; a session waits 0.2 s) and reconnects once; there are at most 8 connections for an event loop,
+    and certificates are read when the store is created. A client keeps its own limits, is used on the event loops that
+    it supports, and is never closed. An invalid URL is a ConfigurationError. Calls raise TimeoutError, and redis-py's
+    errors unchanged.
 
         store = RedisTokenStore("rediss://:password@redis.example:6380/0?ssl_ca_certs=/etc/ssl/redis.pem")
         async with ArzamedSession(token_store=store) as session:
             ...
         await store.aclose()
 
-    A clinic has three keys, `prefix`, a digest, and what they are for; each has a time to live. No secret and no client
-    id is in them, but the access token stands there as it is: who may read them can use it until it expires, and who
-    may write them can plant another.
+    Each clinic has three keys, which consist of `prefix`, a digest and a purpose; each has a time to live. They contain
+    no secret and no client id, but the access token is not encrypted: anyone who can read the keys can use it until it
+    expires, and anyone who can write them can replace it.
 
-    Times are by the server's clock. A lease whose answer was not waited for, or got lost, is given back when the server
-    answers again. An answer that is another call's (one that was left unread in its connection) is not believed: that is
-    redis-py's InvalidResponse, and the connection is dropped.
+    Times are by the server's clock. If the response with a lease was lost, or the call was cancelled, the lease is
+    released as soon as the server responds again. A response that belongs to another call (one left unread in the
+    connection) raises redis-py's InvalidResponse, and the connection is dropped.
     """
 
     def __init__(self, url_or_client: str | Redis | RedisCluster, *, prefix: str = "arzamed:token:") -> None:
@@ -58,25 +59,25 @@ class RedisTokenStore:
         self._going_back: set[asyncio.Task[None]] = set()
         if isinstance(url_or_client, str):
             make = client_maker(url_or_client)
-            url_or_client = ""  # a password may be in it: nothing of it in a traceback
+            url_or_client = ""  # it may hold a password, which must not appear in a traceback
             if make is None:
                 raise ConfigurationError(
-                    "the URL of a RedisTokenStore has to be redis:// or rediss://, with options that redis-py knows"
-                    " and files that can be read"
+                    "the URL of a RedisTokenStore must begin with redis:// or rediss://, with options that redis-py supports"
+                    " and files that are readable"
                 )
             self._make = make
         else:
             self._given = GivenClient(url_or_client)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
-        """Return what is kept, with what is left of its time; None: nothing, or its time is over."""
+        """Return the stored value with its remaining lifetime, or None if there is none or it has expired."""
         reply = await self._run(LOAD, key)
         return None if reply is None else _read(*reply)
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
-        """Keep it for `kept.seconds_left`; False, and nothing changed, where a later lease's is kept already.
+        """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease it is kept only where nothing is.
+        Without a lease, store it only if the key has no value.
         """
         if isinstance(kept, StoredToken):
             token, rejection, age = kept.access_token, b"", kept.age_seconds
@@ -87,16 +88,16 @@ class RedisTokenStore:
         return bool(await self._run(SAVE, key, fence, token, rejection, _milliseconds(age), left))
 
     async def discard(self, key: str, access_token: str, /) -> bool:
-        """Drop what is kept if it is this very token; return whether it was."""
+        """Delete the stored token if it is this one; return whether it was."""
         return bool(await self._run(DISCARD, key, access_token))
 
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
-        """Return a lease for so many seconds; None while another has it. Does not wait."""
+        """Return a lease that lasts `seconds`, or None while another holder has it. Does not wait."""
         owner = secrets.token_hex(16)
         try:
             fence = await self._run(ACQUIRE, key, owner, max(1, _milliseconds(seconds)), _REMEMBER_MILLISECONDS)
         except (Exception, asyncio.CancelledError):
-            # The server may have given it, or may yet: a lease that nobody knows of would be waited for.
+            # The server may have granted the lease, or may do so yet: without a release all callers would wait for it.
             work = asyncio.get_running_loop().create_task(self._give_back(key, owner, seconds))
             self._going_back.add(work)
             work.add_done_callback(self._going_back.discard)
@@ -104,15 +105,15 @@ class RedisTokenStore:
         return None if fence is None else Lease(key, owner, int(fence))
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
-        """Let a lease last so many seconds from now; False where it is no longer the holder's."""
+        """Extend a lease to `seconds` from now; return False if it has been lost."""
         return bool(await self._run(RENEW, lease.key, lease.owner, max(1, _milliseconds(seconds))))
 
     async def release(self, lease: Lease, /) -> None:
-        """Give a lease back, if it is still the holder's."""
+        """Release a lease, unless it has been lost."""
         await self._run(RELEASE, lease.key, lease.owner)
 
     async def aclose(self) -> None:
-        """Close the connections that this store has opened on the running event loop. More than once is fine."""
+        """Close the connections that this store has opened on the running event loop. Can be called repeatedly."""
         running = asyncio.get_running_loop()
         if going := {work for work in self._going_back if work.get_loop() is running}:
             for work in going:
@@ -123,7 +124,7 @@ class RedisTokenStore:
             await bound.closer.aclose()
 
     async def _give_back(self, key: str, owner: str, seconds: float) -> None:
-        """Take a lease from its owner as soon as the server answers, if it does before the lease ends by itself."""
+        """Release a lease as soon as the server responds; give up when the lease has expired anyway."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(Exception):
@@ -132,12 +133,12 @@ class RedisTokenStore:
             await asyncio.sleep(_GIVE_BACK_AGAIN_SECONDS)
 
     async def _run(self, script: str, key: str, *arguments: str | bytes | float) -> Any:
-        # The braces keep a key's three places together in one slot of a Cluster.
+        # The braces keep the three keys in one hash slot of a Cluster.
         places = [f"{self._prefix}{{{key}}}:{what}" for what in ("kept", "lease", "fence")]
         client = self._given or self._bind()
         number = secrets.token_hex(8)
         reply = await client.eval(script, len(places), *places, *arguments, number)
-        # A ready client may or may not decode its replies.
+        # A client passed by the caller may or may not decode replies.
         parts: list[Any] = reply if isinstance(reply, list) else []  # pyright: ignore[reportUnknownVariableType]
         if len(parts) == 2 and parts[0] in (number, number.encode()):
             return parts[1]
@@ -158,7 +159,7 @@ class RedisTokenStore:
 def _not_this_calls() -> Exception:
     from redis.exceptions import InvalidResponse
 
-    return InvalidResponse("the answer is another call's: the connection has been dropped")
+    return InvalidResponse("the response belongs to another call: the connection has been dropped")
 
 
 def _milliseconds(seconds: float) -> int:
@@ -166,7 +167,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _text(value: str | bytes) -> str:
-    """Return text; a ready client may or may not decode its replies."""
+    """Return text; a client passed by the caller may or may not decode replies."""
     return value if isinstance(value, str) else value.decode()
 
 

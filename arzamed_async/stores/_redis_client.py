@@ -1,7 +1,7 @@
-"""How RedisTokenStore connects where it has a URL: one client for each event loop, quick to give up."""
+"""Redis clients with limits: one of our own for each event loop, or the one that the caller has passed."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# redis-py annotates its signatures in part.
+# redis-py annotates its signatures only partially.
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundClient", "GivenClient", "client_maker"]
 
-#: More than a session gives an answer (0.2 s), which does not count the time in which its event loop stood still.
+#: More than a session waits for a response (0.2 s), since that does not count the time in which the loop was blocked.
 _SECONDS = 0.5
-#: Calls under way at once, and so connections, in each process: a call is one short script.
+#: Concurrent calls, and so connections, for each event loop: a call is one short script.
 _CONNECTIONS = 8
 
 
 class BoundClient:
-    """A client of ours on one event loop, and so many slots to use it."""
+    """A client made from a URL, on one event loop, with a bounded number of concurrent calls."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        # redis-py keeps its limit with `asyncio.wait_for`, which before Python 3.12 can swallow a cancellation: so the
-        # limit is kept here, for the call as a whole.
+        # redis-py applies its timeout with `asyncio.wait_for`, which can swallow a cancellation before Python 3.12.
+        # So the timeout is applied here, to the call as a whole.
         self._seconds: float | None = client.connection_pool.connection_kwargs["socket_timeout"]
         client.connection_pool.connection_kwargs["socket_timeout"] = None
         self._slots = asyncio.Semaphore(_CONNECTIONS)
-        # asyncio.run closes what async generators a loop has left: so the connections go with their loop.
+        # asyncio.run closes async generators that are still open: so the connections are closed with their loop.
         self.closer = _close_with_loop(client)
         with contextlib.suppress(StopIteration):
-            self.closer.__anext__().send(None)  # runs to its yield, which awaits nothing
+            self.closer.__anext__().send(None)  # runs up to its yield, which awaits nothing
 
     async def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
-        """Run a script; TimeoutError where that takes too long."""
+        """Run a script; TimeoutError if it takes too long."""
         async with asyncio.timeout(self._seconds), self._slots:
             return await self._client.eval(script, numkeys, *keys_and_args)
 
     async def drop_idle(self) -> None:
-        """Drop the connections that no call uses now."""
+        """Drop the idle connections."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
                 await _drop_idle(self._client)
 
 
 class GivenClient:
-    """A client that is another's, with limits that we do not know."""
+    """A client that the caller has passed, with limits of its own."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._left: set[asyncio.Future[Any]] = set()
 
     async def eval(self, script: str, numkeys: int, /, *keys_and_args: Any) -> Any:
-        """Run a script. A caller who is cancelled goes at once, whatever the client makes of it."""
+        """Run a script. A cancelled caller returns at once, however the client handles a cancellation."""
         call = asyncio.ensure_future(self._client.eval(script, numkeys, *keys_and_args))
         try:
             await asyncio.wait((call,))
@@ -68,25 +68,25 @@ class GivenClient:
         return call.result()
 
     async def drop_idle(self) -> None:
-        """Drop the connections that no call uses now: the client makes others when it needs them."""
+        """Drop the idle connections; the client opens others when it needs them."""
         await _drop_idle(self._client)
 
     def _forget(self, call: asyncio.Future[Any]) -> None:
         self._left.discard(call)
         if not call.cancelled():
-            call.exception()  # nobody is left to be told
+            call.exception()  # retrieved, so that asyncio does not log it
 
 
 async def _drop_idle(client: Any) -> None:
-    """Drop a client's connections where no call uses them; in use are, at worst, some that the next such answer drops.
+    """Drop a client's idle connections. One in use with the same fault is dropped by the next mismatched response.
 
-    Errors while closing are of no interest: the sockets are closed all the same.
+    Errors while closing are ignored: the sockets are closed all the same.
     """
-    if hasattr(client, "get_nodes"):  # a Cluster's, which before redis-py 7 can drop but all
+    if hasattr(client, "get_nodes"):  # a Cluster: before redis-py 7 it can only drop all of them
         drops = [getattr(node, "disconnect_free_connections", node.disconnect)() for node in client.get_nodes()]
     else:
         drops = [client.connection_pool.disconnect(inuse_connections=False)]
-        if client.connection is not None:  # the client's only one, which the pool takes for one in use
+        if client.connection is not None:  # a single-connection client: the pool counts its connection as in use
             drops.append(client.connection.disconnect())
     await asyncio.gather(*drops, return_exceptions=True)
 
@@ -97,15 +97,15 @@ async def _close_with_loop(client: Any) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        with contextlib.suppress(RedisError):  # a server that does not answer: the sockets are closed all the same
+        with contextlib.suppress(RedisError):  # if the server does not respond, the sockets are closed all the same
             await client.aclose()
 
 
 def client_maker(url: str) -> Callable[[], Any] | None:
-    """Return a function that makes a client, which connects when it is first used; None where the URL is no good.
+    """Return a function that creates a client, which connects lazily; None if the URL is invalid.
 
-    Certificates that the URL names are read now, once: reading them for each connection, as redis-py does, would hold
-    the event loop for 20 ms and more each time.
+    Certificates that the URL names are read once, now: redis-py reads them for each connection, which would block
+    the event loop for 20 ms or more each time.
     """
     if not url.startswith(("redis://", "rediss://")):
         return None
@@ -116,10 +116,10 @@ def client_maker(url: str) -> Callable[[], Any] | None:
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.exceptions import RedisError
 
-    # A connection that the server has dropped is made anew, once; a server that does not answer is not asked twice.
+    # A connection that the server has dropped is reopened, once. A timeout is not retried.
     retry: Any = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
-    # redis-py 5 retries a call only for what `retry_on_error` names, too.
-    # RESP2: with RESP3, its default, redis-py 8 takes an answer left unread in a connection for the next call's.
+    # redis-py 5 retries a call only for errors that `retry_on_error` names too.
+    # RESP2: with RESP3, its default, redis-py 8 returns a reply left unread in a connection to the next call.
     options: dict[str, Any] = {
         "socket_connect_timeout": _SECONDS, "socket_timeout": _SECONDS, "protocol": 2,
         "retry": retry, "retry_on_error": [RedisConnectionError],
@@ -134,10 +134,10 @@ def client_maker(url: str) -> Callable[[], Any] | None:
         return client
 
     try:
-        connection = make().connection_pool.make_connection()  # which looks at the options, and does not connect
+        connection = make().connection_pool.make_connection()  # validates the options, and does not connect
         if isinstance(connection, SSLConnection):
             tls = _tls_connection(connection)
-    except (ValueError, TypeError, OSError, RedisError):  # whose text may hold a part of the password
+    except (ValueError, TypeError, OSError, RedisError):  # their text may hold part of the password
         return None
     return make
 
@@ -153,8 +153,8 @@ def _tls_connection(first: SSLConnection) -> type[SSLConnection]:
             self.ssl_context = context
 
         def _connection_arguments(self) -> dict[str, Any]:
-            # Else a server that stands still keeps a closed connection open for 30 s; this is over before redis-py
-            # loses patience with closing, and leaves a socket behind.
+            # Otherwise an unresponsive server keeps a closed connection open for 30 s. This timeout is shorter than
+            # redis-py's own timeout for closing, which would leak a socket.
             return {**super()._connection_arguments(), "ssl_shutdown_timeout": _SECONDS / 2}
 
     return TlsConnection

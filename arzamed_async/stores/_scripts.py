@@ -1,12 +1,12 @@
-"""The Lua scripts of RedisTokenStore: each one step for the server, with the server's clock.
+"""The Lua scripts of RedisTokenStore: each runs atomically on the server, by the server's clock.
 
-A key has three places, in one hash slot: KEYS[1] what is kept (a hash), KEYS[2] the lease (its owner), KEYS[3] the
-number of the latest lease. Each has a time to live. Numbers are microseconds since 1970, or one more than the last:
-they go up also where the server has lost what it knew. Lua's numbers are exact up to 2^53; those are below 2^51.
+A clinic has three keys in one hash slot: KEYS[1] is the stored value (a hash), KEYS[2] the lease (its owner), KEYS[3] the
+number of the latest lease. Each has a time to live. Lease numbers are microseconds since 1970, or one more than the last:
+they increase even if the server has lost its data. Lua's numbers are exact up to 2^53; these are below 2^51.
 
-The last argument of each is its call's number, which comes back before the result: redis-py may hand over an answer that
-an earlier call has left unread in a connection, and here that is seen, whatever its version. The number says more than
-the key would: also another call's answer for the same key is not this one's.
+The last argument of each script is the number of its call, which is returned before the result. redis-py may return a
+reply that an earlier call has left unread in a connection; the number detects that with any version of redis-py, also
+if the earlier call had the same key.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ end
 
 
 def _numbered(steps: str) -> str:
-    """Return a script that returns its call's number and what these steps return."""
+    """Return a script that returns the number of its call and the result of these steps."""
     return f"{_NOW}local function result(){steps}end\nreturn {{ARGV[#ARGV], result()}}"
 
 
-#: Returns what is kept, its age and what is left of its time (milliseconds); nil where there is nothing.
+#: Returns the stored value, its age and its remaining lifetime (milliseconds); nil if there is none.
 LOAD = _numbered("""
 local kept = redis.call('HMGET', KEYS[1], 'token', 'rejection', 'born')
 if not kept[3] then return false end
 return {kept[1], kept[2], string.format('%.0f', (now() - kept[3]) / 1000), redis.call('PTTL', KEYS[1])}
 """)
 
-#: ARGV: lease number or '', token, rejection, age and time left in milliseconds. Returns whether it was kept.
-#: HSET comes first, and all its fields each time: a server without room refuses it, and then nothing has changed.
+#: ARGV: lease number or '', token, rejection, age and time left in milliseconds. Returns whether it was stored.
+#: HSET comes first, with all fields: a server without memory refuses it, and then nothing has changed.
 SAVE = _numbered("""
 local fence = redis.call('HGET', KEYS[1], 'fence')
 if fence and (ARGV[1] == '' or tonumber(fence) > tonumber(ARGV[1])) then return 0 end
@@ -45,15 +45,15 @@ redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
 """)
 
-#: ARGV: the token. Returns whether it was this one.
+#: ARGV: the token. Returns whether it was the stored one.
 DISCARD = _numbered("""
 if redis.call('HGET', KEYS[1], 'rejection') ~= '' then return 0 end
 if redis.call('HGET', KEYS[1], 'token') ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
 """)
 
-#: ARGV: owner, milliseconds of the lease, and for how long to remember its number. Returns the number, nil: it is taken.
-#: Asked again by the same owner (the answer got lost), it answers as at first.
+#: ARGV: owner, milliseconds of the lease, and the time to live of its number. Returns the number, or nil if another has the lease.
+#: If the same owner calls it again (the reply was lost), the result is a lease as well.
 ACQUIRE = _numbered("""
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[1] then return false end

@@ -172,10 +172,10 @@ def spoil_by_file(folder: Path) -> None:
 
 
 SPOILT = {
-    "may be written by others": spoil_by_mode(stat.S_IWOTH),
-    "may be written by others .mode 0720": spoil_by_mode(stat.S_IWGRP),
+    "is writable by others": spoil_by_mode(stat.S_IWOTH),
+    "is writable by others .mode 0720": spoil_by_mode(stat.S_IWGRP),
     "is a symbolic link": spoil_by_link,
-    "is no folder": spoil_by_file,
+    "is not a folder": spoil_by_file,
 }
 
 
@@ -243,7 +243,7 @@ async def test_a_pipe_in_the_place_of_a_file_does_not_hang(folder: Path) -> None
     store = FileTokenStore(folder)
     await store.save(OTHER_KEY, token(), None)
     os.mkfifo(folder / f"{KEY}.json")
-    with pytest.raises(ConfigurationError, match="no ordinary file"):
+    with pytest.raises(ConfigurationError, match="not a regular file"):
         await store.load(KEY)
 
 
