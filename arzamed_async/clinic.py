@@ -100,7 +100,7 @@ class Clinic:
         try:
             return await self._engine.tokens.token(state.tokens, self.name, self._options.timeouts)
         except ArzamedError:
-            state.failures += 1
+            state.count_failure()
             raise
 
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
@@ -114,10 +114,10 @@ class Clinic:
         del path, params, url  # no traceback may show them: they can identify a person
         limit = self._options.limits.body_bytes
 
-        async def handle(answer: Answer) -> Response:
-            body = await read_body(answer, limit)
+        async def handle(response: Answer) -> Response:
+            body = await read_body(response, limit)
             if body is None:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
-            return Response(answer.status, answer.headers, body, clinic=self.name, path=request.path)
+            return Response(response.status, response.headers, body, clinic=self.name, path=request.path)
 
         return await Call(request).run(handle)

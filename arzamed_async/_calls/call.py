@@ -82,7 +82,8 @@ class Call:
                 return result
             raise self.cancellation_error(seconds)
         except (ArzamedError, asyncio.CancelledError) as error:
-            clinic.failures += isinstance(error, ArzamedError)
+            if isinstance(error, ArzamedError):
+                clinic.count_failure()
             # Cut the traceback here: the locals of the frames below are bodies and records, and some tools print them.
             error.__traceback__ = None
             raise
@@ -106,15 +107,15 @@ class Call:
         tokens = self._request.clinic.tokens
         try:
             held = tokens.current() or await self._new_token()
-            answer = await self._send(held)
+            response = await self._send(held)
             try:
-                if answer.status == 401:
-                    answer, held = await self._retry_with_new_token(answer, held)
-                if not 200 <= answer.status <= 299:
-                    raise await self._status_error(answer, held)
-                result = await handle(answer)
+                if response.status == 401:
+                    response, held = await self._retry_with_new_token(response, held)
+                if not 200 <= response.status <= 299:
+                    raise await self._status_error(response, held)
+                result = await handle(response)
             except BaseException:
-                answer.close()
+                response.close()
                 raise
         except BaseException as error:
             if isinstance(error, ArzamedError):
@@ -123,23 +124,23 @@ class Call:
                 self._record_outcome(breaker, permit, error)
             raise
         if not self._leave_open:
-            answer.close()
+            response.close()
         if breaker is not None and permit is not None:
             self._record_outcome(breaker, permit, None)
         return result
 
-    async def _retry_with_new_token(self, answer: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
+    async def _retry_with_new_token(self, response: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
         """Retry a request that got HTTP 401 with a new token, if there may be a better one."""
         tokens = self._request.clinic.tokens
         if not tokens.reject(held):
-            return answer, held
-        answer.close()
+            return response, held
+        response.close()
         self._sent = False
         held = tokens.current() or await self._new_token()
-        answer = await self._send(held)
-        if answer.status == 401:
+        response = await self._send(held)
+        if response.status == 401:
             tokens.reject(held)
-        return answer, held
+        return response, held
 
     def _new_token(self) -> Awaitable[HeldToken]:
         return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
@@ -154,15 +155,15 @@ class Call:
             if not engine.transport.take_room():
                 await engine.transport.room()
             self.attempts += 1
-            clinic.requests += 1
+            clinic.count_request()
             self._sent = True
             headers = held.headers
-            answer = await (self._send_observed(headers) if engine.notices.observers else self._open(headers))
+            response = await (self._send_observed(headers) if engine.notices.observers else self._open(headers))
         except BaseException:
             bulkhead.give()
             raise
-        answer.clinic_slot = bulkhead
-        return answer
+        response.clinic_slot = bulkhead
+        return response
 
     def _open(self, headers: Mapping[str, str]) -> Awaitable[Answer]:
         return self._engine.transport.open(
@@ -171,9 +172,9 @@ class Call:
 
     async def _send_observed(self, headers: Mapping[str, str]) -> Answer:
         with Asking(self._engine.notices, self._work("request"), self._spans) as asking:
-            answer = await self._open(asking.headers(headers))
-            asking.status = answer.status
-            return answer
+            response = await self._open(asking.headers(headers))
+            asking.status = response.status
+            return response
 
     def _work(self, kind: WorkKind) -> Work:
         request = self._request
@@ -186,12 +187,12 @@ class Call:
             attempt=self.attempts,  # 0 for the call itself
         )
 
-    async def _status_error(self, answer: Answer, held: HeldToken) -> StatusError:
-        headers = answer.headers
-        body = await read_some(answer)
+    async def _status_error(self, response: Answer, held: HeldToken) -> StatusError:
+        headers = response.headers
+        body = await read_some(response)
         secrets = (held.issued.access_token, *self._secret_sent(held).forms())
-        error = status_error(answer.status, headers, body, secrets, self._engine.clocks.wall())
-        if 400 <= answer.status <= 499:
+        error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
+        if 400 <= response.status <= 499:
             error.hint = self._request.hint
         return error
 
@@ -264,7 +265,7 @@ class Call:
             spent = "Not retried: the session's retry budget is spent (RetryPolicy.budget)"
             error.hint = f"{error.hint}. {spent}" if error.hint else spent
             raise error
-        self._request.clinic.retries += 1
+        self._request.clinic.count_retry()
         self.last_failure = str(error.args[0])
         return asked
 

@@ -33,6 +33,18 @@ class ClinicState:
         self.owed = 0.0  # retries, to the quota
         self.requests = self.retries = self.failures = 0
 
+    def count_request(self) -> None:
+        """Count a request sent to the API."""
+        self.requests += 1
+
+    def count_retry(self) -> None:
+        """Count a retry."""
+        self.retries += 1
+
+    def count_failure(self) -> None:
+        """Count a call that ended in an error."""
+        self.failures += 1
+
     def stats(self) -> ClinicStats:
         """Return what it has cost, and what is going on."""
         return ClinicStats(

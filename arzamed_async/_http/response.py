@@ -81,6 +81,10 @@ class Answer:
         """Return the value of a header that is sent once, None where it is not sent."""
         return self._headers.get(name)
 
+    def read_within(self, scope: Scope) -> None:
+        """Let this scope end the reads from now on."""
+        self.scope = scope
+
     async def read(self) -> bytes:
         """Return the next piece of the body, decompressed; empty at its end.
 

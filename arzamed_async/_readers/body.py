@@ -24,9 +24,9 @@ WINDOWS_A_TURN = PIECES_A_TURN = 4
 DIGEST = hashlib.sha256
 
 
-def small_list(answer: Answer, data: bytes, limits: Limits) -> list[Any] | None:
+def small_list(response: Answer, data: bytes, limits: Limits) -> list[Any] | None:
     """Return the values of a body that is small and complete in `data`; None if it has to be read in windows."""
-    if answer.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
+    if response.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
         return parse_small_array(data)
     return None
 
@@ -36,12 +36,12 @@ class BodyReader(Generic[T]):
 
     __slots__ = (
         "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_parser", "_turns",
-        "_watch", "answer",
+        "_watch", "response",
     )  # fmt: skip
 
     def __init__(
         self,
-        answer: Answer,
+        response: Answer,
         decoder: Decoder[T],
         limits: Limits,
         *,
@@ -49,7 +49,7 @@ class BodyReader(Generic[T]):
         watch: Callable[[Iterable[str]], None] | None = None,
         resumable: bool = False,
     ) -> None:
-        self.answer = answer
+        self.response = response
         self._digest = DIGEST() if resumable else None
         self._parser: JsonArrayParser | None = None  # created lazily: a small, complete body needs none
         self._decoder = decoder
@@ -106,13 +106,13 @@ class BodyReader(Generic[T]):
             values = self._ensure_parser().next_window()
             if values is not None:
                 return self._decode(values)
-            if not self._feed(await self.answer.read()):
+            if not self._feed(await self.response.read()):
                 return None
 
     async def _read_small(self) -> list[T] | None:
         """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""
-        data = await self.answer.read()
-        values = small_list(self.answer, data, self._limits)
+        data = await self.response.read()
+        values = small_list(self.response, data, self._limits)
         if values is not None:
             self._ended = True
             return self._decode(values)
@@ -134,7 +134,7 @@ class BodyReader(Generic[T]):
             self._parser = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
         return self._parser
 
-    async def resume(self, answer: Answer, scope: Scope, seconds: float) -> None:
+    async def resume(self, response: Answer, scope: Scope, seconds: float) -> None:
         """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
 
         Each piece that arrives extends the scope's deadline by `seconds`. Raises StreamInterruptedError if
@@ -147,7 +147,7 @@ class BodyReader(Generic[T]):
         rest = b""
         pieces = 0
         while left:
-            piece = await answer.read()
+            piece = await response.read()
             pieces += 1
             if pieces % PIECES_A_TURN == 0:  # one chunk of a compressed body may hold thousands
                 await asyncio.sleep(0)
@@ -162,4 +162,4 @@ class BodyReader(Generic[T]):
         parser.rewind()
         if rest:
             parser.feed(rest)
-        self.answer = answer
+        self.response = response

@@ -68,8 +68,8 @@ class ResumingReader(Generic[T]):
         except BaseException as failure:
             self._close(failure if isinstance(failure, ArzamedError) else "left", type(failure).__name__)
             failure.__traceback__ = None  # see Call.run
-            if isinstance(failure, ArzamedError):
-                self._request.clinic.failures += self._body is not None  # the call counts a failure of the start
+            if isinstance(failure, ArzamedError) and self._body is not None:  # the call counts a failure of the start
+                self._request.clinic.count_failure()
             raise
         finally:
             self.step = None
@@ -93,27 +93,28 @@ class ResumingReader(Generic[T]):
         self.ending = "left"
         self._call.scope.end("left")
 
-    async def _first(self, answer: Answer) -> tuple[BodyReader[T], list[T] | None]:
+    async def _first(self, response: Answer) -> tuple[BodyReader[T], list[T] | None]:
         if self._errors is not None:
             self._errors.clear()  # those of a failed attempt
         request = self._request
         watch = request.engine.notices.field_watcher(request.name, request.path)
         body = BodyReader(
-            answer, self._decoder, request.options.limits, errors=self._errors, watch=watch, resumable=True
+            response, self._decoder, request.options.limits, errors=self._errors, watch=watch, resumable=True
         )
         return body, await body.next()
 
     async def _start(self) -> list[T] | None:
         body, window = await self._call.run(self._first)
         self._body = body
-        self._lifetime.hold_open(body.answer)
+        self._lifetime.hold_open(body.response)
         return window
 
     async def _go_on(self, body: BodyReader[T]) -> list[T] | None:
         seconds = self._request.options.timeouts.record_seconds
         while True:
             broken: TransportError | None = None
-            scope = body.answer.scope = self._call.next_scope(seconds)
+            scope = self._call.next_scope(seconds)
+            body.response.read_within(scope)
             with scope:
                 try:
                     return await body.next()
@@ -131,12 +132,12 @@ class ResumingReader(Generic[T]):
         """Repeat the request and continue where the stream broke off, or raise StreamInterruptedError."""
         call, request = self._call, self._request
         seconds = request.options.timeouts.record_seconds
-        self._lifetime.let_go(body.answer)
+        self._lifetime.let_go(body.response)
         scope = call.next_scope(seconds)
 
-        async def handle(answer: Answer) -> None:
-            await body.resume(answer, scope, seconds)
-            self._lifetime.hold_open(answer)
+        async def handle(response: Answer) -> None:
+            await body.resume(response, scope, seconds)
+            self._lifetime.hold_open(response)
 
         failure: ArzamedError | None = None
         with scope:
@@ -164,7 +165,7 @@ class ResumingReader(Generic[T]):
         self.ending = ending
         self._call.end_spans(error)
         if self._body is not None:
-            self._lifetime.let_go(self._body.answer)
+            self._lifetime.let_go(self._body.response)
 
     async def records(self) -> AsyncGenerator[T, None]:
         """Yield the records one by one."""

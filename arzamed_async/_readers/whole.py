@@ -31,18 +31,18 @@ class ListReader(Generic[T]):
         """Read all records. An attempt that breaks off starts again from the beginning."""
         return Call(self.request).run(self._read_all)
 
-    async def _read_all(self, answer: Answer) -> list[T]:
-        data = await answer.read()
+    async def _read_all(self, response: Answer) -> list[T]:
+        data = await response.read()
         request = self.request
         limits = request.options.limits
         watch = request.engine.notices.field_watcher(request.name, request.path)
-        values = small_list(answer, data, limits)
+        values = small_list(response, data, limits)
         if values is not None:
             records = self.decoder.decode(values, 0)
             if watch is not None and (unknown := self.decoder.unknown_fields(values, all_good=True)):
                 watch(unknown)
             return records
-        reader = BodyReader(answer, self.decoder, limits, watch=watch)
+        reader = BodyReader(response, self.decoder, limits, watch=watch)
         reader.begin(data)
         records = await reader.next() or []
         while (window := await reader.next()) is not None:
@@ -67,7 +67,7 @@ class ListReader(Generic[T]):
                 return records.copy()
             if scope.ended == "closed":
                 raise SessionClosedError("the session was closed during this call")
-            request.clinic.failures += 1  # that of the shared read is counted there
+            request.clinic.count_failure()  # a deadline of the shared read is counted there
             raise DeadlineExceededError(seconds=seconds)
         except ArzamedError as error:
             request.add_facts(error, error.attempts)
