@@ -229,7 +229,7 @@ class Call:
         self._emit_circuit_change(breaker, before)
 
     def record_break(self, error: TransportError) -> None:
-        """Record that a response which was left open broke off."""
+        """Record that the body of a response left open was interrupted."""
         self.add_facts(error)
         breaker = self._request.clinic.breaker
         if breaker is not None and (permit := breaker.now()) is not None:

@@ -30,7 +30,7 @@ class ClinicState:
         self.breaker = breaker
         self.bulkhead = bulkhead
         self.forgotten = False
-        self.owed = 0.0  # retries, to the quota
+        self.owed = 0.0  # retries, to the retry budget
         self.requests = self.retries = self.failures = 0
 
     def count_request(self) -> None:
@@ -112,7 +112,7 @@ class Clinics:
         self._states.clear()
 
     def stats(self) -> dict[str, ClinicStats]:
-        """Return the figures by the clinics' names; where two share one, the client id tells them apart."""
+        """Return the figures by the clinics' names; clinics that share one are distinguished by the client id."""
         figures: dict[str, ClinicStats] = {}
         for state in self:
             name = state.credentials.display_name

@@ -138,7 +138,7 @@ class BodyReader(Generic[T]):
         """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
 
         Each piece that arrives extends the scope's deadline by `seconds`. Raises StreamInterruptedError if
-        the bytes differ from those delivered, TransportError if the response breaks off.
+        the bytes differ from those delivered, TransportError if the response is interrupted.
         """
         assert self._digest is not None, "not resumable"
         parser = self._ensure_parser()

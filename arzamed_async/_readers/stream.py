@@ -129,7 +129,7 @@ class ResumingReader(Generic[T]):
             await self._resume(body, broken)
 
     async def _resume(self, body: BodyReader[T], broken: TransportError) -> None:
-        """Repeat the request and continue where the stream broke off, or raise StreamInterruptedError."""
+        """Repeat the request and continue where the stream was interrupted, or raise StreamInterruptedError."""
         call, request = self._call, self._request
         seconds = request.options.timeouts.record_seconds
         self._lifetime.let_go(body.response)

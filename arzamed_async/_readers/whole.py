@@ -28,7 +28,7 @@ class ListReader(Generic[T]):
         self.decoder = decoder
 
     def read(self) -> Awaitable[list[T]]:
-        """Read all records. An attempt that breaks off starts again from the beginning."""
+        """Read all records. An attempt after an interrupted one starts from the beginning."""
         return Call(self.request).run(self._read_all)
 
     async def _read_all(self, response: Answer) -> list[T]:

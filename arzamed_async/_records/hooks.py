@@ -27,7 +27,7 @@ __all__ = [
 Hook = Callable[[Any, Any], Any]
 HookOf = Callable[[Any], Hook]
 
-#: Types that a value matches if its class is that type, and the words for them in errors.
+#: Types that a value matches if its class is that type, and their names in errors.
 EXACT_TYPES: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
 _SINGLE = (str, int, float, bool, types.NoneType)
 

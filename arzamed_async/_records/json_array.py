@@ -5,7 +5,7 @@ the first window, `},{"name"` perhaps) and lets orjson judge the window before t
 keeps count of brackets outside strings, each byte once, at C speed.
 
 Why a judged window is right: its first byte stands where an element begins, and a JSON lexer's state
-is a function of what came before. If `[` + window + `]` is valid, every string and bracket opened in
+is a function of the bytes before. If `[` + window + `]` is valid, every string and bracket opened in
 it is closed in it, and its last byte, a closing bracket (or whatever stands before a comma), ends an
 element there and nowhere else. A window that orjson refuses on the fast way was cut inside an element,
 and the exact way takes over; one refused on the exact way is no JSON.

@@ -52,11 +52,8 @@ EXCUSED: dict[str, dict[str, str]] = {}
 
 #: Folders and modules still to be done. This only shrinks.
 TO_DO = {
-    "_calls",
     "_concurrency",
     "_http",
-    "_readers",
-    "_records",
     "_resilience",
     "_telemetry.py",
     "_tokens",
