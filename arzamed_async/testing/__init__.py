@@ -1,7 +1,22 @@
-"""An Arzamed on a loopback socket, to test against.
+"""A fake Arzamed API on a loopback socket, and other tools for tests.
 
-`FakeArzamed` speaks the wire as the vendor publishes it: tokens, errors and the doctors. What it says under
-slots and patients is invented, field names included, since the vendor has published neither.
+`FakeArzamed` implements the API as the vendor publishes it: tokens, errors and doctors. Its slots and patients are
+invented, field names included, because the vendor has published neither. In reading order:
+
+    _fake            `FakeArzamed`: start, stop, clinics, faults
+    _request_log     its counters and assertions
+    _server          its requests: each counted, delayed, failed or served
+    _clinics         its clinics, with their lists and counters
+    _records         the lists: records encoded as one JSON array
+    _tokens          the token endpoint's rules
+    _photos          the doctors' photos
+    _faults          the steps of a script
+    _script          faults in a queue, each for the requests that it matches
+    _thread          a server in its own thread
+    _clock           `ManualClock`
+    _memory_store    `MemoryTokenStore`
+    _store_keeping   the tests of a token store: what it keeps
+    _store_contract  the tests of a token store: leases, concurrency, and the whole
 """
 
 from ._clock import ManualClock

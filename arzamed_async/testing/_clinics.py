@@ -1,4 +1,4 @@
-"""The clinics of a fake Arzamed, and what is counted for each."""
+"""The clinics of a fake Arzamed, and the counters of each."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Clinics", "Counts", "FakeClinic"]
 
 @define(eq=False)
 class Counts:
-    """Requests so far, by kind, and how many were open at once at the most."""
+    """The number of requests so far by kind, of those open now, and the most that were open at once."""
 
     requests: dict[str, int] = field(factory=lambda: {"api": 0, "token": 0})
     open: int = 0
     peak_open: int = 0
 
     def begin(self, kind: str) -> None:
-        """Count a request that has arrived."""
+        """Count a request that arrives."""
         self.requests[kind] += 1
         self.open += 1
         self.peak_open = max(self.peak_open, self.open)
@@ -28,7 +28,7 @@ class Counts:
 
 @define(eq=False)
 class FakeClinic:
-    """One clinic: its key, its lists, its faults that last."""
+    """One clinic: its key, its lists, its latency, and whether its key is revoked."""
 
     credentials: ClinicCredentials
     secret: str

@@ -1,4 +1,4 @@
-"""A clock that only moves when it is told to."""
+"""A clock that only moves when a test advances it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """Seconds since the epoch, moved by hand: give the same one to `FakeArzamed(clock=)` and to the session's clocks.
+    """Seconds since the epoch, moved by `advance`: give the same one to `FakeArzamed(clock=)` and to the session's clocks.
 
         clock = ManualClock()
         async with FakeArzamed(clock=clock) as fake:
@@ -16,7 +16,7 @@ class ManualClock:
             ...
             clock.advance(3600)  # every token has expired, here and there
 
-    It starts at the beginning of 2030 (UTC). Deadlines and waits are no business of it: they go by the event loop.
+    It starts at the beginning of 2030 (UTC). Deadlines and waits do not use it: they use the event loop's time.
     """
 
     def __init__(self, start: float = 1_893_456_000.0) -> None:
@@ -30,5 +30,5 @@ class ManualClock:
         return f"<ManualClock {self._now:.3f}>"
 
     def advance(self, seconds: float) -> None:
-        """Let so many seconds pass; ConfigurationError if they are negative."""
+        """Move the clock forward. Raises ConfigurationError if `seconds` is negative."""
         self._now += number("seconds", seconds)

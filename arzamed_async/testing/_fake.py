@@ -1,4 +1,4 @@
-"""The fake Arzamed: its life, its clinics, its faults and its counters."""
+"""The fake Arzamed: its start and end, its clinics and its faults."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 
 from ._clinics import FakeClinic
 from ._faults import Fault, Step, fault, refusal
-from ._ledger import Ledger
 from ._photos import photo_path
 from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
-from ._script import Drip, On, checked_on, number
+from ._request_log import RequestLog
+from ._script import On, SlowBody, checked_on, number
 from ._server import BASE_PATH, Handler
 from ._thread import ServerThread
 
@@ -28,8 +28,8 @@ __all__ = ["FakeArzamed"]
 _SHUTDOWN_SECONDS = 0.01
 
 
-class FakeArzamed(Ledger):
-    """An Arzamed on a loopback socket: the published wire, invented clinics, faults on demand.
+class FakeArzamed(RequestLog):
+    """A fake Arzamed API on a loopback socket: the published protocol, invented clinics, faults on demand.
 
         async with FakeArzamed() as fake:
             milano = fake.add_clinic("Milano", doctors=["Dr. Inventata Uno"])
@@ -38,17 +38,17 @@ class FakeArzamed(Ledger):
                 doctors = await session.clinic(milano).doctors.list()
             assert fake.token_requests(milano) == 1
 
-    Tokens look like RS256 JWTs, but their signature is random. Slots and patients are inventions, field names
-    included: the vendor has published none. Where a method takes a clinic, that is its name or its credentials
-    (found by client id); an unknown one is a ConfigurationError.
+    Tokens look like RS256 JWTs, but their signature is random. Slots and patients are invented, field names
+    included: the vendor has published none. Where a method takes a clinic, give its name or its credentials (found
+    by client id); an unknown one raises ConfigurationError.
 
     `clock` returns seconds since the epoch and governs the expiry of tokens. May be changed at any time:
-    `latency_seconds` and `token_latency_seconds` (before each answer), `token_lifetime_seconds`, `compress` (gzip
-    for those who accept it). Starts once; the counters stay readable after the end. `port` 0 is any free one.
+    `latency_seconds` and `token_latency_seconds` (before each response), `token_lifetime_seconds`, `compress` (gzip
+    for clients that accept it). Starts once; the counters stay readable after the end. `port` 0 is any free one.
 
-    `async with` serves in the event loop that runs; a plain `with` in a thread with a loop of its own, for tests that
-    have no event loop, or several. All methods may be called from any thread; records that are a callable are called
-    in the server's. Everything else is the same.
+    `async with` serves in the running event loop; a plain `with` serves in a thread with its own loop, for tests that
+    have no event loop, or several. All methods may be called from any thread; records given as a callable are called
+    in the server's thread.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.time, port: int = 0) -> None:
@@ -81,9 +81,9 @@ class FakeArzamed(Ledger):
         self.close()
 
     async def start(self) -> None:
-        """Listen on 127.0.0.1, in the event loop that runs. Raises OSError where the port cannot be had."""
+        """Listen on 127.0.0.1, in the running event loop. Raises OSError if the port cannot be bound."""
         if self._state != "new":
-            raise ConfigurationError("a FakeArzamed starts once: make a new one")
+            raise ConfigurationError("a FakeArzamed starts once: create a new one")
         self._state = "running"
         server = web.Server(self._handler, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -96,17 +96,17 @@ class FakeArzamed(Ledger):
         self._handler.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def close(self) -> None:
-        """Do as `aclose` does, for a fake in a thread of its own: from here on its port refuses connections."""
+        """Stop a fake in its own thread, as `aclose` does: its port refuses connections from now on."""
         if self._thread is None:
             raise ConfigurationError("this FakeArzamed has no thread of its own: await its aclose()")
         self._thread.stop()
 
     async def aclose(self) -> None:
-        """Stop listening, end open requests at once, close every connection. More than once is fine."""
+        """Stop listening, end open requests at once, close every connection. Calling it more than once is fine."""
         if self._thread is None:
             await self._stop()
         else:
-            self._thread.stop()  # a matter of milliseconds, and nothing in it waits for this event loop
+            self._thread.stop()  # takes milliseconds, and does not wait for this event loop
 
     async def _stop(self) -> None:
         runner, self._runner = self._runner, None
@@ -130,11 +130,11 @@ class FakeArzamed(Ledger):
 
     @property
     def base_url(self) -> str:
-        """What ArzamedSession takes as `base_url`."""
+        """The `base_url` for an ArzamedSession."""
         return self.origin + BASE_PATH.rstrip("/")
 
     def photo_url(self, name: str) -> str:
-        """Return where this server has a photo for `name`, drawn from it: a `profileImage` that needs no token."""
+        """Return the URL of a photo drawn from `name`: a `profileImage`, which needs no token."""
         return self.origin + photo_path(name)
 
     # Clinics
@@ -150,12 +150,12 @@ class FakeArzamed(Ledger):
         client_secret: str | None = None,
         basic_encoding: Literal["form", "raw"] = "form",
     ) -> ClinicCredentials:
-        """Return the credentials of a new clinic, with a token endpoint of its own; id and secret are invented.
+        """Add a clinic with its own token endpoint, and return its credentials; id and secret are invented.
 
         Doctors are names, mappings as the API sends them, or Doctors; slots and patients are mappings of any
-        shape. Each may be a callable that returns an iterable: it is called at each request, and encoded while it
-        is sent. What is left out is a few inventions, the doctors' with photos (see `photo_url`). The server must have
-        been started.
+        shape. Each may be a callable that returns an iterable: it is called for each request, and encoded while it
+        is sent. By default a clinic has a few invented records; the doctors have photos (see `photo_url`). The server
+        must have been started.
         """
         if not name:
             raise ConfigurationError("a clinic of a FakeArzamed needs a name")
@@ -178,7 +178,7 @@ class FakeArzamed(Ledger):
         return credentials
 
     def add_endpoint(self, path: str, clinic: ClinicCredentials | str, records: Records) -> None:
-        """Serve another list at `path` below `base_url`, or other records at a path that is there already."""
+        """Serve another list at `path` below `base_url`, or other records at an existing path."""
         path = path.strip("/")
         convert = as_doctor if path == "equipe/doctors" else None
         self._handler.clinics.find(clinic).listings[path] = Listing(records, convert)
@@ -199,11 +199,11 @@ class FakeArzamed(Ledger):
         path: str | None = None,
         message: str = "",
     ) -> None:
-        """Answer the next `times` matching requests with `status` (None: every one, until `clear_faults`).
+        """Respond to the next `times` matching requests with `status` (None: to all, until `clear_faults`).
 
         Scripted failures are consumed in order. `on` is "api" or "token"; `path` (below `base_url`) and `clinic`
-        narrow it down. `retry_after` is sent as it is (seconds or an HTTP date), `message` as the `error`. A
-        redirect leads back to this server, where it would be counted.
+        narrow it down. `retry_after` is sent unchanged (seconds or an HTTP date), `message` as the `error`. A
+        redirect points to this server, which would count the request that follows it.
         """
         refused = refusal(status, on, self.base_url, retry_after=retry_after, message=message)
         self._handler.faults.add(refused, times, on, self._find(clinic), path)
@@ -215,13 +215,13 @@ class FakeArzamed(Ledger):
         on: On = "api",
         path: str | None = None,
     ) -> None:
-        """Let the next matching requests meet these, one each and in this order; then all is well again.
+        """Apply these steps to the next matching requests, one each and in order; later requests succeed again.
 
             fake.script(503, "cut", "ok", "hang", Answer(json=[{"name": 1}]))
 
-        A number is a status, as with `fail`; "ok" a good answer; "cut" a good one that breaks off half-way; "reset" a
-        connection that is reset before the answer; "hang" no answer, for as long as the client waits; "garbage"
-        something that is no HTTP; an Answer is sent as it is. Queues up behind what was scripted before.
+        A number is a status, as with `fail`; "ok" a good response; "cut" a good one whose body is cut in the middle;
+        "reset" a connection reset before the response; "hang" no response for as long as the client waits; "garbage"
+        bytes that are not HTTP; an Answer is sent unchanged. Steps are added after those scripted earlier.
         """
         faults: list[Fault] = [fault(step, on, self.base_url) for step in steps]
         found = self._find(clinic)
@@ -236,7 +236,7 @@ class FakeArzamed(Ledger):
         clinic: ClinicCredentials | str | None = None,
         on: On = "api",
     ) -> None:
-        """Close the connection in the middle of the next `times` good bodies, after so many bytes on the wire."""
+        """Close the connection in the middle of the next `times` good bodies, after `after_bytes` bytes on the wire."""
         cut = int(number("after_bytes", after_bytes))
         self._handler.cuts.add(cut, times, on, self._find(clinic))
 
@@ -249,18 +249,18 @@ class FakeArzamed(Ledger):
         clinic: ClinicCredentials | str | None = None,
         on: On = "api",
     ) -> None:
-        """Send good bodies so many bytes at a time, with a pause after each (times=None: until `clear_faults`)."""
-        drip = Drip(int(number("chunk_bytes", chunk_bytes, 1)), number("pause_seconds", pause_seconds))
-        self._handler.drips.add(drip, times, on, self._find(clinic))
+        """Send good bodies in small chunks, with a pause after each (times=None: until `clear_faults`)."""
+        slow = SlowBody(int(number("chunk_bytes", chunk_bytes, 1)), number("pause_seconds", pause_seconds))
+        self._handler.slow_bodies.add(slow, times, on, self._find(clinic))
 
     def clear_faults(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Drop all failures, scripts, cuts and drips; with a clinic, those scripted for it alone."""
+        """Drop all failures, scripts, cut and slow bodies; with a clinic, only those set for it alone."""
         found = self._find(clinic)
-        for script in (self._handler.faults, self._handler.cuts, self._handler.drips):
+        for script in (self._handler.faults, self._handler.cuts, self._handler.slow_bodies):
             script.clear(found)
 
     def set_latency(self, seconds: float | None, clinic: ClinicCredentials | str, *, on: On = "api") -> None:
-        """Let one clinic wait before each answer, instead of the common latency; None takes that back."""
+        """Set one clinic's delay before each response, instead of the common latency; None removes it."""
         latency = self._handler.clinics.find(clinic).latency_seconds
         if seconds is None:
             latency.pop(checked_on(on), None)
@@ -268,9 +268,9 @@ class FakeArzamed(Ledger):
             latency[checked_on(on)] = number("seconds", seconds)
 
     def expire_tokens(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Answer 401 to every token handed out so far, to all clinics or to one."""
+        """Respond with 401 to all tokens issued so far, or to those of one clinic."""
         self._handler.tokens.expire(self._find(clinic))
 
     def revoke_key(self, clinic: ClinicCredentials | str, *, status: int = 401) -> None:
-        """From now on refuse the clinic's token requests (`status` and invalid_client) and its tokens (403)."""
+        """Reject the clinic's token requests (`status` and invalid_client) and its tokens (403) from now on."""
         self._handler.clinics.find(clinic).revoked_status = status

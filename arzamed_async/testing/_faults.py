@@ -1,4 +1,4 @@
-"""The steps of a script: what the next requests meet, one each."""
+"""The steps of a script: one fault, or none, for each of the next requests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Answer", "Fault", "Step", "Word", "fault", "refusal"]
 
 Word = Literal["ok", "cut", "garbage", "reset", "hang"]
 
-#: No JSON at all; None is JSON's null.
+#: Stands for no JSON; None is JSON's null.
 _NOTHING: Any = object()
 _WORDS: dict[object, Word] = {word: word for word in get_args(Word)}
 
 
 @frozen
 class Answer:
-    """An answer of your own making: status, then a body as bytes or as what JSON can tell, and headers.
+    """A response of your own: a status, a body as bytes or as a JSON value, and headers.
 
     Answer(429, retry_after=2)        # a rate limit, with Retry-After
     Answer(json=[{"name": 1}])        # JSON, but not what the API promises
@@ -44,7 +44,7 @@ class Answer:
             raise ConfigurationError("an Answer has a json or a body, not both")
 
     def encoded(self) -> tuple[bytes, dict[str, str]]:
-        """Return body and headers as they are sent."""
+        """Return the body and headers to send."""
         body = self.body if self.json is _NOTHING else json.dumps(self.json).encode()
         headers = {"Content-Type": "application/json; charset=utf-8", **self.headers}
         if self.retry_after is not None:
@@ -57,14 +57,14 @@ Fault = Refusal | Answer | Word
 
 
 def seconds_or_date(retry_after: float | str) -> str:
-    """Return the value of a Retry-After header: seconds, or an HTTP date as it is."""
+    """Return the value of a Retry-After header: seconds, or an HTTP date unchanged."""
     return retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
 
 
 def refusal(
     status: int, on: str, base_url: str, *, retry_after: float | str | None = None, message: str = ""
 ) -> Refusal:
-    """Return a refusal in the words of the API, or of the token endpoint."""
+    """Return an error response as the API, or the token endpoint, would send it."""
     if isinstance(status, bool) or not isinstance(status, int) or not 300 <= status <= 599:
         raise ConfigurationError(f"status must be one of 300 to 599, not {status!r}")
     headers: list[tuple[str, str]] = []
@@ -78,7 +78,7 @@ def refusal(
 
 
 def fault(step: object, on: str, base_url: str) -> Fault:
-    """Return what a step of a script stands for; ConfigurationError for what is none."""
+    """Return the fault for a step of a script. Raises ConfigurationError for an invalid step."""
     if isinstance(step, Answer):
         return step
     if isinstance(step, int):

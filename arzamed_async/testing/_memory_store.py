@@ -1,4 +1,4 @@
-"""A token store in memory: the shortest one that keeps the protocol, to read, and to share among sessions in a test."""
+"""A token store in memory: the shortest that follows the protocol, as an example and to share among sessions in a test."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class _Kept:
 
 
 class MemoryTokenStore:
-    """Keeps tokens for the sessions of one process that are given it; `clock` is in seconds.
+    """Keeps tokens for the sessions of one process that share it; `clock` is in seconds.
 
-    Not for production: a session has a token cache of its own. It shows what a TokenStore is.
+    Not for production: a session has its own token cache. It is an example of a TokenStore.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:

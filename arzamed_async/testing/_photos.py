@@ -1,7 +1,7 @@
-"""Photos of doctors who do not exist: small pictures drawn from a name, at a place that asks for no token.
+"""Photos of invented doctors: small pictures drawn from a name, at a URL that needs no token.
 
 They stand for the vendor's object storage (page "Doctors": public, permanent, may be cached). Requests for them are
-no requests of the API: they are neither counted nor kept, and no fault meets them.
+not API requests: they are neither counted nor recorded, and no fault applies to them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-__all__ = ["PHOTOS_PATH", "answer_photo", "photo_path"]
+__all__ = ["PHOTOS_PATH", "photo_path", "photo_response"]
 
 PHOTOS_PATH = "/photos/"
 _SUFFIX = ".svg"
@@ -55,8 +55,8 @@ def photo_path(name: str) -> str:
     return f"{PHOTOS_PATH}{quote(name, safe='')}{_SUFFIX}"
 
 
-def answer_photo(request: web.BaseRequest) -> web.Response:
-    """Answer a request below PHOTOS_PATH."""
+def photo_response(request: web.BaseRequest) -> web.Response:
+    """Return the response to a request below PHOTOS_PATH."""
     if request.method not in ("GET", "HEAD"):
         return web.Response(status=405, headers={"Allow": "GET, HEAD"})
     name = request.path.removeprefix(PHOTOS_PATH).removesuffix(_SUFFIX)
@@ -66,7 +66,7 @@ def answer_photo(request: web.BaseRequest) -> web.Response:
 
 
 def _draw(name: str) -> bytes:
-    """Return a portrait; the same name gives the same one. Nothing of the name itself stands in it."""
+    """Return a portrait; the same name gives the same one. It does not contain the name."""
     chance = iter(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest())
 
     def pick(choices: tuple[str, ...]) -> str:

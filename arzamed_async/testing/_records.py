@@ -1,4 +1,4 @@
-"""What a fake clinic's endpoints hold: records, made into one JSON array."""
+"""The lists of a fake clinic's endpoints: records, encoded as one JSON array."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PIECE_BYTES = 65_536
 
 
 def _plain(value: object) -> object:
-    """Return what the JSON encoder can take for a value that it does not know."""
+    """Return a value that the JSON encoder accepts, for one that it does not know."""
     if isinstance(value, Doctor):
         return {"name": value.name, "profileImage": value.profile_image}
     if isinstance(value, OpenRecord):
@@ -33,7 +33,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_p
 
 
 def as_doctor(record: object) -> object:
-    """Return a doctor's record; a bare name stands for one without a photo."""
+    """Return a doctor's record; a name alone becomes a doctor without a photo."""
     return {"name": record, "profileImage": None} if isinstance(record, str) else record
 
 
@@ -60,8 +60,8 @@ def _check_many(records: Any) -> None:
 class Listing:
     """One list endpoint of one clinic.
 
-    Records given as an iterable are encoded once, here; those of a callable anew at each request, while they are
-    sent, so that a list of any length takes no memory.
+    Records given as an iterable are encoded once, here. Those of a callable are encoded again for each request, while
+    they are sent, so that a list of any length takes no memory.
     """
 
     __slots__ = ("_convert", "_records", "body")
@@ -71,7 +71,7 @@ class Listing:
         self._convert = convert
         self._records = records if callable(records) else None
         if not callable(records):
-            # A lone text or mapping is iterable too, and would be served in pieces without a word.
+            # A single text or mapping is iterable too, and would be served in pieces without an error.
             _check_many(records)
             self.body = b"".join(_pieces(records, convert))
 

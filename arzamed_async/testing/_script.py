@@ -1,4 +1,4 @@
-"""What goes wrong on demand: faults that wait for the request they are meant for."""
+"""Faults in queues, each waiting for the requests that it matches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from arzamed_async import ConfigurationError
 
 from ._clinics import FakeClinic
 
-__all__ = ["Drip", "On", "Refusal", "Script", "checked_on", "number"]
+__all__ = ["On", "Refusal", "Script", "SlowBody", "checked_on", "number"]
 
 V = TypeVar("V")
 
@@ -21,14 +21,14 @@ _KINDS: dict[str, On] = {"api": "api", "token": "token"}
 
 
 def checked_on(on: str) -> On:
-    """Return `on`; ConfigurationError if it names neither kind of request."""
+    """Return `on`. Raises ConfigurationError if it names neither kind of request."""
     if on not in _KINDS:
         raise ConfigurationError(f"on must be 'api' or 'token', not {on!r}")
     return _KINDS[on]
 
 
 def number(name: str, value: Any, least: float = 0) -> float:
-    """Return `value`; ConfigurationError if it is no number or under `least`."""
+    """Return `value`. Raises ConfigurationError if it is not a number or under `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
         raise ConfigurationError(f"{name} must be a number of {least:g} or more")
     return value
@@ -36,7 +36,7 @@ def number(name: str, value: Any, least: float = 0) -> float:
 
 @frozen
 class Refusal:
-    """An answer that is no good news: its status, the `error` text, and headers of its own."""
+    """An error response: its status, the `error` text, and extra headers."""
 
     status: int
     error: str
@@ -45,7 +45,7 @@ class Refusal:
 
 
 @frozen
-class Drip:
+class SlowBody:
     """A body sent a few bytes at a time."""
 
     chunk_bytes: int
@@ -62,14 +62,14 @@ class _Entry(Generic[V]):
 
 
 class Script(Generic[V]):
-    """Faults of one kind, consumed in the order in which they were added. Scripted in one thread, met in another."""
+    """Faults of one kind, consumed in the order in which they were added. Any thread may add or take them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: list[_Entry[V]] = []
 
     def add(self, value: V, times: int | None, on: str, clinic: FakeClinic | None, path: str | None = None) -> None:
-        """Keep a fault for the next `times` requests that match (None: for all of them)."""
+        """Add a fault for the next `times` requests that match (None: for all of them)."""
         left = float("inf") if times is None else number("times", times, 1)
         path = None if path is None else path.strip("/")
         entry = _Entry(value, checked_on(on), clinic, path, left)
@@ -77,7 +77,7 @@ class Script(Generic[V]):
             self._entries.append(entry)
 
     def take(self, on: On, clinic: FakeClinic | None, path: str) -> V | None:
-        """Return the first fault meant for this request, now used up once; None if there is none."""
+        """Return the first fault that matches this request, and count it as used; None if there is none."""
         with self._lock:
             for entry in self._entries:
                 if entry.on == on and entry.clinic in (None, clinic) and entry.path in (None, path):
@@ -88,6 +88,6 @@ class Script(Generic[V]):
         return None
 
     def clear(self, clinic: FakeClinic | None) -> None:
-        """Drop the faults meant for this clinic alone; with None, all of them."""
+        """Drop the faults added for this clinic alone; with None, all of them."""
         with self._lock:
             self._entries = [entry for entry in self._entries if clinic is not None and entry.clinic is not clinic]

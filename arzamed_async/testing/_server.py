@@ -1,4 +1,4 @@
-"""The wire of a fake Arzamed: each request counted, delayed, refused or answered."""
+"""The requests of a fake Arzamed: each is counted, delayed, failed or served."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from attrs import field, frozen
 
 from ._clinics import Clinics, Counts, FakeClinic
 from ._faults import Answer, Fault
-from ._photos import PHOTOS_PATH, answer_photo
+from ._photos import PHOTOS_PATH, photo_response
 from ._records import Listing
-from ._script import Drip, On, Refusal, Script
+from ._script import On, Refusal, Script, SlowBody
 from ._tokens import Tokens, refuse_token_request
 
 __all__ = ["BASE_PATH", "Handler", "RecordedRequest", "Settings"]
@@ -34,7 +34,7 @@ _JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class Settings(Protocol):
-    """What may be changed while the server runs."""
+    """The settings that may be changed while the server runs."""
 
     latency_seconds: float
     token_latency_seconds: float
@@ -44,7 +44,7 @@ class Settings(Protocol):
 
 @frozen
 class RecordedRequest:
-    """A request as it came in: `clinic` is the clinic's name, or empty where the request told of none.
+    """A request as received: `clinic` is the clinic's name, or empty if the request identified none.
 
     `kind` is "api" or "token". `headers` has names in lower case; of Authorization only the scheme is kept.
     """
@@ -57,12 +57,12 @@ class RecordedRequest:
     headers: Mapping[str, str] = field(repr=False)
 
 
-class _Cut(Exception):  # noqa: N818 - no error: a body has been sent as far as it was to go
-    """Enough has been sent: the connection is to be closed."""
+class _Cut(Exception):  # noqa: N818 - not an error: the body was sent up to its cut
+    """Raised once the body has been sent up to its cut: the connection is closed then."""
 
 
 class Handler:
-    """Answers every request of the server."""
+    """Handles every request of the server."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self.clinics = Clinics()
@@ -70,7 +70,7 @@ class Handler:
         self.counts = Counts()
         self.faults = Script[Fault]()
         self.cuts = Script[int]()
-        self.drips = Script[Drip]()
+        self.slow_bodies = Script[SlowBody]()
         self._requests = deque[RecordedRequest](maxlen=_KEPT_REQUESTS)
         self._recording = threading.Lock()
         self.tasks = set[asyncio.Task[object]]()
@@ -79,7 +79,7 @@ class Handler:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path.startswith(PHOTOS_PATH):
-            return answer_photo(request)
+            return photo_response(request)
         authorization = request.headers.get("Authorization", "")
         clinic = self.clinics.at(request.path)
         refusal: Refusal | None = None
@@ -110,7 +110,7 @@ class Handler:
                 return await self._token(request, clinic, authorization)
             return await self._list(request, clinic, refusal, path)
         finally:
-            # Before the last bytes leave: a client that has its answer is never counted as open.
+            # Before the last bytes are sent: a client that has its response is never counted as open.
             self.tasks.discard(task)
             for counts in counted:
                 counts.open -= 1
@@ -145,8 +145,8 @@ class Handler:
             return _refuse(refusal)
         lifetime = self._settings.token_lifetime_seconds
         token = self.tokens.issue(clinic, self.origin, lifetime)
-        answer = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime}
-        body = json.dumps(answer).encode()
+        grant = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime}
+        body = json.dumps(grant).encode()
         headers = {**_JSON, "Cache-Control": "no-store"}
         return await self._send(request, "token", clinic, "", headers, [body], len(body))
 
@@ -192,35 +192,35 @@ class Handler:
         cut = self.cuts.take(kind, clinic, path)
         if request[_CUT]:
             cut = (length or 2) // 2
-        drip = self.drips.take(kind, clinic, path)
-        if cut is None and drip is None and length is not None and length < _LARGE_BYTES:
+        slow = self.slow_bodies.take(kind, clinic, path)
+        if cut is None and slow is None and length is not None and length < _LARGE_BYTES:
             return web.Response(body=b"".join(pieces), headers=headers)
         response = web.StreamResponse(headers=headers)
         if cut is not None and length is not None:
-            # Without a length the missing end of the chunks tells of the cut.
+            # Without a length, the missing last chunk shows the cut.
             response.content_length = length
             cut = min(cut, length - 1)
         await response.prepare(request)
         try:
-            for piece in _portions(pieces, cut, drip):
+            for piece in _portions(pieces, cut, slow):
                 await response.write(piece)
-                if drip is not None:
-                    await asyncio.sleep(drip.pause_seconds)
+                if slow is not None:
+                    await asyncio.sleep(slow.pause_seconds)
         except _Cut:
-            # What is written still leaves; then the connection ends in the middle of the body.
+            # The bytes written are still sent; then the connection ends in the middle of the body.
             if request.transport is not None:
                 request.transport.close()
         return response
 
 
 async def _hang(request: web.BaseRequest) -> None:
-    """Wait until the client has left, which cancels this."""
+    """Wait until the client disconnects, which cancels this."""
     await asyncio.get_running_loop().create_future()
 
 
 async def _reset(request: web.BaseRequest) -> None:
     if request.transport is not None:
-        # Not to linger, for no time at all: what is left is not sent, and the other side is told with a reset.
+        # SO_LINGER of zero: unsent bytes are dropped, and the client receives a reset.
         connection = request.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         request.transport.abort()
@@ -234,7 +234,7 @@ async def _garbage(request: web.BaseRequest) -> None:
     await _hang(request)
 
 
-#: The faults that leave a request without an answer.
+#: The faults that leave a request without a response.
 _BREAKS: dict[object, Callable[[web.BaseRequest], Awaitable[None]]] = {
     "garbage": _garbage,
     "reset": _reset,
@@ -242,12 +242,12 @@ _BREAKS: dict[object, Callable[[web.BaseRequest], Awaitable[None]]] = {
 }
 
 
-def _portions(pieces: Iterable[bytes], cut: int | None, drip: Drip | None) -> Iterator[bytes]:
-    """Yield the pieces in the sizes in which they are to be written; raises _Cut where the body is to break."""
+def _portions(pieces: Iterable[bytes], cut: int | None, slow: SlowBody | None) -> Iterator[bytes]:
+    """Yield the pieces in the sizes in which they are written. Raises _Cut where the body is cut."""
     left = cut
     for piece in pieces:
         whole = piece if left is None else piece[:left]
-        size = drip.chunk_bytes if drip else len(whole) or 1
+        size = slow.chunk_bytes if slow else len(whole) or 1
         for at in range(0, len(whole), size):
             yield whole[at : at + size]
         if left is not None:

@@ -1,4 +1,4 @@
-"""The tests that every TokenStore has to pass: here those about leases, and the whole."""
+"""The tests that every TokenStore has to pass: those of leases and of concurrency, and the whole contract."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ATTEMPTS = 50
 
 
 class _Leases(StoreTools):
-    """Who has a lease, for how long, and what its number is for."""
+    """Which process holds a lease, for how long, and what its number is for."""
 
     async def test_one_lease_at_a_time(self) -> None:
-        """While a lease is out nobody gets another, its holder included; once it is given back, anybody does."""
+        """While a lease is held no second one is given, not even to its holder; once released, it can be acquired again."""
         async with self.stores() as (one, other):
             key = self.key()
             lease = await self.lease(one, key)
@@ -34,7 +34,7 @@ class _Leases(StoreTools):
             check(following.owner != lease.owner, "two leases have the same owner")
 
     async def test_a_lease_ends_with_its_time(self) -> None:
-        """A lease whose time is over is no longer its holder's, and another gets the next one."""
+        """An expired lease no longer belongs to its holder, and another store gets the next one."""
         async with self.stores() as (one, other):
             key = self.key()
             lease = await self.lease_run_out(one, key)
@@ -42,7 +42,7 @@ class _Leases(StoreTools):
             same(await one.renew(lease, _LONG), False, "renew of an expired lease that another store follows")
 
     async def test_a_lease_that_nobody_followed_is_over_too(self) -> None:
-        """Renewing comes too late once the time is over, also where no other has asked meanwhile."""
+        """An expired lease cannot be renewed, even if no other store has acquired the next one."""
         async with self.stores() as (one, _):
             lease = await self.lease_run_out(one, self.key())
 
@@ -52,9 +52,9 @@ class _Leases(StoreTools):
             await self.until(over, "renew still returns True for an expired lease")
 
     async def test_a_lease_lasts_from_its_renewal(self) -> None:
-        """A renewed lease outlives the time it was first given for."""
+        """A renewed lease outlives its first term."""
         async with self.stores() as (one, other):
-            for _ in range(_ATTEMPTS):  # a machine may stand still for longer than a short lease
+            for _ in range(_ATTEMPTS):  # a busy machine may pause for longer than a short lease
                 key = self.key()
                 lease = await self.lease(one, key, self.short_seconds)
                 if await one.renew(lease, _LONG):
@@ -68,11 +68,11 @@ class _Leases(StoreTools):
             await self.next_lease(other, key)
 
     async def test_only_its_holder_renews_and_releases_a_lease(self) -> None:
-        """A lease with another's owner, or that has been given back, does nothing."""
+        """A lease with another owner, or one that was released, has no effect."""
         async with self.stores() as (one, other):
             key = self.key()
             lease = await self.lease(one, key)
-            forged = evolve(lease, owner="somebody-else")
+            forged = evolve(lease, owner="another-owner")
             same(await other.renew(forged, self.short_seconds / 100), False, "renew with another owner")
             await other.release(forged)
             await self.pass_short_time()
@@ -93,7 +93,7 @@ class _Leases(StoreTools):
             same(await other.renew(following, _LONG), True, "renew by the holder of the following lease")
 
     async def test_leases_are_numbered_upwards(self) -> None:
-        """Each lease of a key has a higher number than all before it, however those have ended."""
+        """Each lease of a key has a higher number than all earlier ones, however those ended."""
         async with self.stores() as (one, other):
             key = self.key()
             fences: list[int] = []
@@ -106,7 +106,7 @@ class _Leases(StoreTools):
             same(fences, sorted(set(fences)), "the leases' numbers, which have to rise")
 
     async def test_saving_does_not_end_a_lease(self) -> None:
-        """A lease goes on behind a save, and what is saved under it again replaces what was."""
+        """A lease continues after a save, and a second save under it replaces the first."""
         async with self.stores() as (one, other):
             key = self.key()
             lease = await self.lease(one, key)
@@ -117,7 +117,7 @@ class _Leases(StoreTools):
             same(texts(await other.load(key)), "second", "load after the second save")
 
     async def test_a_late_writer_replaces_nothing_later(self) -> None:
-        """What is saved under a lease whose time is over never replaces what was saved under a later one."""
+        """A save under an expired lease never replaces a value saved under a later one."""
         for value in (token("late"), rejection()):
             async with self.stores() as (one, other):
                 key = self.key()
@@ -129,7 +129,7 @@ class _Leases(StoreTools):
                 same(texts(await other.load(key)), "newer", "load after that save")
 
     async def test_a_late_writer_is_of_use_where_nothing_later_is_kept(self) -> None:
-        """A token is not lost because its lease has ended; the next holder's replaces it."""
+        """A token saved under an expired lease is kept if there is no later one; the next holder's replaces it."""
         async with self.stores() as (one, other):
             key = self.key()
             late = await self.lease_run_out(one, key)
@@ -141,21 +141,21 @@ class _Leases(StoreTools):
 
 
 class _Crowds(StoreTools):
-    """Many at once."""
+    """Many calls at once."""
 
     async def test_one_of_a_hundred_gets_the_lease(self) -> None:
-        """Of a hundred that ask at once, one gets the lease, round by round."""
+        """Of a hundred concurrent calls of acquire one gets the lease, in each of five rounds."""
         async with self.stores() as (one, other):
             key = self.key()
             for _ in range(5):
                 asked = [(one, other)[n % 2] for n in range(_CROWD)]
                 leases = await asyncio.gather(*(store.acquire(key, _LONG) for store in asked))
                 given = [(store, lease) for store, lease in zip(asked, leases, strict=True) if lease is not None]
-                same(len(given), 1, f"leases given to {_CROWD} that ask at once")
+                same(len(given), 1, f"leases given to {_CROWD} concurrent calls")
                 await given[0][0].release(given[0][1])
 
     async def test_the_latest_of_many_writers_stays(self) -> None:
-        """Of many that save at once, under leases one after the other, the latest is kept in the end."""
+        """Of many concurrent saves under successive leases, that of the latest lease is kept."""
         async with self.stores() as (one, other):
             key = self.key()
             leases: list[tuple[TokenStore, Lease]] = []
@@ -169,24 +169,24 @@ class _Crowds(StoreTools):
                 same(texts(await one.load(key)), f"of {leases[-1][1].fence}", "load after saves under many leases")
 
     async def test_one_of_many_discards(self) -> None:
-        """Of many that discard a token at once, one has done it."""
+        """Of many concurrent calls that discard a token, one reports that it did."""
         async with self.stores() as (one, other):
             key = self.key()
             await one.save(key, token("bad"), None)
             dropped = await asyncio.gather(*((one, other)[n % 2].discard(key, "bad") for n in range(20)))
-            same(sum(dropped), 1, "how many of 20 that discard a token at once were told that they did")
+            same(sum(dropped), 1, "how many of 20 concurrent calls of discard returned True")
 
     async def test_one_of_many_saves_without_a_lease(self) -> None:
-        """Of many that save without a lease at once, one is kept, and it is told so."""
+        """Of many concurrent saves without a lease one is kept, and that call returns True."""
         async with self.stores() as (one, other):
             key = self.key()
             kept = await asyncio.gather(*((one, other)[n % 2].save(key, token(f"{n}"), None) for n in range(20)))
-            same(sum(kept), 1, "how many of 20 that save without a lease at once were told that it is kept")
+            same(sum(kept), 1, "how many of 20 concurrent saves without a lease returned True")
             same(texts(await other.load(key)), str(kept.index(True)), "load after these saves")
 
 
 class TokenStoreContract(Keeping, _Leases, _Crowds):
-    """What a TokenStore of your own has to do, as tests for pytest with pytest-asyncio.
+    """The requirements of a TokenStore of your own, as tests for pytest with pytest-asyncio.
 
         @pytest.mark.asyncio
         class TestMyStore(TokenStoreContract):
@@ -194,6 +194,6 @@ class TokenStoreContract(Keeping, _Leases, _Crowds):
                 return MyStore("somewhere")
 
     Each test calls `make_store` twice: the stores of two processes over the same storage. Its keys are random, so that
-    tests can share a storage. Where your store takes a clock, override `pass_time` and move it there; else the tests
-    wait, for leases of `short_seconds`.
+    tests can share a storage. If your store takes a clock, override `pass_time` and advance it there; otherwise the
+    tests wait for leases of `short_seconds`.
     """

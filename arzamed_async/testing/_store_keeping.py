@@ -1,4 +1,4 @@
-"""The tests of a TokenStore that are about what it keeps, and the tools of all its tests."""
+"""The tests of what a TokenStore keeps, and the helpers of all its tests."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BOUND_SECONDS = 20.0
 
 
 def check(fact: bool, otherwise: str) -> None:
-    """Raise an AssertionError that says what is wrong, unless `fact` is true.
+    """Raise an AssertionError with the text `otherwise`, unless `fact` is true.
 
-    No `assert`: `python -O` leaves these out, and the tests would pass with any store.
+    No `assert`: `python -O` removes those, and the tests would pass with any store.
     """
     __tracebackhide__ = True  # pytest then shows the line of the test
     if not fact:
@@ -43,7 +43,7 @@ def rejection(left: float = _LONG) -> StoredRejection:
 
 
 def kept_token(kept: StoredToken | StoredRejection | None) -> StoredToken:
-    """Return what `load` gave, which has to be a token."""
+    """Return the value of `load`, which has to be a token."""
     __tracebackhide__ = True
     if not isinstance(kept, StoredToken):
         raise AssertionError(f"load after saving a token: expected a StoredToken, got {kept!r}")  # noqa: TRY004 - a failed test
@@ -51,7 +51,7 @@ def kept_token(kept: StoredToken | StoredRejection | None) -> StoredToken:
 
 
 def kept_rejection(kept: StoredToken | StoredRejection | None) -> StoredRejection:
-    """Return what `load` gave, which has to be a rejection."""
+    """Return the value of `load`, which has to be a rejection."""
     __tracebackhide__ = True
     if not isinstance(kept, StoredRejection):
         raise AssertionError(f"load after saving a rejection: expected a StoredRejection, got {kept!r}")  # noqa: TRY004 - the same
@@ -59,33 +59,33 @@ def kept_rejection(kept: StoredToken | StoredRejection | None) -> StoredRejectio
 
 
 def texts(kept: StoredToken | StoredRejection | None) -> object:
-    """Return what is kept without its times, to compare."""
+    """Return the stored value without its times, to compare."""
     if isinstance(kept, StoredRejection):
         return (kept.status, kept.error, kept.description)
     return kept and str(kept.access_token)
 
 
 class StoreTools:
-    """What the tests work with; `make_store` is yours to write, `pass_time` where your store takes a clock."""
+    """The helpers of the tests; write `make_store`, and override `pass_time` if your store takes a clock."""
 
-    #: Times that the tests let pass. Where that is really waited for, the network must be much faster than this.
+    #: The time that the tests let pass. If they really wait, the network must be much faster than this.
     short_seconds = 0.3
 
     def make_store(self) -> TokenStore:
-        """Return a new store over the same storage as all others that this test has made: another process's."""
+        """Return a new store over the same storage as the test's other stores, as another process would have."""
         raise NotImplementedError("make_store has to return a store")
 
     async def pass_time(self, seconds: float) -> None:
-        """Let so much time pass for the stores. Override it to move a clock; as it is, it waits."""
+        """Let this time pass for the stores. The default waits; override it to advance a clock."""
         await asyncio.sleep(seconds)
 
     async def pass_short_time(self) -> None:
-        """Let what lasts for `short_seconds` end; a little more, since clocks are rounded."""
+        """Let `short_seconds` pass, and a little more, since clocks are rounded."""
         await self.pass_time(self.short_seconds * 1.1)
 
     @asynccontextmanager
     async def stores(self) -> AsyncGenerator[tuple[TokenStore, TokenStore], None]:
-        """Give the stores of two processes, and close them."""
+        """Open the stores of two processes, and close them at the end."""
         one, other = self.make_store(), self.make_store()
         try:
             yield one, other
@@ -95,12 +95,12 @@ class StoreTools:
 
     @staticmethod
     def key() -> str:
-        """Return a key that nobody has used yet."""
+        """Return a key that was never used."""
         return secrets.token_hex(32)
 
     @staticmethod
     async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        """Look again and again until a condition holds."""
+        """Poll until a condition holds."""
         loop = asyncio.get_running_loop()
         end = loop.time() + _BOUND_SECONDS
         while not await condition():
@@ -108,20 +108,20 @@ class StoreTools:
             await asyncio.sleep(0.01)
 
     async def lease(self, store: TokenStore, key: str, seconds: float = _LONG) -> Lease:
-        """Return a lease that has to be had at once."""
+        """Acquire a lease, which has to be free."""
         lease = await store.acquire(key, seconds)
         if lease is None:
-            raise AssertionError("acquire returned None for a key that nobody has a lease of")
+            raise AssertionError("acquire returned None for a key without a lease")
         return lease
 
     async def lease_run_out(self, store: TokenStore, key: str) -> Lease:
-        """Return a lease whose time is over."""
+        """Return an expired lease."""
         lease = await self.lease(store, key, self.short_seconds)
         await self.pass_short_time()
         return lease
 
     async def next_lease(self, store: TokenStore, key: str, seconds: float = _LONG) -> Lease:
-        """Return the lease that follows one whose time is over."""
+        """Return the lease that follows an expired one."""
         found: list[Lease] = []
 
         async def given() -> bool:
@@ -134,10 +134,10 @@ class StoreTools:
 
 
 class Keeping(StoreTools):
-    """What is kept, for how long, and what replaces it."""
+    """What a store keeps, for how long, and what replaces it."""
 
     async def test_nothing_is_kept_at_first(self) -> None:
-        """A key that nothing was saved for gives None."""
+        """A key without a saved value loads as None."""
         async with self.stores() as (one, _):
             same(await one.load(self.key()), None, "load of a key that was never saved")
 
@@ -157,7 +157,7 @@ class Keeping(StoreTools):
                     check(abs(life - _LONG - 10) < 0.1, "age_seconds + seconds_left is not what was saved")
 
     async def test_a_rejection_saved_by_one_process_is_loaded_by_another(self) -> None:
-        """A rejection comes back as it was, also where no answer had a status."""
+        """A rejection is loaded as it was saved, also one without an HTTP status."""
         for status in (401, None):
             async with self.stores() as (one, other):
                 key = self.key()
@@ -168,7 +168,7 @@ class Keeping(StoreTools):
                 check(0 < kept.seconds_left <= _LONG + 0.01, "a rejection's seconds_left is not what was saved")
 
     async def test_time_passes_for_what_is_kept(self) -> None:
-        """A token grows older by as much as is taken from what is left of it."""
+        """A token's age grows by as much as its remaining time falls."""
         async with self.stores() as (one, other):
             key = self.key()
             await one.save(key, token(age=5, left=_LONG), await self.lease(one, key))
@@ -183,7 +183,7 @@ class Keeping(StoreTools):
             await self.until(older, "age_seconds does not grow as time passes")
 
     async def test_what_is_kept_ends_with_its_time(self) -> None:
-        """A token or a rejection is gone when its time is over, and then a save without a lease is good."""
+        """An expired token or rejection is gone, and a save without a lease then succeeds."""
         for value in (token(left=self.short_seconds), rejection(left=self.short_seconds)):
             async with self.stores() as (one, other):
                 key = self.key()
@@ -202,7 +202,7 @@ class Keeping(StoreTools):
                 same(texts(await one.load(key)), "next", "load after that save")
 
     async def test_only_the_very_token_is_discarded(self) -> None:
-        """A token is dropped by its text, once; neither another token nor a rejection goes with it."""
+        """A token is discarded by its text, once; another token or a rejection is not."""
         async with self.stores() as (one, other):
             key = self.key()
             same(await one.discard(key, "invented-token"), False, "discard where nothing is kept")
@@ -219,7 +219,7 @@ class Keeping(StoreTools):
             same(texts(await other.load(key)), texts(rejection()), "load of a rejection after discarding tokens")
 
     async def test_without_a_lease_it_is_kept_only_where_nothing_is(self) -> None:
-        """A save without a lease never replaces anything, and any lease's save replaces what it kept."""
+        """A save without a lease never replaces a value, and a save under any lease replaces its value."""
         async with self.stores() as (one, other):
             key = self.key()
             same(await one.save(key, token("first"), None), True, "save without a lease where nothing is kept")
@@ -234,7 +234,7 @@ class Keeping(StoreTools):
             same(await one.save(key, token("fifth"), None), True, "save without a lease after a discard")
 
     async def test_keys_have_nothing_to_do_with_each_other(self) -> None:
-        """What is kept, discarded or leased for a key leaves another alone, also where they begin alike."""
+        """Saves, discards and leases of one key do not affect another, even with a common prefix."""
         async with self.stores() as (one, other):
             key = self.key()
             near = key[:-1] + ("0" if key[-1] != "0" else "1")
@@ -249,7 +249,7 @@ class Keeping(StoreTools):
             same(await one.acquire(near, _LONG), None, "acquire of a leased key after releasing another")
 
     async def test_closing_twice_is_fine(self) -> None:
-        """A store can be closed more than once, and what it kept stays for others."""
+        """A store can be closed more than once, and its values stay for other stores."""
         async with self.stores() as (one, other):
             key = self.key()
             await one.save(key, token(), None)

@@ -1,4 +1,4 @@
-"""A server in a thread with an event loop of its own, for tests that have none, or another one each."""
+"""A server in a thread with its own event loop, for tests that have no loop, or one loop each."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["ServerThread"]
 
 
 class ServerThread:
-    """Runs `start` at once and `stop` in the end, and an event loop between them. Raises what `start` raises."""
+    """Runs `start` at once, then an event loop, and `stop` at the end. Propagates the exception of `start`."""
 
     def __init__(self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]) -> None:
         self._start = start
         self._stop = stop
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
         self._over = asyncio.Event()
-        # A server that nobody stops is no reason for the interpreter to stay.
+        # A daemon: a server that is never stopped must not keep the interpreter alive.
         self._thread = threading.Thread(target=self._run, name="FakeArzamed", daemon=True)
         self._thread.start()
         self._loop = self._ready.result()
@@ -40,7 +40,7 @@ class ServerThread:
             await self._stop()
 
     def stop(self) -> None:
-        """Stop the server, and wait for the end of its thread. More than once is fine, from one thread at a time."""
+        """Stop the server, and wait for the end of its thread. Repeated calls are fine, from one thread at a time."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._over.set)
             self._thread.join()

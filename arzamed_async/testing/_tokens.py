@@ -1,4 +1,4 @@
-"""The token endpoint's rules (RFC 6749 sections 2.3.1, 4.4 and 5), and the tokens it has handed out."""
+"""The token endpoint's rules (RFC 6749 sections 2.3.1, 4.4 and 5), and the tokens that it issued."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHALLENGE = (("WWW-Authenticate", 'Basic realm="arzamed"'),)
 
 
 def bad_client(status: int = 401) -> Refusal:
-    """Return the answer to wrong credentials."""
+    """Return the response to wrong credentials."""
     headers = _CHALLENGE if status == 401 else ()
     return Refusal(status, "invalid_client", "The client credentials are not valid", headers)
 
@@ -42,7 +42,7 @@ def _basic(header: str, *, form: bool) -> tuple[str, str] | None:
 
 
 def refuse_token_request(clinic: FakeClinic, authorization: str, content_type: str, body: bytes) -> Refusal | None:
-    """Return what is wrong with a token request, or None: the client first, then the grant, then the scope."""
+    """Return the error of a token request, or None. The client is checked first, then the grant, then the scope."""
     credentials = clinic.credentials
     given = _basic(authorization, form=credentials.basic_encoding == "form")
     if given != (credentials.client_id, clinic.secret):
@@ -80,15 +80,15 @@ _HEADER = _part(json.dumps({"alg": "RS256", "kid": "invented-key-1", "typ": "JWT
 
 
 class Tokens:
-    """Tokens in the shape of RS256 JWTs: the signature is random bytes, so no verifier will accept one."""
+    """Tokens that look like RS256 JWTs: the signature is random, so no verifier accepts one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._issued: dict[str, _Issued] = {}
-        self._lock = threading.Lock()  # tokens are expired in one thread and handed out in another
+        self._lock = threading.Lock()  # one thread may expire tokens while another issues them
 
     def issue(self, clinic: FakeClinic, issuer: str, lifetime_seconds: float) -> str:
-        """Return a new token that lives so long."""
+        """Return a new token that expires after `lifetime_seconds`."""
         now = self._clock()
         claims = {
             "iss": issuer,
@@ -104,14 +104,14 @@ class Tokens:
         return token
 
     def expire(self, clinic: FakeClinic | None) -> None:
-        """Make all tokens handed out so far expired, or those of one clinic."""
+        """Make all tokens issued so far expire, or those of one clinic."""
         with self._lock:
             for issued in self._issued.values():
                 if clinic is None or issued.clinic is clinic:
                     issued.expires_at = float("-inf")
 
     def owner(self, authorization: str) -> tuple[FakeClinic | None, Refusal | None]:
-        """Return the clinic of the token in an Authorization header, and what is wrong with that token."""
+        """Return the clinic of the token in an Authorization header, and the error of that token, if any."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             return None, Refusal(401, "Missing token", headers=(("WWW-Authenticate", "Bearer"),))

@@ -126,7 +126,7 @@ FAULTS: dict[type[MemoryTokenStore], tuple[str, str]] = {
         "one_lease_at_a_time",
         "acquire by another store while the lease is held: expected None, got Lease",
     ),
-    LeasesToNobody: ("one_lease_at_a_time", "acquire returned None for a key that nobody has a lease of"),
+    LeasesToNobody: ("one_lease_at_a_time", "acquire returned None for a key without a lease"),
     NumbersAllAlike: (
         "leases_are_numbered_upwards",
         "the leases' numbers, which have to rise: expected [1], got [1, 1",

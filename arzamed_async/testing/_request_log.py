@@ -1,4 +1,4 @@
-"""What has come over the wire to a fake Arzamed: counters, and assertions about them."""
+"""The requests that a fake Arzamed received: counters, and assertions about them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from arzamed_async import ClinicCredentials
 from ._clinics import Counts, FakeClinic
 from ._server import BASE_PATH, Handler, RecordedRequest
 
-__all__ = ["Ledger"]
+__all__ = ["RequestLog"]
 
-#: So many requests are listed in an assertion's message, the last ones.
+#: The most requests listed in an assertion's message: the last ones.
 _LISTED = 20
 _POLL_SECONDS = 0.002
 
 
-class Ledger:
-    """Counters of everything that came over the wire, failed requests included."""
+class RequestLog:
+    """Counters of all requests received, failed ones included."""
 
     _handler: Handler
 
@@ -32,25 +32,25 @@ class Ledger:
         return self._handler.counts if found is None else found.counts
 
     def token_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return how many token requests have come in, for one clinic or for all."""
+        """Return the number of token requests received, for one clinic or for all."""
         return self._counts(clinic).requests["token"]
 
     def api_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return how many API requests have come in, for one clinic (by its token) or in all."""
+        """Return the number of API requests received, for one clinic (by its token) or in total."""
         return self._counts(clinic).requests["api"]
 
     def peak_open_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return how many requests, token requests included, were open at once at the most."""
+        """Return the most requests that were open at once, token requests included."""
         return self._counts(clinic).peak_open
 
     @property
     def open_requests_high_water(self) -> int:
-        """How many requests of all clinics were open at once at the most."""
+        """The most requests of all clinics that were open at once."""
         return self.peak_open_requests()
 
     @property
     def open_requests(self) -> int:
-        """How many requests are open now."""
+        """The number of requests open now."""
         return self._handler.counts.open
 
     @property
@@ -58,14 +58,14 @@ class Ledger:
         """The last 10,000 requests, oldest first."""
         return self._handler.recorded()
 
-    # Assertions: each raises an AssertionError that lists what has come in, without tokens and secrets.
+    # Assertions: each raises an AssertionError that lists the requests received, without tokens and secrets.
 
     def assert_token_requests(self, clinic: ClinicCredentials | str | None, expected: int) -> None:
-        """Assert that so many token requests have come in, for one clinic or (None) for all."""
+        """Assert the number of token requests received, for one clinic or (None) for all."""
         self._assert_count("token", clinic, expected, self.token_requests(clinic))
 
     def assert_api_requests(self, clinic: ClinicCredentials | str | None, expected: int) -> None:
-        """Assert that so many API requests have come in, for one clinic (by its token) or (None) in all."""
+        """Assert the number of API requests received, for one clinic (by its token) or (None) in total."""
         self._assert_count("API", clinic, expected, self.api_requests(clinic))
 
     def assert_requested(
@@ -76,9 +76,9 @@ class Ledger:
         clinic: ClinicCredentials | str | None = None,
         times: int | None = None,
     ) -> None:
-        """Assert that `path` (below base_url) was asked for, at least once or exactly so many `times`.
+        """Assert that `path` (below base_url) was requested, at least once or exactly `times` times.
 
-        With `params` the query has to hold these, all of them and no others; with `clinic` it has to be that one's.
+        With `params` the query must hold exactly these; with `clinic` the request must have its token.
         """
         found = self._find(clinic)
         wanted = None if params is None else {name: _texts(value) for name, value in params.items()}
@@ -95,14 +95,13 @@ class Ledger:
         what = f"GET {path}" + ("" if wanted is None else f" with the params {dict(params or {})}")
         count = "at least once" if times is None else f"{times} times"
         raise AssertionError(
-            f"expected {what}{_of(found)} {count}, it was asked for {len(matching)} times\n{self._listing()}"
+            f"expected {what}{_of(found)} {count}, it was requested {len(matching)} times\n{self._listing()}"
         )
 
     async def wait_until_idle(self, within_seconds: float = 5.0) -> None:
-        """Wait until no request is open; AssertionError if one still is after so long.
+        """Wait until no request is open. Raises AssertionError if one still is after `within_seconds`.
 
-        A call that was cancelled, or has ended in a timeout, is known here when its connection is seen to close: a
-        moment later.
+        The request of a call that was cancelled or timed out ends here once its connection closes, a moment later.
         """
         until = time.monotonic() + within_seconds
         while self.open_requests:
@@ -119,10 +118,10 @@ class Ledger:
     def _listing(self) -> str:
         requests = self.requests
         if not requests:
-            return "nothing has come in"
+            return "no requests received"
         lines = [f"  {at}. {_line(each)}" for at, each in enumerate(requests, 1)]
         left_out = ["  ..."] if len(lines) > _LISTED else []
-        return "\n".join(["what has come in:", *left_out, *lines[-_LISTED:]])
+        return "\n".join(["requests received:", *left_out, *lines[-_LISTED:]])
 
 
 def _texts(value: str | float | Sequence[str]) -> list[str]:
