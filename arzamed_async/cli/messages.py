@@ -32,7 +32,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def _wrapped(line: str, stream: TextIO) -> str:
-    """Return the line in printable text; on a terminal, or where COLUMNS is set, broken between words only."""
+    """Return the line in printable text; on a terminal, or where COLUMNS is set, wrapped without breaking a word."""
     line = printable(line)
     if not (is_terminal(stream) or os.environ.get("COLUMNS")):
         return line
@@ -73,7 +73,7 @@ class StderrReporter:
         self.message(format_failure(clinic, error) + (f". {note}" if note else ""))
 
 
-#: What to do, for errors that do not say it themselves.
+#: The remedies of errors that do not contain one.
 _REMEDIES: tuple[tuple[type[ArzamedError], str], ...] = (
     (DeadlineExceededError, "Retry later, or with a longer --deadline"),
     (TransportError, "Check the host and the network, or retry later"),

@@ -1,4 +1,4 @@
-"""Standard output and standard error, with a record of the first write error, whichever code met it."""
+"""Standard output and standard error, which keep their first write error, whichever code caught it."""
 
 from __future__ import annotations
 

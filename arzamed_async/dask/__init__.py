@@ -1,4 +1,12 @@
-"""Fan-out on a Dask cluster, for when one machine is not enough (extra `dask`)."""
+"""Fan-out over the workers of a Dask cluster (extra `dask`).
+
+In reading order:
+
+    _plan     the options, checked, and the shards of clinics
+    _fan_out  `fan_out_dask` and its async iterator
+    _run      a run: shards to the cluster, outcomes from it
+    _worker   the part on the workers
+"""
 
 from ._fan_out import DaskFanOut, SessionOptions, fan_out_dask
 

@@ -1,4 +1,4 @@
-"""The face of a fan-out on Dask: an async iterator and an async context manager, to be used once."""
+"""The public side of a fan-out on Dask: an async iterator and an async context manager, to be used once."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def fan_out_dask(
 
     `client` is an asynchronous distributed.Client of this event loop. `credentials` (an iterable or async iterable)
     are drawn lazily, in shards of `shard_size`; a shard is one Dask task. At most two shards for each thread of the
-    cluster are under way. A worker has one session for the fan-out, made with `session_options`, and runs
-    `session.fan_out` with `concurrency` over each shard in its own event loop: workers with one thread each do best.
+    cluster are in progress. A worker has one session for the fan-out, built with `session_options`, and runs
+    `session.fan_out` with `concurrency` over each shard in its own event loop: use workers with one thread each.
 
     `fetch`, what it returns, and `token_store` (a TokenStore, or a callable that makes one on the worker) are
-    pickled. Outcomes pass through the scheduler, so that it and the ways to it should be trusted with them (TLS).
-    Secrets are sent as references, which are resolved on the workers: one given as text is refused, unless
-    `allow_literal_secrets` lets it pass through the scheduler as well.
+    pickled. Outcomes pass through the scheduler, so the scheduler and the connections to it must be trusted (TLS).
+    Secrets are sent as references, which the workers resolve: a secret given as text is rejected, unless
+    `allow_literal_secrets` allows it to pass through the scheduler as well.
 
-    Each clinic has exactly one outcome, also where a worker dies: then its shard is read again. Where a shard has
-    cost more workers than Dask allows (`distributed.scheduler.allowed-failures`), its clinics without an outcome
-    fail with TransportError. Where no worker is left it waits for one, as Dask does, as long as
-    `distributed.scheduler.no-workers-timeout` says (by default for ever); a scheduler that is gone ends it within Dask's
-    connect timeout. Both are Dask's errors, raised as they are. An exception that is no ArzamedError is a bug: it cancels the rest and is raised as it
-    is. Raises ConfigurationError.
+    Each clinic has exactly one outcome, even if a worker dies: its shard is read again. If more workers died with a
+    shard than Dask allows (`distributed.scheduler.allowed-failures`), its clinics without an outcome fail with
+    TransportError. Without any worker it waits for one, as Dask does, up to
+    `distributed.scheduler.no-workers-timeout` (by default for ever). If the scheduler is lost, it ends within Dask's
+    connect timeout. Both raise Dask's own errors. Any exception but an ArzamedError is a bug: it cancels the rest and
+    propagates unchanged. Raises ConfigurationError.
     """
     check_client(client)
     plan = Plan(
@@ -68,7 +68,7 @@ def fan_out_dask(
 
 
 def check_client(client: Any, *, connected: bool = False) -> None:
-    """Raise ConfigurationError if this is no client that can be awaited here."""
+    """Raise ConfigurationError unless this is an asynchronous client of this event loop."""
     library: Any = None
     with contextlib.suppress(ImportError):
         library = importlib.import_module("distributed")
@@ -78,7 +78,7 @@ def check_client(client: Any, *, connected: bool = False) -> None:
         raise ConfigurationError(f"client must be a distributed.Client, not {type(client).__name__}")
     if not client.asynchronous:
         raise ConfigurationError(
-            "fan_out_dask needs an asynchronous Dask client of this event loop, where the outcomes are handed out:"
+            "fan_out_dask needs an asynchronous Dask client of this event loop, which receives the outcomes:"
             " async with Client(address, asynchronous=True) as client"
         )
     if connected and client.status != "running":
@@ -88,33 +88,33 @@ def check_client(client: Any, *, connected: bool = False) -> None:
 class DaskFanOut(Generic[T]):
     """Outcomes as they finish: an async iterator and an async context manager, to be used once.
 
-    Nothing is drawn or sent before the first step. Behind the `async with` nothing is left running on the cluster; a
-    plain `async for` promises that when it comes to the end, or at `aclose()`.
+    Nothing is drawn or sent before the first step. After the `async with` nothing is left running on the cluster; a
+    plain `async for` promises that only once it reaches the end, or after `aclose()`.
     """
 
     _run: Run[T] | None = None
 
     def __init__(self, plan: Plan[T]) -> None:
         self._plan = plan
-        self._left = self._whole = False
+        self._closed = self._complete = False
 
     def __aiter__(self) -> Self:
-        if self._left:
-            raise ConfigurationError("what comes of a fan-out can be read only once: start a new one")
+        if self._closed:
+            raise ConfigurationError("the results of a fan-out can be read only once: start a new one")
         return self
 
     async def __anext__(self) -> Outcome[T]:
-        if self._whole:
+        if self._complete:
             raise StopAsyncIteration
         outcome = None
-        if not self._left:
+        if not self._closed:
             if self._run is None:
                 self._run = self._start()
-            outcome = await self._run.next()
+            outcome = await self._run.get()
         if outcome is None:
-            if self._left and not self._whole:  # what was left never looks as if it were whole
+            if self._closed and not self._complete:  # closed early, it must not look complete
                 raise ConfigurationError("a fan-out was closed before its end")
-            self._left = self._whole = True
+            self._closed = self._complete = True
             raise StopAsyncIteration
         return outcome
 
@@ -133,13 +133,13 @@ class DaskFanOut(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel what runs on the cluster and wait until it has ended. More than once is fine."""
-        self._left = True
+        """Cancel the run on the cluster and wait for its end. Calling it more than once is fine."""
+        self._closed = True
         if self._run is not None:
             await self._run.stop()
 
     def __del__(self) -> None:
-        if self._run is not None and not self._left and self._run.running:
+        if self._run is not None and not self._closed and self._run.running:
             self._run.cancel()
             warnings.warn(
                 "a fan-out was dropped half-way: use `async with`, or await its aclose()",

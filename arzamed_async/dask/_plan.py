@@ -1,4 +1,4 @@
-"""What a fan-out on Dask is to do: values, checked at the call, and clinics drawn shard by shard."""
+"""The plan of a fan-out on Dask: options, checked at the call, and clinics drawn shard by shard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Store = TokenStore | Callable[[], TokenStore]
 
 
 class SessionOptions(TypedDict, total=False):
-    """What ArzamedSession takes and a worker can be sent: the values that pickle."""
+    """The options of ArzamedSession that can be pickled and sent to a worker."""
 
     base_url: str
     retry: RetryPolicy
@@ -46,16 +46,16 @@ class SessionOptions(TypedDict, total=False):
 
 
 def checked_options(options: SessionOptions, concurrency: int) -> SessionOptions:
-    """Return the options if a session and its fan-out take them, before anything is sent to a worker."""
+    """Return the options if a session and its fan-out accept them. Nothing has been sent to a worker yet."""
     unknown = sorted(set(options) - SessionOptions.__optional_keys__)
     if unknown:
-        raise ConfigurationError(f"{unknown[0]} cannot be sent to Dask workers, or is no option of a session")
+        raise ConfigurationError(f"{unknown[0]} cannot be sent to Dask workers, or is not a session option")
     ArzamedSession(**options).fan_out((), _nothing, concurrency=concurrency)
     return options
 
 
 async def _nothing(_clinic: Clinic) -> None:
-    """Stand for a fetch: it is never called."""
+    """A fetch that is never called."""
 
 
 class Shards:
@@ -72,7 +72,7 @@ class Shards:
             self._async = aiter(credentials)
         elif isinstance(credentials, Iterable):
             if isinstance(credentials, Collection):
-                for each in credentials:  # told at the call, not when the first clinics have been asked already
+                for each in credentials:  # reported at the call, before any clinic has been read
                     self._checked(each)
             self._sync = iter(credentials)
         else:
@@ -80,8 +80,8 @@ class Shards:
                 f"credentials must be an iterable or async iterable, not {type(credentials).__name__}"
             )
 
-    async def next(self) -> tuple[ClinicCredentials, ...]:
-        """Return the next shard; it is empty when there is none."""
+    async def draw(self) -> tuple[ClinicCredentials, ...]:
+        """Return the next shard; an empty one at the end."""
         shard: list[ClinicCredentials] = []
         if self._async is not None:
             while len(shard) < self._size and not isinstance(each := await anext(self._async, _END), _End):
@@ -93,7 +93,7 @@ class Shards:
 
     def _checked(self, credentials: ClinicCredentials) -> ClinicCredentials:
         if not isinstance(credentials, ClinicCredentials):
-            raise ConfigurationError(f"a Dask worker is sent ClinicCredentials, not {type(credentials).__name__}")
+            raise ConfigurationError(f"credentials must be ClinicCredentials, not {type(credentials).__name__}")
         if isinstance(credentials.client_secret, str) and not self._allow_literal_secrets:
             raise ConfigurationError(
                 "its secret is given as text, and would travel in clear through the Dask scheduler: give a reference"
@@ -104,7 +104,7 @@ class Shards:
 
 
 class _End:
-    """What is drawn when there is nothing more. (None would be a caller's mistake, to be told.)"""
+    """Marks the end of the iterable. (None does not: a None in the iterable is a caller's mistake, to be reported.)"""
 
 
 _END = _End()
@@ -112,7 +112,7 @@ _END = _End()
 
 @frozen
 class Plan(Generic[T]):
-    """All that a run needs. `client` is a distributed.Client."""
+    """The input of a run. `client` is a distributed.Client."""
 
     client: Any
     shards: Shards

@@ -1,7 +1,7 @@
-"""A fan-out on Dask under way: shards go out as tasks, outcomes come back through a queue on the scheduler.
+"""The run of a fan-out on Dask: shards are sent as tasks, outcomes return through a queue on the scheduler.
 
-Everything about a shard comes through that one queue, so that it comes in order: its outcomes, sent by the worker,
-and behind them a word of ours that its task has ended. What a shard sends again after its worker's death is dropped.
+All messages about a shard pass through that one queue and keep their order: its outcomes, sent by the worker, and
+then a marker, sent from here, that its task has ended. Outcomes repeated after a worker's death are dropped.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _distributed: Any = importlib.import_module("distributed")
 _cloudpickle: Any = importlib.import_module("cloudpickle")
 _log = logging.getLogger("arzamed_async")
 
-#: Messages that the scheduler keeps; then workers wait. So many at most are left there by a caller that is killed.
+#: The most messages that the scheduler holds; beyond it workers wait. A caller that is killed leaves no more there.
 QUEUED = 8
-#: Shards under way for each thread of the cluster: one that runs, and one that is next.
+#: Shards in progress for each thread of the cluster: one that runs, and one that is next.
 SHARDS_PER_THREAD = 2
-#: How long a cluster may take to clear up. Workers that are stopped never answer.
+#: The time limit for clearing up a cluster. Workers that are stopped never respond.
 CLEAR_UP_SECONDS = 10.0
 
-#: What a scheduler says of a task that has found no worker (distributed.scheduler.no-workers-timeout), by version.
+#: The scheduler's error for a task without a worker (distributed.scheduler.no-workers-timeout), by version.
 NO_WORKER = ("NoWorkerError", "NoValidWorkerError")
 
-_END = -1  # no shard's number: no more will be submitted
+_END = -1  # not the number of a shard: no more will be submitted
 
 
 @define(eq=False)
@@ -46,12 +46,12 @@ class _Shard:
     credentials: tuple[ClinicCredentials, ...]
     future: Any
     left: set[int]
-    loss: str = "no word of this clinic came back"
+    loss: str = "no outcome of this clinic was received"
     hint: str = ""
 
 
 class Run(Generic[T]):
-    """What works. It is held by its tasks, the DaskFanOut is not: so one dropped half-way is noticed."""
+    """The tasks of a run. They hold it, and never the DaskFanOut: one dropped half-way is noticed."""
 
     def __init__(self, plan: Plan[T]) -> None:
         self._plan = plan
@@ -59,16 +59,14 @@ class Run(Generic[T]):
         self._name = f"arzamed_shard-{uuid.uuid4().hex}"
         self._shards: dict[int, _Shard] = {}
         self._ready: deque[Outcome[T]] = deque()
-        self._news, self._taken, self._freed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._change, self._taken, self._freed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._bug: BaseException | None = None
         self._stopping = False
         self._main = asyncio.create_task(self._work())
         self._main.add_done_callback(self._ended)
 
-    # For the one who reads.
-
-    async def next(self) -> Outcome[T] | None:
-        """Return what comes next; None when all has been told, or was stopped."""
+    async def get(self) -> Outcome[T] | None:
+        """Wait for the next outcome and return it; None at the end, or after `stop`."""
         while True:
             if self._bug is not None:
                 raise self._bug
@@ -77,27 +75,25 @@ class Run(Generic[T]):
                 return self._ready.popleft()
             if self._main.done():
                 return None
-            self._news.clear()
-            await self._news.wait()
+            self._change.clear()
+            await self._change.wait()
 
     def cancel(self) -> None:
-        """Cancel what runs, without waiting for it."""
+        """Cancel the run, without waiting for its end."""
         if not self._stopping:
             self._stopping = True
             self._main.cancel()
 
     async def stop(self) -> None:
-        """Cancel what runs and wait until it has ended."""
+        """Cancel the run and wait for its end."""
         if not self._main.done():
             self.cancel()
             await asyncio.wait({self._main})
 
     @property
     def running(self) -> bool:
-        """Whether anything may still be running."""
+        """Whether the run may still be in progress."""
         return not self._main.done() and not self._main.get_loop().is_closed()
-
-    # The work.
 
     def _ended(self, main: asyncio.Task[None]) -> None:
         bug = None if main.cancelled() else main.exception()
@@ -105,11 +101,11 @@ class Run(Generic[T]):
             bug = asyncio.CancelledError()
         elif isinstance(bug, _distributed.comm.CommClosedError):
             bug = TransportError("the connection to the Dask scheduler was lost")
-        elif isinstance(bug, StopAsyncIteration):  # out of a step of ours it would say that all has been told
+        elif isinstance(bug, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
             bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
         if not self._stopping:
             self._bug = bug
-        self._news.set()
+        self._change.set()
 
     async def _work(self) -> None:
         plan = self._plan
@@ -130,7 +126,7 @@ class Run(Generic[T]):
     async def _submit(self, queue: Any, group: asyncio.TaskGroup, common: bytes) -> None:
         plan, number = self._plan, 0
         await self._wait_for_room()
-        while credentials := await plan.shards.next():
+        while credentials := await plan.shards.draw():
             key = f"{self._name}-{number}"
             job = Job(self._name, key, number, credentials, common, plan.concurrency)
             future = self._client.submit(run_shard, job, key=key, pure=False)
@@ -138,34 +134,34 @@ class Run(Generic[T]):
             group.create_task(self._watch(queue, number, shard))
             number += 1
             await self._wait_for_room()
-        await queue.put(_word(_END))
+        await queue.put(_marker(_END))
 
     async def _wait_for_room(self) -> None:
         while True:
             threads = sum((await self._client.nthreads()).values())
-            if len(self._shards) < SHARDS_PER_THREAD * max(threads, 1):  # with none at all, an adaptive cluster grows
+            if len(self._shards) < SHARDS_PER_THREAD * max(threads, 1):  # without any, an adaptive cluster grows
                 return
             self._freed.clear()
             await self._freed.wait()
 
     async def _watch(self, queue: Any, number: int, shard: _Shard) -> None:
-        error = await shard.future.exception()  # not the result: that would have to be had from a worker, dead by now
+        error = await shard.future.exception()  # not the result, which would be fetched from a worker that may be dead
         if isinstance(error, _distributed.KilledWorker):
             shard.loss = f"{error.allowed_failures + 1} Dask workers died while they read its shard"
-            shard.hint = "One clinic of the shard may be to blame for all: a smaller shard_size tells which"
+            shard.hint = "One clinic of the shard may have caused all of it: a smaller shard_size shows which"
         elif type(error).__name__ in NO_WORKER:
-            shard.loss = "no Dask worker was there to read its shard"
+            shard.loss = "no Dask worker was available to read its shard"
         elif error is not None:
-            await shard.future  # raises it where it came from
+            await shard.future  # raises the error with its traceback
         elif shard.future.cancelled():
             shard.loss = "its shard was cancelled on the Dask cluster"
-        shard.future.release()  # Dask reads a shard again whose worker dies, unless nobody wants it any more
-        await queue.put(_word(number))
+        shard.future.release()  # else Dask would read the shard again when its worker dies
+        await queue.put(_marker(number))
 
     async def _collect(self, queue: Any) -> None:
         all_submitted = False
         while self._shards or not all_submitted:
-            number, outcomes = _cloudpickle.loads(await queue.get())  # (no frame is to hold records if this fails)
+            number, outcomes = _cloudpickle.loads(await queue.get())  # (no frame may hold records if this fails)
             if outcomes is not None:
                 self._report(self._shards.get(number), outcomes)
             elif number == _END:
@@ -184,10 +180,10 @@ class Run(Generic[T]):
             if shard is not None and index in shard.left:  # else it was reported before its worker died
                 shard.left.discard(index)
                 self._ready.append(outcome)
-        self._news.set()
+        self._change.set()
 
     async def _clear_up(self, queue: Any) -> None:
-        """Leave nothing on scheduler and workers."""
+        """Remove everything from the scheduler and the workers."""
         futures = [shard.future for shard in self._shards.values()]
         self._shards.clear()
         if self._client.status != "running":
@@ -197,22 +193,22 @@ class Run(Generic[T]):
                 await self._client.cancel(futures)
                 await self._client.run(leave, self._name, on_error="ignore")
                 while await queue.get(batch=True):
-                    pass  # and so is let go who waits to put
-                await queue.put(_word(_END))  # and who waits to get, if that was cancelled
+                    pass  # releases the workers that wait to put
+                await queue.put(_marker(_END))  # releases a cancelled get that still waits
                 await queue.get(batch=True)
-        except (OSError, RuntimeError) as error:  # timeouts, lost connections; a client that was closed meanwhile
-            _log.warning("a Dask cluster was not cleared up behind a fan-out: %s", type(error).__name__)
+        except (OSError, RuntimeError) as error:  # a timeout, a lost connection, a client closed meanwhile
+            _log.warning("a Dask cluster was not cleared up after a fan-out: %s", type(error).__name__)
         queue.close()
-        queue.close()  # a Queue that was awaited has been counted twice
+        queue.close()  # a Queue that was awaited is counted twice
 
 
-def _word(number: int) -> bytes:
-    """Return what stands behind all that a shard has sent."""
-    word: bytes = _cloudpickle.dumps((number, None))
-    return word
+def _marker(number: int) -> bytes:
+    """Return the marker that follows all outcomes of a shard."""
+    marker: bytes = _cloudpickle.dumps((number, None))
+    return marker
 
 
 def _lost(shard: _Shard, index: int) -> Failure:
-    """Return a clinic's failure: no HTTP answer of it is known, and a later try may well succeed."""
+    """Return a clinic's failure: no HTTP response is known, and a later attempt may succeed."""
     name = shard.credentials[index].display_name
     return Failure(name, TransportError(shard.loss, clinic=name, hint=shard.hint), 0.0)

@@ -1,6 +1,6 @@
-"""What runs on a Dask worker: shards, and the session that they have in common.
+"""The part that runs on a Dask worker: shards, and the session that they share.
 
-Imported on workers, and by a run: by then it is known that distributed is there.
+Imported on workers, and by a run, once distributed is known to be installed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from arzamed_async import ArzamedSession, ClinicCredentials, Outcome, TokenStore
 
 from ._plan import Fetch, SessionOptions, Store
 
-__all__ = ["CancelledFromWithinError", "Job", "Place", "leave", "run_shard"]
+__all__ = ["CancelledFromWithinError", "Job", "WorkerShare", "leave", "run_shard"]
 
 _distributed: Any = importlib.import_module("distributed")
 _cloudpickle: Any = importlib.import_module("cloudpickle")
 
-#: When a worker that has no shard of a fan-out lets go of its session: the caller may be dead, and nobody else would say
-#: so. (If it lives, the next shard begins with a new session.) For so long it also remembers that a fan-out is over.
+#: A worker without a shard of a fan-out closes its session after this time: the caller may have died without notice.
+#: (If not, the next shard starts with a new session.) The worker remembers for as long that a fan-out is over.
 IDLE_SECONDS = 60.0
 
 
 @frozen
 class Job:
-    """One shard, as it is sent. `name` is the fan-out's (its queue's and its place's on each worker).
+    """One shard, as it is sent. `name` is that of the fan-out: of its queue, and of its plugin on each worker.
 
-    `common` is what all shards share, pickled: fetch, token store and session options. The scheduler, which unpickles
-    jobs, needs none of their modules; and a store is a worker's own, also where the worker is in the caller's process.
+    `common` is shared by all shards, and pickled: fetch, token store and session options. The scheduler, which
+    unpickles jobs, needs none of their modules; and each worker has its own store, even in the caller's process.
     """
 
     name: str
@@ -43,36 +43,36 @@ class Job:
 
 
 class CancelledFromWithinError(Exception):
-    """A fetch has ended in a CancelledError of its own. (Dask and task groups would take the real one for theirs.)"""
+    """A fetch raised a CancelledError itself. (Dask and task groups would take the real one for theirs.)"""
 
 
 async def run_shard(job: Job) -> None:
     """Read all clinics of a shard and send their outcomes."""
     worker = _distributed.get_worker()
-    place = await _place(worker, job.name)
-    await place.run(worker, job)
+    share = await _share(worker, job.name)
+    await share.run(worker, job)
 
 
 async def leave(name: str, dask_worker: Any) -> None:
-    """End what a worker does for a fan-out, and close its session. (Dask fills in `dask_worker`.)"""
-    place = await _place(dask_worker, name)
-    await place.end()
-    place.linger(dask_worker)
+    """End a worker's shards of a fan-out, and close its session. (Dask passes `dask_worker`.)"""
+    share = await _share(dask_worker, name)
+    await share.end()
+    share.linger(dask_worker)
 
 
-async def _place(worker: Any, name: str) -> Place:
-    place: Place | None = worker.plugins.get(name)
-    if place is None:
-        place = Place(name)
-        await worker.plugin_add(place, name=name)
-    return place
+async def _share(worker: Any, name: str) -> WorkerShare:
+    share: WorkerShare | None = worker.plugins.get(name)
+    if share is None:
+        share = WorkerShare(name)
+        await worker.plugin_add(share, name=name)
+    return share
 
 
-class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore[reportUntypedBaseClass]
+class WorkerShare(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore[reportUntypedBaseClass]
     """A worker's part in one fan-out: its session, and the shards that run.
 
-    A plugin, since a worker tells its plugins of tasks that are cancelled, which it would let run on (nobody wants
-    them any more: the caller has left, or is dead), and of its own end.
+    A plugin, because a worker notifies its plugins when it ends, and when a task is cancelled, which would otherwise
+    continue to run although the caller has left, or is dead.
     """
 
     def __init__(self, name: str) -> None:
@@ -80,12 +80,12 @@ class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore
         self._open: tuple[ArzamedSession, Fetch[Any], TokenStore | None] | None = None
         self._shards: dict[str, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._going: asyncio.Task[None] | None = None
+        self._removal: asyncio.Task[None] | None = None
         self._over = False
 
     async def run(self, worker: Any, job: Job) -> None:
         """Run one shard."""
-        # (A cancellation may have come before its transition was listened to; the end, by another way than the task.)
+        # (The cancellation, or the end of the fan-out, may have arrived before this plugin was registered.)
         if self._over or worker.state.tasks[job.key].state == "cancelled":
             return
         if self._timer is not None:
@@ -101,7 +101,7 @@ class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore
                 self.linger(worker)
         if not shard.cancelled():
             shard.result()
-        elif not shard.cancelling():  # by nobody here
+        elif not shard.cancelling():  # not cancelled from here
             raise CancelledFromWithinError
 
     async def _read(self, worker: Any, job: Job) -> None:
@@ -126,7 +126,7 @@ class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore
             self._shards[key].cancel()
 
     async def end(self) -> None:
-        """End all, close the session, and begin nothing new."""
+        """End all shards, close the session, and start no new ones."""
         self._over = True
         shards = set(self._shards.values())
         for shard in shards:
@@ -141,22 +141,22 @@ class Place(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: ignore
                 await store.aclose()
 
     def linger(self, worker: Any) -> None:
-        """Be gone after a while, if no shard comes."""
+        """Remove the plugin after a while without a shard."""
 
         async def remove() -> None:
             if worker.plugins.get(self._name) is self:
                 await worker.plugin_remove(name=self._name)
 
-        def go() -> None:
-            self._going = loop.create_task(remove())
+        def start_removal() -> None:
+            self._removal = loop.create_task(remove())
 
         if self._timer is not None:
             self._timer.cancel()
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(IDLE_SECONDS, go)
+        self._timer = loop.call_later(IDLE_SECONDS, start_removal)
 
     async def teardown(self, worker: Any) -> None:
-        """End all: nothing has come for a while, or the worker closes."""
+        """End all shards: no new one arrived for a while, or the worker closes."""
         if self._timer is not None:
             self._timer.cancel()
         await self.end()
@@ -171,7 +171,7 @@ def _opened(job: Job) -> tuple[ArzamedSession, Fetch[Any], TokenStore | None]:
 
 
 class _Sender:
-    """Sends outcomes while the next ones are read: what comes in meanwhile goes together."""
+    """Sends outcomes in batches: those that finish during a send go into the next one."""
 
     def __init__(self, put: Callable[[list[tuple[int, Outcome[Any]]]], Awaitable[None]], *, most: int) -> None:
         self._put = put
@@ -180,7 +180,7 @@ class _Sender:
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, step: tuple[int, Outcome[Any]]) -> None:
-        """Send it soon; wait where as many as `most` wait already."""
+        """Queue an outcome to be sent; wait while `most` are queued already."""
         if self._task is not None and (self._task.done() or len(self._held) >= self._most):
             await self.finish()
         self._held.append(step)
@@ -193,12 +193,12 @@ class _Sender:
             await self._put(held)
 
     async def finish(self) -> None:
-        """Wait until all has been sent. Raises what went wrong with it."""
+        """Wait until all outcomes are sent. Raises the error of sending."""
         if self._task is not None:
             await self._task
             self._task = None
 
     def cancel(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         if self._task is not None:
             self._task.cancel()

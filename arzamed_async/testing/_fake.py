@@ -221,7 +221,7 @@ class FakeArzamed(RequestLog):
 
         A number is a status, as with `fail`; "ok" a good response; "cut" a good one whose body is cut in the middle;
         "reset" a connection reset before the response; "hang" no response for as long as the client waits; "garbage"
-        bytes that are not HTTP; an Answer is sent unchanged. Steps are added after those scripted earlier.
+        bytes that are not HTTP; an `Answer` is sent unchanged. Steps are added after those scripted earlier.
         """
         faults: list[Fault] = [fault(step, on, self.base_url) for step in steps]
         found = self._find(clinic)

@@ -41,7 +41,7 @@ class Answer:
         if isinstance(self.status, bool) or not isinstance(self.status, int) or not 200 <= self.status <= 599:
             raise ConfigurationError(f"status must be one of 200 to 599, not {self.status!r}")
         if self.json is not _NOTHING and self.body:
-            raise ConfigurationError("an Answer has a json or a body, not both")
+            raise ConfigurationError("Answer(...) takes json or body, not both")
 
     def encoded(self) -> tuple[bytes, dict[str, str]]:
         """Return the body and headers to send."""
@@ -86,5 +86,5 @@ def fault(step: object, on: str, base_url: str) -> Fault:
     word = _WORDS.get(step) if isinstance(step, str) else None
     if word is None:
         words = ", ".join(repr(word) for word in _WORDS)
-        raise ConfigurationError(f"a step of a script is a status, an Answer, or one of {words}; not {step!r}")
+        raise ConfigurationError(f"a step of a script is a status, an Answer(...), or one of {words}; not {step!r}")
     return word

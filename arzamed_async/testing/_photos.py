@@ -27,7 +27,7 @@ _SKINS = ("#f3d3bd", "#e5b895", "#c98d66", "#9a6543", "#6f4630")
 _HAIRS = ("#2b2320", "#4b3324", "#7b4f2c", "#b98b53", "#8d8a86", "#d9d4cb")
 _COATS = ("#ffffff", "#f7fafa", "#7fb0ac", "#8aa7c7", "#b9c8d6")
 _SHIRTS = ("#3d6f78", "#56658f", "#8a5a63", "#6b7f4f", "#4a4f57")
-# Behind the head, and over it. The head is an ellipse of 17 by 21 around (48, 42).
+# Drawn before the head, and after it. The head is an ellipse of 17 by 21 around (48, 42).
 _CUTS = (
     ("", '<path d="M30 41c-2-17 8-25 19-24 11 0 20 8 17 24-3-9-8-12-18-13-9 1-15 4-18 13z"/>'),
     (

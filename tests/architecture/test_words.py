@@ -57,10 +57,7 @@ TO_DO = {
     "_resilience",
     "_telemetry.py",
     "_tokens",
-    "cli",
-    "dask",
     "session.py",
-    "testing",
 }
 
 

@@ -420,15 +420,15 @@ async def test_a_token_store(given: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(_worker, "ArzamedSession", Session)
     Store.made.clear()
     common = cloudpickle.dumps((names, given, {"coalesce": True}))
-    place = _worker.Place("invented")
-    place._open = _worker._opened(_worker.Job("invented", "invented-0", 0, (), common, 64))
-    session, fetch, store = place._open
+    share = _worker.WorkerShare("invented")
+    share._open = _worker._opened(_worker.Job("invented", "invented-0", 0, (), common, 64))
+    session, fetch, store = share._open
     assert session.options == {"coalesce": True, "token_store": store}  # type: ignore[attr-defined]
     assert fetch is names
     assert isinstance(store, Store)
     assert store is not given
     assert len(Store.made) == (given is Store)
-    await place.end()
+    await share.end()
     assert store.closed
     assert given is Store or not given.closed
 
