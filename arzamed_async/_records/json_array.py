@@ -8,7 +8,7 @@ Why a judged window is right: its first byte stands where an element begins, and
 is a function of the bytes before. If `[` + window + `]` is valid, every string and bracket opened in
 it is closed in it, and its last byte, a closing bracket (or whatever stands before a comma), ends an
 element there and nowhere else. A window that orjson refuses on the fast way was cut inside an element,
-and the exact way takes over; one refused on the exact way is no JSON.
+and the exact way takes over; one refused on the exact way is not JSON.
 """
 
 from __future__ import annotations
