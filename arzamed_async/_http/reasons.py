@@ -1,8 +1,9 @@
-"""What aiohttp, OpenSSL and the operating system report, in words that help. Values in, words out."""
+"""Why a connection failed, in words that name neither the request nor a secret. No I/O."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 __all__ = ["certificate_fault", "connection_fault"]
 
@@ -17,32 +18,20 @@ _CERTIFICATE_FAULTS = {
     64: "is for another address",
 }
 
-# By the names of classes, so that this floor needs none of the libraries; an exception is what its first named base is.
-_REASONS = {
-    "ClientConnectorSSLError": "no TLS connection could be agreed on",
-    "ClientConnectorDNSError": "the host name was not found",
-    "ClientProxyConnectionError": "the proxy gave no connection",
-    "ClientHttpProxyError": "the proxy gave no connection",
-    "ConnectionTimeoutError": "no connection within connect_seconds",
-    "TimeoutError": "no byte within read_seconds",
-    "ServerDisconnectedError": "the connection was lost before the answer",
-    "DisconnectedError": "the connection was lost before the answer",
-    "ClientPayloadError": "the body was cut",
-    "ClientResponseError": "the answer is not HTTP",
-    "SSLError": "the TLS connection broke",
-}
-
 
 def certificate_fault(verify_code: int) -> str:
     """Return what is wrong with a certificate."""
     return f"the TLS certificate {_CERTIFICATE_FAULTS.get(verify_code, 'does not verify')}"
 
 
-def connection_fault(error: BaseException) -> str:
-    """Return why there was no usable answer, without anything of what was asked."""
+def connection_fault(error: BaseException, reasons: Mapping[type[BaseException], str]) -> str:
+    """Return why there is no usable response: the reason of the error's class, or of its nearest base with a reason.
+
+    Other errors of the operating system have its text; nothing else of the error's own text is repeated.
+    """
     for kind in type(error).__mro__:
-        if kind.__name__ in _REASONS:
-            return _REASONS[kind.__name__]
+        if kind in reasons:
+            return reasons[kind]
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(number, int) and number > 0:
         return os.strerror(number).lower()

@@ -39,6 +39,22 @@ class DisconnectedError(aiohttp.ClientError):
     """The connection was lost, under a name that aiohttp does not take as a call to send the request again."""
 
 
+#: Why there is no usable response, by class of exception; a subclass without a line has the reason of its base.
+REASONS: dict[type[BaseException], str] = {
+    aiohttp.ClientConnectorSSLError: "no TLS connection could be agreed on",
+    aiohttp.ClientConnectorDNSError: "the host name was not found",
+    aiohttp.ClientProxyConnectionError: "the proxy gave no connection",
+    aiohttp.ClientHttpProxyError: "the proxy gave no connection",
+    aiohttp.ConnectionTimeoutError: "no connection within connect_seconds",
+    TimeoutError: "no byte within read_seconds",
+    aiohttp.ServerDisconnectedError: "the connection was lost before the answer",
+    DisconnectedError: "the connection was lost before the answer",
+    aiohttp.ClientPayloadError: "the body was cut",
+    aiohttp.ClientResponseError: "the answer is not HTTP",
+    ssl.SSLError: "the TLS connection broke",
+}
+
+
 def _fault(error: BaseException, host: str) -> TransportError:
     """Return the TransportError for a foreign exception: which fault, and at which host."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -46,7 +62,7 @@ def _fault(error: BaseException, host: str) -> TransportError:
         return TransportError(f"{certificate_fault(code)} ({host})", transient=False)
     # What is neither a connection's nor a server's doing (a ValueError of aiohttp's own) comes again.
     return TransportError(
-        f"{connection_fault(error)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
+        f"{connection_fault(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
     )
 
 

@@ -1,0 +1,51 @@
+"""Why a connection failed: decided by the classes of exceptions, and by no class's name."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from arzamed_async._http.transport import REASONS, DisconnectedError, _fault
+
+OF_AIOHTTP = [kind for kind in REASONS if kind.__module__.startswith("aiohttp.")]
+
+
+@pytest.mark.parametrize("kind", OF_AIOHTTP, ids=lambda kind: kind.__name__)
+def test_each_class_is_public_in_this_aiohttp(kind: type[BaseException]) -> None:
+    """Each exception of aiohttp's with a reason is one that aiohttp exports and raises as its own error."""
+    assert kind.__name__ in aiohttp.__all__
+    assert getattr(aiohttp, kind.__name__) is kind
+    assert issubclass(kind, aiohttp.ClientError)
+
+
+def test_the_classes_of_aiohttp_are_these() -> None:
+    """The table names these classes of aiohttp, so that one taken out by mistake is missed."""
+    assert [kind.__name__ for kind in OF_AIOHTTP] == [
+        "ClientConnectorSSLError",
+        "ClientConnectorDNSError",
+        "ClientProxyConnectionError",
+        "ClientHttpProxyError",
+        "ConnectionTimeoutError",
+        "ServerDisconnectedError",
+        "ClientPayloadError",
+        "ClientResponseError",
+    ]
+
+
+@pytest.mark.parametrize("kind", REASONS, ids=lambda kind: kind.__name__)
+def test_a_subclass_has_the_reason_of_its_base(kind: type[BaseException]) -> None:
+    """A class that a later version derives from one with a reason has that reason, under whatever name."""
+    later = type("LaterError", (kind,), {})
+    assert _fault(later.__new__(later), "h").reason == f"{REASONS[kind]} (h)"
+
+
+@pytest.mark.parametrize("kind", REASONS, ids=lambda kind: kind.__name__)
+def test_a_foreign_class_of_the_same_name_has_no_reason(kind: type[BaseException]) -> None:
+    """An exception that only shares its name with one of the table is named, not mistaken for it."""
+    foreign = type(kind.__name__, (Exception,), {})
+    assert _fault(foreign(), "h").reason == f"the connection failed ({kind.__name__}) (h)"
+
+
+def test_a_lost_connection_is_no_disconnect_of_aiohttps() -> None:
+    """Aiohttp resends a GET after a ServerDisconnectedError or an OSError: our own exception is neither."""
+    assert not issubclass(DisconnectedError, (aiohttp.ServerDisconnectedError, OSError))
