@@ -205,6 +205,8 @@ TOUCHING = {
     "aiohttp": [
         "calls/test_calls",
         "http/test_connections",
+        "http/test_private_names",
+        "http/test_reasons",
         "readers/test_streams",
         "http/test_transport",
         "testing/test_fake",

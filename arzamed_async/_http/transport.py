@@ -14,7 +14,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from .._concurrency.cancel_scope import Scope
@@ -27,6 +26,11 @@ from .decompress import ACCEPT_ENCODING
 from .reasons import certificate_fault, connection_fault
 from .response import Answer, silence
 
+try:
+    from aiohttp.client_proto import ResponseHandler
+except ImportError:
+    raise ImportError(f"aiohttp {aiohttp.__version__} has no aiohttp.client_proto.ResponseHandler") from None
+
 __all__ = ["Http", "Transport"]
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
@@ -37,6 +41,25 @@ HEADER_BYTES, MOST_HEADERS = 8190, 128
 
 class DisconnectedError(aiohttp.ClientError):
     """The connection was lost, under a name that aiohttp does not take as a call to send the request again."""
+
+
+#: What the pool uses of aiohttp although aiohttp does not promise it.
+UNPROMISED_NAMES = {"TCPConnector": ["_factory"], "ResponseHandler": ["_payload", "exception", "should_close"]}
+
+
+def _require_unpromised_names(*objects: object) -> None:
+    """Raise ConfigurationError if this aiohttp lacks a name that the pool uses: a cut body would pass for a whole one."""
+    missing = [
+        f"{kind.__name__}.{name}"
+        for each in objects
+        for kind in type(each).__mro__
+        for name in UNPROMISED_NAMES.get(kind.__name__, ())
+        if not (hasattr(kind, name) or hasattr(each, name))  # a property that needs another name counts as there
+    ]
+    if missing:
+        raise ConfigurationError(
+            f"aiohttp {aiohttp.__version__} has no {', '.join(missing)}: use another version of aiohttp"
+        )
 
 
 #: Why there is no usable response, by class of exception; a subclass without a line has the reason of its base.
@@ -67,15 +90,15 @@ def _fault(error: BaseException, host: str) -> TransportError:
 
 
 class _Protocol(ResponseHandler):
-    """aiohttp's, but a body still on its way is told in all cases that its connection has failed.
+    """aiohttp's protocol, but a body that is still incomplete fails whenever its connection fails.
 
-    aiohttp's fast parser forgets the body when it meets what is not HTTP (it would be waited for in vain), and a
-    reset counts as the end of a body that has no length.
+    aiohttp's fast parser drops the body when it meets what is not HTTP, so that its reader would wait in vain; and it
+    takes a reset for the end of a body without a length.
     """
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Do as aiohttp does, behind that."""
-        body = getattr(self, "_payload", None)
+        """Fail the body first."""
+        body = self._payload
         if (exc or self.exception()) and body is not None and not body.is_eof():
             body.set_exception(aiohttp.ClientPayloadError())
         super().connection_lost(exc)
@@ -93,6 +116,7 @@ class _Pool(aiohttp.TCPConnector):
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
         loop = asyncio.get_running_loop()
+        _require_unpromised_names(self, ResponseHandler(loop))
         self._factory = cast("Any", lambda: _Protocol(loop))
         self.slots = Bulkhead(limit)
         self.sockets = Connections(limit, loop)

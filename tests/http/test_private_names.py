@@ -1,0 +1,110 @@
+"""Names that aiohttp does not promise: each one that is used is guarded, and its absence ends the first call."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.client_proto import ResponseHandler
+from support import RawServer
+
+from arzamed_async import ArzamedSession, ConfigurationError
+from arzamed_async._http import transport
+from arzamed_async._http.transport import UNPROMISED_NAMES, _Pool, _Protocol
+
+pytestmark = pytest.mark.asyncio
+
+OWNERS = {"TCPConnector": aiohttp.TCPConnector, "ResponseHandler": ResponseHandler}
+GUARDED = [(owner, name) for owner, names in UNPROMISED_NAMES.items() for name in names]
+
+
+def remove(owner: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a name from a class of aiohttp: from the class that defines it, or from its instances."""
+    kind: Any = OWNERS[owner]
+    for each in kind.__mro__:
+        if name in vars(each):
+            monkeypatch.delattr(each, name)
+            return
+    made: Callable[..., None] = kind.__init__
+
+    def without(self: Any, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        delattr(self, name)
+
+    monkeypatch.setattr(kind, "__init__", without)
+
+
+@pytest.mark.parametrize(("owner", "name"), GUARDED)
+async def test_without_the_name_no_request_is_sent(owner: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under an aiohttp without the name the first call raises an error with the version and the name, and sends nothing."""
+    remove(owner, name, monkeypatch)
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        with pytest.raises(ConfigurationError) as caught:
+            async with asyncio.timeout(20):  # unguarded, a call may wait in vain
+                await session.clinic(server.credentials()).doctors.list()
+    assert f"aiohttp {aiohttp.__version__} has no {owner}.{name}: use another version" in str(caught.value)
+    assert server.connections == 0
+
+
+async def test_all_missing_names_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names everything that is missing."""
+    for owner, name in GUARDED:
+        remove(owner, name, monkeypatch)
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        with pytest.raises(ConfigurationError, match=", ".join(f"{owner}.{name}" for owner, name in GUARDED)):
+            await session.clinic(server.credentials()).token()
+
+
+async def test_a_session_that_is_given_needs_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With http= the pool is the caller's, and nothing of aiohttp's private names is used: the call succeeds."""
+    async with RawServer() as server, aiohttp.ClientSession() as http:
+        monkeypatch.setitem(UNPROMISED_NAMES, "TCPConnector", ["_no_such_name"])
+        async with ArzamedSession(base_url=server.base_url, http=http) as session:
+            assert len(await session.clinic(server.credentials()).doctors.list()) == 3
+
+
+async def test_an_aiohttp_without_the_class_is_named_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where aiohttp has moved ResponseHandler, the import fails with the version and the name."""
+    monkeypatch.delattr("aiohttp.client_proto.ResponseHandler")
+    spec = importlib.util.spec_from_file_location("arzamed_async._http.again", transport.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(
+        ImportError, match=rf"aiohttp {aiohttp.__version__} has no aiohttp\.client_proto\.ResponseHandler"
+    ):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+async def test_each_private_name_in_use_is_guarded() -> None:
+    """A private name that a class derived from aiohttp's uses is its own, unknown to aiohttp, or it is guarded."""
+    plain = aiohttp.TCPConnector()
+    try:
+        bases = {_Pool.__name__: plain, _Protocol.__name__: ResponseHandler(plain._loop)}
+        classes = {
+            node.name: node
+            for node in ast.parse(Path(transport.__file__).read_text(encoding="utf-8")).body
+            if isinstance(node, ast.ClassDef) and node.name in bases
+        }
+        assert classes.keys() == bases.keys()
+        used: set[tuple[str, str]] = set()
+        for name, base in bases.items():
+            own = {
+                node.attr
+                for node in ast.walk(classes[name])
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
+            }
+            own |= {node.name for node in ast.walk(classes[name]) if isinstance(node, ast.FunctionDef)}
+            used |= {
+                (type(base).__name__, each)
+                for each in own
+                if each.startswith("_") and not each.startswith("__") and hasattr(base, each)
+            }
+        assert used == {each for each in GUARDED if each[1].startswith("_")}
+    finally:
+        await plain.close()
