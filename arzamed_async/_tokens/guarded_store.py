@@ -1,15 +1,13 @@
-"""A session's way to its TokenStore: few calls at once, each bounded in time, and a rest for a store that fails.
+"""Calls a TokenStore: a few calls at a time, each within a time limit, and none for a while after the store has failed.
 
-A thousand clinics in need of a token wait here for each other, and that is not the store's slowness: its time is
-counted from when it is asked.
+A call that waits here for its turn costs none of its time: only the store's own time counts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import Factory, define
 
@@ -17,37 +15,37 @@ from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import Bulkhead
 from .._telemetry import Notices
 from ..events import TokenStoreFailed
-from ..token_store import StoredToken
+from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
 from .oauth2 import LONGEST_LIFETIME_SECONDS, is_token
 
-__all__ = ["StoreDoor", "StoreFailedError", "Visit"]
+__all__ = ["GuardedStore", "StoreBudget", "StoreUnavailableError"]
 
-R = TypeVar("R")
-
-#: One answer of the store is waited for so long, and all that one token takes together so long (250 ms are promised).
+#: The time limit of one call to the store, and of all calls for one token together (250 ms are promised).
 ANSWER_SECONDS = 0.2
 BUDGET_SECONDS = 0.22
-#: A store that has failed is left alone so long; one that gives no answer in time, when that has happened so often in
-#: succession: on a busy machine a single call may take long.
+#: No call is made for this long after the store has raised an exception, or after this number of calls in succession ran
+#: out of time. One alone does not count: on a busy machine a single call may be slow.
 REST_SECONDS = 5.0
 LATE_IN_SUCCESSION = 3
-#: Calls of one session that are in the store at once.
+#: The number of calls that one session makes at a time.
 AT_ONCE = 6
-#: Time is counted in pieces of so long: of one in which the event loop stood still longer, no more than this counts.
+#: Time is counted in pieces of this length: while the event loop was blocked for longer, no more than this counts.
 PIECE_SECONDS = 0.04
-#: An answer may have come while the event loop was busy: it takes so many turns to be seen.
+#: A result may have arrived while the event loop was busy: it is noticed within this number of turns.
 TURNS = 5
+#: What a method has to return. The result of any other is ignored.
+EXPECTED = {"load": StoredToken | StoredRejection | None, "acquire": Lease | None}
 
 
-class StoreFailedError(Exception):
-    """The store gave no answer; never leaves the modules that share tokens."""
+class StoreUnavailableError(Exception):
+    """The store returned no usable result. Never leaves the modules that share tokens."""
 
 
 @define(eq=False)
-class Visit:
-    """What one token costs in the store: `seconds_left` of its budget, and whether anything has failed.
+class StoreBudget:
+    """What the store may cost for one token: the `seconds_left` for its calls, and whether one of them has failed.
 
-    A refusal is kept under `refusal_key`: that is `key`, where `key` has the secret in it.
+    The token is stored under `key`. A rejection is stored under `refusal_key`, which depends on the secret as well.
     """
 
     clinic: str
@@ -57,83 +55,112 @@ class Visit:
     seconds_left: float = Factory(lambda: BUDGET_SECONDS)
     failed: bool = False
 
-    def begin_anew(self) -> None:
-        """Let all of the budget be left."""
+    def reset(self) -> None:
+        """Allow the whole time again."""
         self.seconds_left = BUDGET_SECONDS
 
 
-def _checked(answer: R, kind: Any) -> R:
-    """Return a store's answer if it is what the protocol says: what is kept elsewhere may be anybody's."""
-    if not isinstance(answer, kind):
+def _check(result: object, expected: Any) -> None:
+    """Raise if a store's result breaks the protocol: an entry in a store may have been written by any process."""
+    if not isinstance(result, expected):
         raise TypeError
-    if isinstance(answer, StoredToken):
-        life = answer.age_seconds + answer.seconds_left
-        if not is_token(answer.access_token) or not 0 <= life <= LONGEST_LIFETIME_SECONDS or answer.age_seconds < 0:
+    if isinstance(result, StoredToken):
+        life = result.age_seconds + result.seconds_left
+        if not is_token(result.access_token) or not 0 <= life <= LONGEST_LIFETIME_SECONDS or result.age_seconds < 0:
             raise ValueError
-    return answer
 
 
-class StoreDoor:
-    """Asks a store, and knows whether it is well. It belongs to one event loop at a time."""
+class GuardedStore:
+    """A token store that cannot hold up or break a call. It belongs to one event loop at a time.
 
-    def __init__(self, notices: Notices, lifetime: Lifetime) -> None:
+    `load`, `discard` and `acquire` raise StoreUnavailableError. `save`, `renew` and `release` have a time limit of their
+    own each, and never raise: nobody waits for their result.
+    """
+
+    def __init__(self, store: TokenStore, notices: Notices, lifetime: Lifetime) -> None:
+        self._store = store
         self._notices = notices
         self._lifetime = lifetime
         self._failing = False
         self._rests_until = 0.0
         self._late = 0
-        self._slots = Bulkhead(AT_ONCE)
+        self._leave_loop()
         lifetime.on_new_loop(self._leave_loop)
 
     def _leave_loop(self) -> None:
         self._slots = Bulkhead(AT_ONCE)
 
-    def visit(self, clinic: str, key: str, refusal_key: str) -> Visit | None:
-        """Begin to ask for a token of this clinic; None while the store is left alone."""
+    def budget(self, clinic: str, key: str, refusal_key: str) -> StoreBudget | None:
+        """Return the budget for a token of this clinic; None while the store is left alone because it has failed."""
         now = asyncio.get_running_loop().time()
-        return None if now < self._rests_until else Visit(clinic, key, refusal_key, now)
+        return None if now < self._rests_until else StoreBudget(clinic, key, refusal_key, now)
 
-    async def ask(self, visit: Visit, work: Callable[[], Awaitable[R]], kind: Any = object, *, rests: bool = True) -> R:
-        """Return what the store answers.
+    async def load(self, budget: StoreBudget, key: str) -> StoredToken | StoredRejection | None:
+        """Return the entry under this key."""
+        entry: StoredToken | StoredRejection | None = await self._call(budget, "load", key)
+        return entry
 
-        Raises StoreFailedError, and tells of it; and because another has just met one, unless `rests` is False.
-        """
+    async def discard(self, budget: StoreBudget, access_token: str) -> None:
+        """Remove this token, if it is still the one in the store."""
+        await self._call(budget, "discard", budget.key, access_token)
+
+    async def acquire(self, budget: StoreBudget, seconds: float) -> Lease | None:
+        """Return the lease to request a token, None while another process has it."""
+        lease: Lease | None = await self._call(budget, "acquire", budget.key, seconds)
+        return lease
+
+    async def save(
+        self, budget: StoreBudget, key: str, entry: StoredToken | StoredRejection, lease: Lease | None
+    ) -> None:
+        """Store an entry."""
+        await self._try(budget, "save", key, entry, lease)
+
+    async def renew(self, budget: StoreBudget, lease: Lease, seconds: float) -> None:
+        """Extend a lease."""
+        await self._try(budget, "renew", lease, seconds)
+
+    async def release(self, budget: StoreBudget, lease: Lease) -> None:
+        """Return a lease, so that another process may have it at once."""
+        await self._try(budget, "release", lease)
+
+    def record_success(self, budget: StoreBudget) -> None:
+        """Note that all calls for a token went well, if so: the next failure is reported again."""
+        if not budget.failed and budget.began_at >= self._rests_until:
+            self._failing = False
+
+    async def _try(self, budget: StoreBudget, method: str, *arguments: object) -> None:
+        budget.reset()
+        with contextlib.suppress(StoreUnavailableError):
+            await self._call(budget, method, *arguments, rests=False)
+
+    async def _call(self, budget: StoreBudget, method: str, *arguments: object, rests: bool = True) -> Any:
+        """Return what a method of the store returns. With `rests`, fail at once while the store is left alone."""
         loop, slots = asyncio.get_running_loop(), self._slots
         if not slots.take():
             await slots.wait()
         try:
             if rests and loop.time() < self._rests_until:
-                raise StoreFailedError
+                raise StoreUnavailableError
             try:
-                answer = _checked(await self._within(visit, work), kind)
+                result = await self._within(budget, method, *arguments)
+                _check(result, EXPECTED.get(method, object))
             except Exception as error:  # noqa: BLE001 - whatever a store does, the call goes on
                 failure = type(error)
             else:
                 self._late = 0
-                return answer
+                return result
         finally:
             slots.give()
-        self._failed(visit, failure)
-        raise StoreFailedError
+        self._record_failure(budget, failure)
+        raise StoreUnavailableError
 
-    async def try_to(self, visit: Visit, work: Callable[[], Awaitable[object]]) -> None:
-        """Do what nobody waits for an answer to, with time of its own; a failure is told and disturbs nothing."""
-        visit.begin_anew()
-        with contextlib.suppress(StoreFailedError):
-            await self.ask(visit, work, rests=False)
+    async def _within(self, budget: StoreBudget, method: str, *arguments: object) -> Any:
+        """Return the result, or raise TimeoutError. The end of a store's call that ignores its cancellation is not awaited."""
 
-    def well(self, visit: Visit) -> None:
-        """Take note that the store has done all that it was asked to for a token, if so: its next failure is news."""
-        if not visit.failed and visit.began_at >= self._rests_until:
-            self._failing = False
+        async def call() -> Any:  # which may fail before there is anything to await
+            return await getattr(self._store, method)(*arguments)
 
-    async def _within(self, visit: Visit, work: Callable[[], Awaitable[R]]) -> R:
-        """Return what comes of it in time. A store that takes its time to be cancelled is not waited for."""
-
-        async def call() -> R:
-            return await work()
-
-        loop, left = asyncio.get_running_loop(), min(ANSWER_SECONDS, visit.seconds_left)
+        loop, left = asyncio.get_running_loop(), min(ANSWER_SECONDS, budget.seconds_left)
         task = self._lifetime.spawn_outliving(call())
         try:
             while left > 0 and not task.done():
@@ -141,7 +168,7 @@ class StoreDoor:
                 await asyncio.wait((task,), timeout=piece)
                 passed = min(piece, loop.time() - began)
                 left -= passed
-                visit.seconds_left -= passed
+                budget.seconds_left -= passed
             for _ in range(TURNS):
                 if not task.done():
                     await asyncio.sleep(0)
@@ -151,11 +178,11 @@ class StoreDoor:
         finally:
             task.cancel()
 
-    def _failed(self, visit: Visit, error: type[Exception]) -> None:
-        visit.failed = True
+    def _record_failure(self, budget: StoreBudget, error: type[Exception]) -> None:
+        budget.failed = True
         self._late += 1
         if error is not TimeoutError or self._late >= LATE_IN_SUCCESSION:
             self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
         if not self._failing:
             self._failing = True
-            self._notices.emit(TokenStoreFailed(clinic=visit.clinic, error=error.__name__))
+            self._notices.emit(TokenStoreFailed(clinic=budget.clinic, error=error.__name__))

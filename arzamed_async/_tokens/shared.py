@@ -24,7 +24,7 @@ from ..config import TokenPolicy
 from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from ..errors import ConfigurationError, CredentialsRejectedError
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
-from .guarded_store import StoreDoor, StoreFailedError, Visit
+from .guarded_store import GuardedStore, StoreBudget, StoreUnavailableError
 from .oauth2 import IssuedToken
 from .secrets import resolved
 
@@ -87,11 +87,10 @@ class SharedTokens:
         notices: Notices,
         lifetime: Lifetime,
     ) -> None:
-        self._store = store
+        self._store = GuardedStore(store, notices, lifetime)
         self._policy = policy
         self._clocks = clocks
         self._lifetime = lifetime
-        self._door = StoreDoor(notices, lifetime)
 
     async def fetch(
         self, credentials: ClinicCredentials, known: IssuedToken | None, ask: Ask, deadline: float | None
@@ -102,27 +101,27 @@ class SharedTokens:
         that of the request, in loop time.
         """
         key = store_key(credentials)
-        visit = self._door.visit(credentials.display_name, key, await _refusal_key(credentials, key))
-        if visit is None:
+        budget = self._store.budget(credentials.display_name, key, await _refusal_key(credentials, key))
+        if budget is None:
             return await ask()
         found = lease = None
         try:
-            found = await self._look(visit, known)
+            found = await self._look(budget, known)
             if found is None:
                 if known is not None and known.rejected:
-                    await self._door.ask(visit, lambda: self._store.discard(visit.key, known.access_token))
-                found, lease = await self._lease(visit, known, deadline)
-        except StoreFailedError:
+                    await self._store.discard(budget, known.access_token)
+                found, lease = await self._lease(budget, known, deadline)
+        except StoreUnavailableError:
             pass  # it has been told
         if found is not None:
-            self._door.well(visit)
+            self._store.record_success(budget)
             return found
-        return await (ask() if lease is None else self._asked(visit, lease, ask))
+        return await (ask() if lease is None else self._asked(budget, lease, ask))
 
-    async def _asked(self, visit: Visit, lease: Lease, ask: Ask) -> IssuedToken:
+    async def _asked(self, budget: StoreBudget, lease: Lease, ask: Ask) -> IssuedToken:
         kept: StoredToken | StoredRejection | None = None
         try:
-            async with self._renewed(visit, lease):
+            async with self._renewed(budget, lease):
                 fetched = await ask()
             age = self._clocks.monotonic() - fetched.requested_at.monotonic
             kept = StoredToken(fetched.access_token, age, fetched.lifetime_seconds - age)
@@ -130,15 +129,15 @@ class SharedTokens:
             kept = StoredRejection(error.status, error.error, error.description, self._policy.rejected_seconds)
             raise
         finally:
-            await self._settle(visit, lease, kept)
+            await self._settle(budget, lease, kept)
         return fetched
 
-    async def _look(self, visit: Visit, known: IssuedToken | None) -> IssuedToken | None:
+    async def _look(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
         """Return the store's token if it helps. Raises CredentialsRejectedError if that is what is kept.
 
         One that is older than the known one does not help: what made an end of that has most likely made one of it, too.
         """
-        found = await self._load(visit, visit.key)
+        found = await self._load(budget, budget.key)
         if found is None or (known is not None and found.access_token == known.access_token):
             return None
         age = found.age_seconds
@@ -149,8 +148,8 @@ class SharedTokens:
             return None
         return IssuedToken(found.access_token, life, requested_at)
 
-    async def _load(self, visit: Visit, key: str) -> StoredToken | None:
-        found = await self._door.ask(visit, lambda: self._store.load(key), StoredToken | StoredRejection | None)
+    async def _load(self, budget: StoreBudget, key: str) -> StoredToken | None:
+        found = await self._store.load(budget, key)
         if isinstance(found, StoredRejection):
             raise CredentialsRejectedError(
                 "the token endpoint refused the clinic's credentials to another process",
@@ -161,45 +160,43 @@ class SharedTokens:
         return found
 
     async def _lease(
-        self, visit: Visit, known: IssuedToken | None, deadline: float | None
+        self, budget: StoreBudget, known: IssuedToken | None, deadline: float | None
     ) -> tuple[IssuedToken | None, Lease | None]:
         """Return a lease, or the token that another has got meanwhile; neither, where its holder takes too long."""
         loop = asyncio.get_running_loop()
         gives_up_at = _patience(loop.time(), deadline)
         least, most = LOOK_AGAIN_SECONDS
-        while (
-            lease := await self._door.ask(visit, lambda: self._store.acquire(visit.key, LEASE_SECONDS), Lease | None)
-        ) is None:
+        while (lease := await self._store.acquire(budget, LEASE_SECONDS)) is None:
             if loop.time() >= gives_up_at:
                 return None, None
             await asyncio.sleep(random.uniform(least, most))  # noqa: S311 - it spreads load  # nosec B311
             least, most = (min(each * LOOK_AGAIN_FACTOR, LOOK_AGAIN_MOST_SECONDS) for each in (least, most))
-            visit.begin_anew()  # what it costs to wait for another is not the store's doing
-            if (found := await self._look(visit, known)) is not None:
+            budget.reset()  # what it costs to wait for another is not the store's doing
+            if (found := await self._look(budget, known)) is not None:
                 return found, None
         found = None
         try:
-            found = await self._look(visit, known)  # it may have come between the last look and the lease
-            if found is None and visit.refusal_key != visit.key:
-                await self._load(visit, visit.refusal_key)
-        except StoreFailedError:
+            found = await self._look(budget, known)  # it may have come between the last look and the lease
+            if found is None and budget.refusal_key != budget.key:
+                await self._load(budget, budget.refusal_key)
+        except StoreUnavailableError:
             pass  # the lease is ours all the same, and the others wait for us
         except BaseException:
-            await self._settle(visit, lease, None)
+            await self._settle(budget, lease, None)
             raise
         if found is not None:
-            await self._settle(visit, lease, None)
+            await self._settle(budget, lease, None)
             return found, None
         return None, lease
 
     @contextlib.asynccontextmanager
-    async def _renewed(self, visit: Visit, lease: Lease) -> AsyncGenerator[None]:
+    async def _renewed(self, budget: StoreBudget, lease: Lease) -> AsyncGenerator[None]:
         """Hold the lease while the request takes its time: it may be tried again and again."""
 
         async def renew() -> None:
             while True:
                 await asyncio.sleep(LEASE_SECONDS / 3)
-                await self._door.try_to(evolve(visit), lambda: self._store.renew(lease, LEASE_SECONDS))
+                await self._store.renew(evolve(budget), lease, LEASE_SECONDS)
 
         task = self._lifetime.spawn(renew())
         try:
@@ -208,16 +205,16 @@ class SharedTokens:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _settle(self, visit: Visit, lease: Lease, kept: StoredToken | StoredRejection | None) -> None:
+    async def _settle(self, budget: StoreBudget, lease: Lease, kept: StoredToken | StoredRejection | None) -> None:
         """Keep what has come and give the lease back. What the budget has no time for goes on behind the caller's back."""
-        own = evolve(visit)
+        own = evolve(budget)
 
         async def settle() -> None:
             if kept is not None:
                 apart = isinstance(kept, StoredRejection) and own.refusal_key != own.key
                 key, value, under = (own.refusal_key, kept, None) if apart else (own.key, kept, lease)
-                await self._door.try_to(own, lambda: self._store.save(key, value, under))
-            await self._door.try_to(own, lambda: self._store.release(lease))
-            self._door.well(own)
+                await self._store.save(own, key, value, under)
+            await self._store.release(own, lease)
+            self._store.record_success(own)
 
-        await asyncio.wait((self._lifetime.spawn_outliving(settle()),), timeout=max(0.0, visit.seconds_left))
+        await asyncio.wait((self._lifetime.spawn_outliving(settle()),), timeout=max(0.0, budget.seconds_left))

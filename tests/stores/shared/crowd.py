@@ -30,7 +30,7 @@ from arzamed_async import (
     StoredToken,
     TokenStore,
 )
-from arzamed_async._tokens import guarded_store as _store_door
+from arzamed_async._tokens import guarded_store
 from arzamed_async.stores import FileTokenStore, RedisTokenStore, _folder
 
 __all__ = ["Plan"]
@@ -135,7 +135,7 @@ def main() -> None:
     plan = Plan(**json.load(sys.stdin))
     # A machine on which eight processes start at once is not one whose store is slow: what is shown here is who asks.
     # (What a slow store costs is shown in test_session_redis.py, with the times as they are.)
-    _store_door.ANSWER_SECONDS = _store_door.BUDGET_SECONDS = _folder._LOCK_SECONDS = 60.0
+    guarded_store.ANSWER_SECONDS = guarded_store.BUDGET_SECONDS = _folder._LOCK_SECONDS = 60.0
     launcher, children = os.getpid(), []
     for _ in range(plan.workers):
         pid = os.fork()
