@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from .._concurrency.cancel_scope import Scope
+from .._concurrency.cancel_scope import CancelScope
 from .._http.response import Answer, read_some
 from .._http.status import status_error
 from .._resilience.circuit_breaker import Breaker
@@ -47,7 +47,7 @@ class Call:
     """
 
     __slots__ = ("_engine", "_leave_open", "_request", "_sent", "_spans", "attempts", "last_failure", "scope")
-    scope: Scope
+    scope: CancelScope
 
     def __init__(self, request: Request, *, leave_open: bool = False) -> None:
         self._request = request
@@ -88,7 +88,7 @@ class Call:
             error.__traceback__ = None
             raise
 
-    def next_scope(self, seconds: float) -> Scope:
+    def next_scope(self, seconds: float) -> CancelScope:
         """Return the scope of the call's next step; `cancellation_error` reports how it ended."""
         read_seconds = self._request.options.timeouts.read_seconds
         self.scope = self._engine.lifetime.scope(seconds, self._request.name, read_seconds)
@@ -149,8 +149,8 @@ class Call:
         engine = self._engine
         clinic = self._request.clinic
         bulkhead = clinic.bulkhead
-        if not bulkhead.take():
-            await bulkhead.wait()
+        if not bulkhead.acquire_nowait():
+            await bulkhead.acquire()
         try:
             if not engine.transport.take_room():
                 await engine.transport.room()
@@ -160,7 +160,7 @@ class Call:
             headers = held.headers
             response = await (self._send_observed(headers) if engine.notices.observers else self._open(headers))
         except BaseException:
-            bulkhead.give()
+            bulkhead.release()
             raise
         response.clinic_slot = bulkhead
         return response
@@ -216,7 +216,7 @@ class Call:
 
     def _record_outcome(self, breaker: Breaker, permit: int, error: BaseException | None) -> None:
         before = breaker.state
-        timed_out = isinstance(error, asyncio.CancelledError) and self._sent and self.scope.ended == "deadline"
+        timed_out = isinstance(error, asyncio.CancelledError) and self._sent and self.scope.cancelled_by == "deadline"
         failed = timed_out or isinstance(error, TransportError)
         if isinstance(error, StatusError):
             failed = error.status >= 500
@@ -286,9 +286,9 @@ class Call:
     def cancellation_error(self, seconds: float) -> ArzamedError:
         """Return the error for work that its scope has cancelled; `seconds` is the deadline that was set."""
         error: ArzamedError
-        if self.scope.ended == "closed":
+        if self.scope.cancelled_by == "closed":
             error = SessionClosedError("the session was closed during this call")
-        elif self.scope.ended == "left":
+        elif self.scope.cancelled_by == "left":
             error = ConfigurationError(LEFT)
         else:
             error = DeadlineExceededError(seconds=seconds, last_failure=self.last_failure)

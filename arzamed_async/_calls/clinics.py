@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .._concurrency.semaphore import Bulkhead
+from .._concurrency.semaphore import FairSemaphore
 from .._resilience.circuit_breaker import Breaker
 from .._tokens.cache import TokenCache, TokenSource
 from .._validation import kinds
@@ -23,7 +23,7 @@ class ClinicState:
     )  # fmt: skip
 
     def __init__(
-        self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None, bulkhead: Bulkhead
+        self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None, bulkhead: FairSemaphore
     ) -> None:
         self.credentials = credentials
         self.tokens = tokens
@@ -86,7 +86,7 @@ class Clinics:
         state = self._states.get(credentials)
         if state is None:
             breaker = Breaker(self._breaker) if self._breaker else None
-            tokens, bulkhead = TokenCache(self._tokens, credentials), Bulkhead(self._connections_per_clinic)
+            tokens, bulkhead = TokenCache(self._tokens, credentials), FairSemaphore(self._connections_per_clinic)
             state = self._states[credentials] = ClinicState(credentials, tokens, breaker, bulkhead)
         return state
 
@@ -103,7 +103,7 @@ class Clinics:
     def leave_loop(self) -> None:
         """Drop what belongs to an event loop that no longer runs. Tokens stay."""
         for state in self:
-            state.bulkhead = Bulkhead(self._connections_per_clinic)
+            state.bulkhead = FairSemaphore(self._connections_per_clinic)
             if state.breaker is not None:
                 state.breaker.new_loop()
 

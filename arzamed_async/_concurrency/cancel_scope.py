@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
-__all__ = ["Scope", "Scopes", "stop", "this_task"]
+__all__ = ["CancelScope", "CancelScopes", "cancel_and_wait", "current_task_or_none"]
 
 Reason = Literal["deadline", "closed", "left"]
 
@@ -25,28 +25,28 @@ PAUSE_SECONDS = 0.005
 PAUSE_SECONDS_EACH = 2e-6
 
 
-class Scopes:
+class CancelScopes:
     """The scopes open on one event loop, and their timer."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.open: set[Scope] = set()
+        self.open: set[CancelScope] = set()
         self._rings_at = math.inf
         self._timer: asyncio.TimerHandle | None = None
 
-    def __iter__(self) -> Iterator[Scope]:
+    def __iter__(self) -> Iterator[CancelScope]:
         return iter(tuple(self.open))
 
-    def add(self, scope: Scope) -> None:
+    def add(self, scope: CancelScope) -> None:
         """Watch a scope, for as long as it is among those that are `open`."""
         self.open.add(scope)
         if scope.rings_at < self._rings_at:
             self._wind(scope.rings_at)
 
-    def end(self) -> None:
+    def cancel(self) -> None:
         """End all, for the session is closed."""
         for scope in self:
-            scope.end("closed")
+            scope.cancel("closed")
         if self._timer is not None:
             self._timer.cancel()
             self._rings_at = math.inf
@@ -69,8 +69,8 @@ class Scopes:
             self._wind(max(soonest, now + max(PAUSE_SECONDS, PAUSE_SECONDS_EACH * len(self.open))))
 
 
-class Scope:
-    """`with scope: ...` around awaits of one task; where `scope.ended` is set behind it, the work was cut short.
+class CancelScope:
+    """`with scope: ...` around awaits of one task; where `scope.cancelled_by` is set behind it, the work was cut short.
 
     `task` is the one inside; `deadline` is in loop time, None for none. The cancellation that ends the work never
     leaves the block, unless the task was cancelled from elsewhere as well. `read_seconds` bounds each wait between
@@ -78,16 +78,17 @@ class Scope:
     """
 
     __slots__ = (
-        "_cancelling", "_listening_since", "_read_seconds", "_scopes", "_silent", "deadline", "ended", "rings_at", "task",
+        "_cancelling", "_listening_since", "_read_seconds", "_scopes", "_silent", "cancelled_by", "deadline", "rings_at",
+        "task",
     )  # fmt: skip
 
-    def __init__(self, scopes: Scopes, deadline: float | None, read_seconds: float = math.inf) -> None:
+    def __init__(self, scopes: CancelScopes, deadline: float | None, read_seconds: float = math.inf) -> None:
         self._scopes = scopes
         self._read_seconds = read_seconds
         self._listening_since: float | None = None
         self._silent = False
         self.deadline = deadline
-        self.ended: Reason | None = None
+        self.cancelled_by: Reason | None = None
         silent_at = math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds
         self.rings_at = silent_at if deadline is None or silent_at < deadline else deadline
 
@@ -107,7 +108,7 @@ class Scope:
         """See whether the work has to end now, and when to look again."""
         if self.deadline is not None and now >= self.deadline:
             self.rings_at = math.inf
-            self.end("deadline")
+            self.cancel("deadline")
             return
         since = self._listening_since
         if since is not None and now >= since + self._read_seconds:
@@ -117,31 +118,31 @@ class Scope:
             since = None
         self._set_alarm((now if since is None else since) + self._read_seconds)
 
-    def listen(self) -> None:
+    def expect_bytes(self) -> None:
         """Take note that from now on the server's next byte is waited for."""
         self._listening_since = self._scopes.loop.time()
 
-    def heard(self) -> None:
+    def got_bytes(self) -> None:
         """Take note that it has come, or is waited for no more."""
         self._listening_since = None
 
-    def silent(self) -> bool:
+    def read_timed_out(self) -> bool:
         """Tell whether the CancelledError just caught means that no byte came within read_seconds, and take it back."""
         if not self._silent:
             return False
         self._silent = False
         # Whoever else has cancelled the task in the same moment comes first.
-        return self.task.uncancel() <= self._cancelling and self.ended is None
+        return self.task.uncancel() <= self._cancelling and self.cancelled_by is None
 
     def extend_by(self, seconds: float) -> None:
         """Set the deadline anew, so many seconds from now: what goes on inside has got further."""
         if self.deadline is not None:
             self.deadline = self._scopes.loop.time() + seconds  # an alarm that comes too soon is set anew
 
-    def end(self, reason: Reason) -> None:
+    def cancel(self, reason: Reason) -> None:
         """Cut the work short."""
-        if self.ended is None and asyncio.current_task(self._scopes.loop) is not self.task:
-            self.ended = reason
+        if self.cancelled_by is None and asyncio.current_task(self._scopes.loop) is not self.task:
+            self.cancelled_by = reason
             self.task.cancel()
 
     def __exit__(
@@ -151,13 +152,13 @@ class Scope:
         if self._silent:  # nobody has caught it: the work had just ended
             self._silent = False
             self.task.uncancel()
-        if self.ended is None:
+        if self.cancelled_by is None:
             return False
         ours_alone = self.task.uncancel() <= self._cancelling
         return ours_alone and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
-def this_task() -> asyncio.Task[Any] | None:
+def current_task_or_none() -> asyncio.Task[Any] | None:
     """Return the task that runs, None outside of one: a finalizer runs where it likes."""
     try:
         return asyncio.current_task()
@@ -165,7 +166,7 @@ def this_task() -> asyncio.Task[Any] | None:
         return None
 
 
-async def stop(tasks: set[asyncio.Task[Any]]) -> None:
+async def cancel_and_wait(tasks: set[asyncio.Task[Any]]) -> None:
     """Cancel these tasks, and wait until all have ended and left the set.
 
     Whoever waits may be cancelled meanwhile: they are cancelled once more, still waited for, and then that is raised.
@@ -177,7 +178,7 @@ async def stop(tasks: set[asyncio.Task[Any]]) -> None:
         try:
             await asyncio.wait(tuple(tasks))
         except asyncio.CancelledError as error:
-            if this_task() in tasks:
+            if current_task_or_none() in tasks:
                 raise  # it is one of them, and cannot wait for itself
             cancelled = error
     if cancelled is not None:

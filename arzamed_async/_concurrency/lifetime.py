@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 from ..errors import ConfigurationError, SessionClosedError
-from .cancel_scope import Scope, Scopes
+from .cancel_scope import CancelScope, CancelScopes
 
 __all__ = ["Lifetime"]
 
@@ -36,7 +36,7 @@ class Lifetime:
     def __init__(self) -> None:
         self.closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._scopes: Scopes | None = None
+        self._scopes: CancelScopes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._outliving: set[asyncio.Task[Any]] = set()
         self._held_open: set[Closable] = set()
@@ -66,17 +66,17 @@ class Lifetime:
         if self._loop is not None and self._loop.is_running():
             raise ConfigurationError(refusal)
         self._loop = loop
-        self._scopes = Scopes(loop)
+        self._scopes = CancelScopes(loop)
         for each in (self._tasks, self._outliving, self._held_open):
             each.clear()
         for leave in self._on_new_loop:
             leave()
 
-    def scope(self, seconds: float, clinic: str = "", read_seconds: float = math.inf) -> Scope:
+    def scope(self, seconds: float, clinic: str = "", read_seconds: float = math.inf) -> CancelScope:
         """Return a scope for work of the current task: it ends after this many seconds, or with the session."""
         loop = self.enter(clinic)
         assert self._scopes is not None
-        return Scope(self._scopes, loop.time() + seconds, read_seconds)
+        return CancelScope(self._scopes, loop.time() + seconds, read_seconds)
 
     def spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """Start a task of the session's own. Its work opens a scope, so that it ends with the session, which waits for it."""
@@ -116,7 +116,7 @@ class Lifetime:
             self._bind(loop, "close this ArzamedSession on the event loop that is using it")
         self.closed = True
         if self._scopes is not None:
-            self._scopes.end()
+            self._scopes.cancel()
         for response in tuple(self._held_open):
             self.let_go(response)
 

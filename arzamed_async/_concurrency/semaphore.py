@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-__all__ = ["Bulkhead"]
+__all__ = ["FairSemaphore"]
 
 
-class Bulkhead:
+class FairSemaphore:
     """So many slots; who finds none free waits in turn. Use it from one event loop.
 
     A slot that is given back goes to the first in the queue and to nobody else, so that no newcomer overtakes.
@@ -30,14 +30,14 @@ class Bulkhead:
         """How many wait for one."""
         return len(self._queue or ())
 
-    def take(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a slot if one is free."""
         if self._free:
             self._free -= 1
             return True
         return False
 
-    async def wait(self) -> None:
+    async def acquire(self) -> None:
         """Wait in the queue, and take a slot when one is given."""
         if self._queue is None:
             self._queue = OrderedDict()
@@ -48,10 +48,10 @@ class Bulkhead:
         except BaseException:
             self._queue.pop(turn, None)
             if turn.done() and not turn.cancelled():
-                self.give()  # its turn had come in the very tick in which it was cancelled
+                self.release()  # its turn had come in the very tick in which it was cancelled
             raise
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give a slot back."""
         while self._queue:
             turn, _ = self._queue.popitem(last=False)

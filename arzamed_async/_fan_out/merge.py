@@ -51,9 +51,9 @@ async def _pump(pool: _Pool[T], clinic: str, stream: AsyncIterable[T]) -> int:
     try:
         async for value in stream:
             record = Record(clinic, value)
-            if not buffer.take():
+            if not buffer.acquire_nowait():
                 try:
-                    await buffer.wait()
+                    await buffer.acquire()
                 except asyncio.CancelledError:
                     pool.put(record, buffered=False)  # the deadline: this record has arrived, and is not lost
                     raise

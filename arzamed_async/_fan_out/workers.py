@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from .._concurrency.cancel_scope import Scope, Scopes, stop
-from .._concurrency.semaphore import Bulkhead
+from .._concurrency.cancel_scope import CancelScope, CancelScopes, cancel_and_wait
+from .._concurrency.semaphore import FairSemaphore
 from .._validation import whole_number
 from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
 from ..models import Failure
@@ -64,14 +64,14 @@ class WorkerPool(Generic[Item]):
     def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
         self._loop = plan.enter()
         self._deadline = None if plan.deadline_seconds is None else self._loop.time() + plan.deadline_seconds
-        self._scopes = Scopes(self._loop)
+        self._scopes = CancelScopes(self._loop)
         self._ready: deque[tuple[int, Item | Failure, Callable[[], Any] | None]] = deque()
         self._readers: list[asyncio.Future[None]] = []  # each waits for a change
         self._done = self._failed = 0
         self._bug: BaseException | None = None
         self._stopping = False
-        self.buffer = Bulkhead(plan.buffer)
-        self._release = self.buffer.give
+        self.buffer = FairSemaphore(plan.buffer)
+        self._release = self.buffer.release
         total = plan.clinics.total
         # At least one worker looks: a list may have been filled since its length was read.
         count = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
@@ -89,7 +89,7 @@ class WorkerPool(Generic[Item]):
             self._bug = bug
             self.cancel()
         if not self._tasks:
-            self._scopes.end()  # the timer ends with them
+            self._scopes.cancel()  # the timer ends with them
         self._wake_readers()
 
     def _wake_readers(self) -> None:
@@ -118,7 +118,7 @@ class WorkerPool(Generic[Item]):
     ) -> Item | Failure:
         started = now = self._loop.time()
         if self._deadline is None or started < self._deadline:
-            with _UNBOUND if self._deadline is None else Scope(self._scopes, self._deadline):
+            with _UNBOUND if self._deadline is None else CancelScope(self._scopes, self._deadline):
                 try:
                     return await serve(self, clinic)
                 except ArzamedError as error:
@@ -168,7 +168,7 @@ class WorkerPool(Generic[Item]):
     async def stop(self) -> None:
         """Cancel the workers and wait for their end."""
         self._stopping = True
-        await stop(self._tasks)
+        await cancel_and_wait(self._tasks)
 
     @property
     def running(self) -> bool:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
-from .._concurrency.cancel_scope import Scope
-from .._concurrency.semaphore import Bulkhead
+from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.semaphore import FairSemaphore
 from ..errors import ArzamedError, TransportError
 from ..models import Headers
 from .decompress import Inflater, inflater
@@ -55,9 +55,9 @@ class Answer:
         content: Content,
         close: Callable[[], None],
         host: str,
-        scope: Scope,
+        scope: CancelScope,
         fault: Callable[[Exception, str], TransportError],
-        pool_slot: Bulkhead | None,
+        pool_slot: FairSemaphore | None,
     ) -> None:
         self._content = content
         self._close = close
@@ -69,7 +69,7 @@ class Answer:
         self._checked = False
         self.scope = scope
         self.pool_slot = pool_slot
-        self.clinic_slot: Bulkhead | None = None
+        self.clinic_slot: FairSemaphore | None = None
         self.status = status
 
     @property
@@ -81,7 +81,7 @@ class Answer:
         """Return the value of a header that is sent once, None where it is not sent."""
         return self._headers.get(name)
 
-    def read_within(self, scope: Scope) -> None:
+    def read_within(self, scope: CancelScope) -> None:
         """Let this scope end the reads from now on."""
         self.scope = scope
 
@@ -121,20 +121,20 @@ class Answer:
             data = content.read_nowait()  # a small body has often come with its headers
             if data or content.at_eof():
                 return data
-            scope.listen()
+            scope.expect_bytes()
             while True:
                 data = await content.readany()
                 if data or content.at_eof():
                     return data
         except asyncio.CancelledError:
-            if not scope.silent():
+            if not scope.read_timed_out():
                 raise
             fault = silence(self._host)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
             fault = self._fault(error, self._host)
             self._close()  # a body that has failed may look as if it had ended
         finally:
-            scope.heard()
+            scope.got_bytes()
         raise fault
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class Answer:
             self._close()
         for slot in (self.pool_slot, self.clinic_slot):
             if slot is not None:
-                slot.give()
+                slot.release()
         self.pool_slot = self.clinic_slot = None
 
 

@@ -16,8 +16,8 @@ from typing import Any, cast
 import aiohttp
 from yarl import URL
 
-from .._concurrency.cancel_scope import Scope
-from .._concurrency.semaphore import Bulkhead
+from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.semaphore import FairSemaphore
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ConfigurationError, TransportError
@@ -118,15 +118,15 @@ class _Pool(aiohttp.TCPConnector):
         loop = asyncio.get_running_loop()
         _require_unpromised_names(self, ResponseHandler(loop))
         self._factory = cast("Any", lambda: _Protocol(loop))
-        self.slots = Bulkhead(limit)
+        self.slots = FairSemaphore(limit)
         self.sockets = Connections(limit, loop)
-        self._senders: dict[asyncio.Task[Any] | None, Scope] = {}
+        self._senders: dict[asyncio.Task[Any] | None, CancelScope] = {}
 
-    def expect(self, scope: Scope) -> None:
+    def expect(self, scope: CancelScope) -> None:
         """Allow one connection to the request that the task of `scope` sends next."""
         self._senders[scope.task] = scope
 
-    def expect_no_more(self, scope: Scope) -> None:
+    def expect_no_more(self, scope: CancelScope) -> None:
         """Withdraw what `expect` allowed, if it was not used."""
         self._senders.pop(scope.task, None)
 
@@ -155,7 +155,7 @@ class _Pool(aiohttp.TCPConnector):
             if sockets.claim(connection.transport, connection, host, spoiled=spoiled):
                 break
             connection.close()
-        scope.listen()
+        scope.expect_bytes()
         return connection
 
     async def close(self, *, abort_ssl: bool = False) -> None:
@@ -233,12 +233,12 @@ class Transport:
     def take_room(self) -> bool:
         """Take a slot of the pool if one is free. The `open` that has to follow gives it back, or else its answer does."""
         self._bound_client()
-        return self.pool is None or self.pool.slots.take()
+        return self.pool is None or self.pool.slots.acquire_nowait()
 
     async def room(self) -> None:
         """Wait for such a slot, behind a `take_room` that found none."""
         if self.pool is not None:
-            await self.pool.slots.wait()
+            await self.pool.slots.acquire()
 
     async def open(
         self,
@@ -246,7 +246,7 @@ class Transport:
         url: str,
         headers: Mapping[str, str],
         timeouts: Timeouts,
-        scope: Scope,
+        scope: CancelScope,
         body: bytes | None = None,
     ) -> Answer:
         """Send one request, for which there is `room`; return its answer, whatever its status. Raises TransportError."""
@@ -269,7 +269,7 @@ class Transport:
                 timeout=self._timeout(timeouts),
             )
         except asyncio.CancelledError:
-            if not scope.silent():
+            if not scope.read_timed_out():
                 raise
             fault = silence(host)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
@@ -282,11 +282,11 @@ class Transport:
             close()  # 101: the connection speaks something else from here on
             fault = TransportError(f"answered {status}, which is no final answer ({host})")
         finally:
-            scope.heard()
+            scope.got_bytes()
             if pool is not None:
                 pool.expect_no_more(scope)
                 if answer is None:
-                    pool.slots.give()
+                    pool.slots.release()
         raise fault
 
     def use(self) -> tuple[int, int, int] | tuple[None, None, None]:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from .._concurrency.cancel_scope import Scope
+from .._concurrency.cancel_scope import CancelScope
 from .._http.response import Answer
 from .._records.decoder import Decoder
 from .._records.json_array import JsonArrayParser, parse_small_array
@@ -134,7 +134,7 @@ class BodyReader(Generic[T]):
             self._parser = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
         return self._parser
 
-    async def resume(self, response: Answer, scope: Scope, seconds: float) -> None:
+    async def resume(self, response: Answer, scope: CancelScope, seconds: float) -> None:
         """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
 
         Each piece that arrives extends the scope's deadline by `seconds`. Raises StreamInterruptedError if

@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from .._calls.call import LEFT, Call
 from .._calls.request import Request
-from .._concurrency.cancel_scope import this_task
+from .._concurrency.cancel_scope import current_task_or_none
 from .._http.response import Answer
 from .._records.decoder import Decoder
 from .._resilience.retry import Retries, retry
@@ -91,7 +91,7 @@ class ResumingReader(Generic[T]):
     def cancel_step(self) -> None:
         """Cancel the step that another task is taking."""
         self.ending = "left"
-        self._call.scope.end("left")
+        self._call.scope.cancel("left")
 
     async def _first(self, response: Answer) -> tuple[BodyReader[T], list[T] | None]:
         if self._errors is not None:
@@ -201,7 +201,7 @@ class ResumingReader(Generic[T]):
             self._end()
 
     def _end(self) -> None:
-        dropped = self.ending is None and self.task is not this_task()
+        dropped = self.ending is None and self.task is not current_task_or_none()
         self.leave()
         if dropped:
             warnings.warn(

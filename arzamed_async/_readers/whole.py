@@ -65,7 +65,7 @@ class ListReader(Generic[T]):
                     (request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all
                 )
                 return records.copy()
-            if scope.ended == "closed":
+            if scope.cancelled_by == "closed":
                 raise SessionClosedError("the session was closed during this call")
             request.clinic.count_failure()  # a deadline of the shared read is counted there
             raise DeadlineExceededError(seconds=seconds)

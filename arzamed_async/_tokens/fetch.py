@@ -53,6 +53,6 @@ class TokenFetcher:
             return await (
                 ask() if self._shared is None else self._shared.fetch(credentials, known, ask, scope.deadline)
             )
-        if scope.ended == "closed":
+        if scope.cancelled_by == "closed":
             raise SessionClosedError(clinic=name)
         raise request.cut_short(seconds)

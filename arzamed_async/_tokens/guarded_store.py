@@ -12,7 +12,7 @@ from typing import Any
 from attrs import Factory, define
 
 from .._concurrency.lifetime import Lifetime
-from .._concurrency.semaphore import Bulkhead
+from .._concurrency.semaphore import FairSemaphore
 from .._telemetry import Notices
 from ..events import TokenStoreFailed
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
@@ -88,7 +88,7 @@ class GuardedStore:
         lifetime.on_new_loop(self._leave_loop)
 
     def _leave_loop(self) -> None:
-        self._slots = Bulkhead(AT_ONCE)
+        self._slots = FairSemaphore(AT_ONCE)
 
     def budget(self, clinic: str, key: str, refusal_key: str) -> StoreBudget | None:
         """Return the budget for a token of this clinic; None while the store is left alone because it has failed."""
@@ -136,8 +136,8 @@ class GuardedStore:
     async def _call(self, budget: StoreBudget, method: str, *arguments: object, rests: bool = True) -> Any:
         """Return what a method of the store returns. With `rests`, fail at once while the store is left alone."""
         loop, slots = asyncio.get_running_loop(), self._slots
-        if not slots.take():
-            await slots.wait()
+        if not slots.acquire_nowait():
+            await slots.acquire()
         try:
             if rests and loop.time() < self._rests_until:
                 raise StoreUnavailableError
@@ -150,7 +150,7 @@ class GuardedStore:
                 self._late = 0
                 return result
         finally:
-            slots.give()
+            slots.release()
         self._record_failure(budget, failure)
         raise StoreUnavailableError
 

@@ -34,7 +34,7 @@ class TokenProvider:
         except ArzamedError as error:
             error.clinic = name  # the failure is shared with other handles, each under its own name
             raise
-        if scope.ended == "closed":
+        if scope.cancelled_by == "closed":
             raise SessionClosedError(clinic=name)
         raise DeadlineExceededError(seconds=timeouts.total_seconds, last_failure="no token yet", clinic=name)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import evolve, frozen
 
-from .._concurrency.cancel_scope import Scope
+from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
 from .._http.response import read_some
 from .._http.transport import Transport
@@ -48,7 +48,7 @@ class TokenRequest:
         self,
         client: TokenClient,
         credentials: ClinicCredentials,
-        scope: Scope,
+        scope: CancelScope,
         count: Callable[[], None],
         trace: Trace | None,
     ) -> None:

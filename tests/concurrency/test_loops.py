@@ -20,7 +20,7 @@ from arzamed_async import (
     RecordStream,
     SessionClosedError,
 )
-from arzamed_async._concurrency.semaphore import Bulkhead
+from arzamed_async._concurrency.semaphore import FairSemaphore
 from arzamed_async._tokens.cache import TokenCache, TokenSource
 
 
@@ -165,12 +165,12 @@ def test_two_running_loops_are_a_configuration_error() -> None:
 
 def test_slots_of_a_loop_that_is_gone_disturb_nobody() -> None:
     """Giving a slot back after its event loop has been closed, with somebody in the queue, is no error."""
-    bulkhead = Bulkhead(1)
+    bulkhead = FairSemaphore(1)
     loop = asyncio.new_event_loop()
 
     async def queue() -> None:
-        bulkhead.take()
-        waiting.append(asyncio.ensure_future(bulkhead.wait()))
+        bulkhead.acquire_nowait()
+        waiting.append(asyncio.ensure_future(bulkhead.acquire()))
         await asyncio.sleep(0)
 
     waiting: list[asyncio.Future] = []
@@ -178,7 +178,7 @@ def test_slots_of_a_loop_that_is_gone_disturb_nobody() -> None:
     waiting[0].get_coro().close()  # type: ignore[attr-defined]
     waiting[0]._log_destroy_pending = False  # type: ignore[attr-defined] - it is meant to be left
     loop.close()
-    bulkhead.give()
+    bulkhead.release()
     assert bulkhead.taken == 0
 
 

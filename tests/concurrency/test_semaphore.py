@@ -8,29 +8,29 @@ import random
 import pytest
 from support import settle
 
-from arzamed_async._concurrency.semaphore import Bulkhead
+from arzamed_async._concurrency.semaphore import FairSemaphore
 
 pytestmark = pytest.mark.asyncio
 
 
-async def enter(bulkhead: Bulkhead, order: list[int], number: int) -> None:
-    if not bulkhead.take():
-        await bulkhead.wait()
+async def enter(bulkhead: FairSemaphore, order: list[int], number: int) -> None:
+    if not bulkhead.acquire_nowait():
+        await bulkhead.acquire()
     order.append(number)
 
 
 async def test_who_waits_is_served_in_turn_and_never_overtaken() -> None:
     """A slot given back goes to the first in the queue, and a newcomer finds none free."""
-    bulkhead = Bulkhead(1)
+    bulkhead = FairSemaphore(1)
     order: list[int] = []
     tasks = [asyncio.create_task(enter(bulkhead, order, number)) for number in range(4)]
     await settle()
     assert (order, bulkhead.taken, bulkhead.waiting) == ([0], 1, 3)
-    bulkhead.give()
-    assert not bulkhead.take()
+    bulkhead.release()
+    assert not bulkhead.acquire_nowait()
     for _ in range(3):
         await settle()
-        bulkhead.give()
+        bulkhead.release()
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3]
     assert (bulkhead.taken, bulkhead.waiting) == (0, 0)
@@ -38,32 +38,32 @@ async def test_who_waits_is_served_in_turn_and_never_overtaken() -> None:
 
 async def test_a_slot_given_in_the_tick_of_a_cancellation_is_not_lost() -> None:
     """Who is cancelled when its turn has just come passes the slot on."""
-    bulkhead = Bulkhead(1)
+    bulkhead = FairSemaphore(1)
     order: list[int] = []
-    assert bulkhead.take()
+    assert bulkhead.acquire_nowait()
     first, second = (asyncio.create_task(enter(bulkhead, order, number)) for number in (1, 2))
     await settle()
-    bulkhead.give()
+    bulkhead.release()
     first.cancel()
     await settle()
     assert order == [2]
-    bulkhead.give()
+    bulkhead.release()
     assert bulkhead.taken == 0
     await asyncio.wait([first, second])
 
 
 async def test_one_cancelled_in_the_queue_is_passed_over() -> None:
     """A slot given back in the tick in which the first in the queue is cancelled goes to the next."""
-    bulkhead = Bulkhead(1)
+    bulkhead = FairSemaphore(1)
     order: list[int] = []
-    assert bulkhead.take()
+    assert bulkhead.acquire_nowait()
     first, second = (asyncio.create_task(enter(bulkhead, order, number)) for number in (1, 2))
     await settle()
     first.cancel()
-    bulkhead.give()
+    bulkhead.release()
     await asyncio.wait([first, second])
     assert order == [2]
-    bulkhead.give()
+    bulkhead.release()
     assert (bulkhead.taken, bulkhead.waiting) == (0, 0)
 
 
@@ -71,13 +71,13 @@ async def test_one_cancelled_in_the_queue_is_passed_over() -> None:
 async def test_a_storm_of_cancellations_loses_no_slot(seed: int) -> None:
     """Whatever is cancelled when, there are never more inside than slots, and in the end all are free."""
     rng = random.Random(seed)
-    bulkhead = Bulkhead(3)
+    bulkhead = FairSemaphore(3)
     inside = most = 0
 
     async def work() -> None:
         nonlocal inside, most
-        if not bulkhead.take():
-            await bulkhead.wait()
+        if not bulkhead.acquire_nowait():
+            await bulkhead.acquire()
         inside += 1
         most = max(most, inside)
         try:
@@ -85,7 +85,7 @@ async def test_a_storm_of_cancellations_loses_no_slot(seed: int) -> None:
                 await asyncio.sleep(0)
         finally:
             inside -= 1
-            bulkhead.give()
+            bulkhead.release()
 
     tasks = []
     for _ in range(500):

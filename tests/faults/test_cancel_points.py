@@ -75,7 +75,7 @@ def end_all(session: ArzamedSession) -> None:
     lifetime = session._engine.lifetime
     for scope in lifetime._scopes or ():
         if scope.task not in lifetime._tasks:
-            scope.end("deadline")
+            scope.cancel("deadline")
 
 
 async def once(session: ArzamedSession, task: asyncio.Task[object]) -> set[str]:
