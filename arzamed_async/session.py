@@ -169,12 +169,12 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> FanOut[T]:
-        """Run `fetch` over many clinics; hand back a Success or a Failure for each as it finishes.
+        """Run `fetch` for each of many clinics; yield a Success or a Failure for each as it finishes.
 
         `clinics` (Clinic or ClinicCredentials, an iterable or async iterable) are drawn lazily, never more
         than `concurrency` ahead of what has been taken. An ArzamedError becomes a Failure; any other
-        exception is a bug: it cancels the rest and propagates unchanged. After `deadline_seconds` what runs
-        ends, and what is still drawn fails without a start, with DeadlineExceededError.
+        exception is a bug: it cancels the rest and propagates unchanged. After `deadline_seconds` running
+        fetches are cancelled, and clinics drawn later are not started: all fail with DeadlineExceededError.
         `on_progress(done, failed, total)` is called after each; total is None where `clinics` has no length.
         """
         plan = FanOutPlan(
@@ -195,7 +195,7 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> list[Outcome[T]]:
-        """Do as `fan_out` does, and return all outcomes in the order of `clinics`."""
+        """Run `fan_out` to its end, and return all outcomes in the order of `clinics`."""
         return await gather(
             self.fan_out(
                 clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
@@ -212,11 +212,12 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> Merge[T]:
-        """Open a stream at each of many clinics; hand back a Record for each record as it arrives.
+        """Open a stream for each of many clinics; yield a Record for each record as it arrives.
 
-        Each clinic drawn has one last word, after its records: Finished with their count, or Failure, so that a
-        short list never looks whole. At most `buffer` records are held, of all clinics together. The rest is as
-        `fan_out` has it; `open_stream` returns a RecordStream or any other async iterable, which is closed.
+        Each clinic drawn yields one completion item after its records: Finished with their count, or Failure. A list
+        that was cut short is never taken for a complete one. At most `buffer` records of all clinics together are held.
+        The other arguments are those of `fan_out`; `open_stream` returns a RecordStream or any other async iterable,
+        which is closed.
         """
         plan = FanOutPlan(
             clinics=self._feed(clinics),

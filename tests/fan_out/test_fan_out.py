@@ -131,7 +131,7 @@ async def test_async_iterables_of_handles(fetch: Fetches) -> None:
 
 
 class Wrapped:
-    """What a progress bar makes of a generator: it has a `__len__`, and no answer."""
+    """What a progress bar makes of a generator: it has a `__len__` that raises."""
 
     def __init__(self, clinics: Iterator[ClinicCredentials]) -> None:
         self.clinics = clinics
@@ -226,7 +226,7 @@ async def test_the_deadline(fetch: Fetches) -> None:
 
 
 async def test_leaving_early_leaves_nothing_running(fetch: Fetches) -> None:
-    """Behind the block, or aclose, no fetch runs."""
+    """After the block, or aclose, no fetch runs."""
     fetch.gates.update({f"c{n}": asyncio.Event() for n in range(1, 9)})
     before = asyncio.all_tasks()
     async with ArzamedSession() as session:
@@ -325,7 +325,7 @@ async def test_over_real_sockets() -> None:
 
 
 async def test_none_among_the_clinics_is_told(fetch: Fetches) -> None:
-    """None in place of a clinic is a mistake that is told, never a fan-out that ends early."""
+    """None in place of a clinic is a mistake that is reported, never a fan-out that ends early."""
     one, two = credentials(2)
     async with ArzamedSession() as session:
         with pytest.raises(ConfigurationError, match="NoneType"):
@@ -333,7 +333,7 @@ async def test_none_among_the_clinics_is_told(fetch: Fetches) -> None:
 
 
 async def test_closing_from_another_task_ends_the_reader(fetch: Fetches) -> None:
-    """Aclose from elsewhere ends a reader's loop with an error, not as if all clinics had been told of."""
+    """Aclose from elsewhere ends a reader's loop with an error, not as if all clinics had been reported."""
     fetch.gates["c0"] = asyncio.Event()
     async with ArzamedSession() as session:
         outcomes = session.fan_out(credentials(1), fetch)
@@ -351,7 +351,7 @@ async def test_closing_from_another_task_ends_the_reader(fetch: Fetches) -> None
 
 
 async def test_a_fetch_that_raises_stop_async_iteration_does_not_end_the_fan_out_as_if_whole() -> None:
-    """Where a fetch takes a step of a stream that is empty, the loop over the outcomes raises, and tells where."""
+    """Where a fetch takes a step of a stream that is empty, the loop over the outcomes raises and shows the place."""
 
     async def empty() -> AsyncIterator[int]:
         return
@@ -369,7 +369,7 @@ async def test_a_fetch_that_raises_stop_async_iteration_does_not_end_the_fan_out
 
 
 async def test_several_readers_share_the_outcomes_and_all_come_to_the_end(fetch: Fetches) -> None:
-    """Two tasks that read one fan-out have each outcome once between them, and neither is told it was cut short."""
+    """Two tasks that read one fan-out have each outcome once between them, and neither reports a cut."""
     async with ArzamedSession() as session:
         outcomes = session.fan_out(credentials(9), fetch)
 
@@ -383,7 +383,7 @@ async def test_several_readers_share_the_outcomes_and_all_come_to_the_end(fetch:
 @pytest.mark.parametrize("times", [1, 2, 3])
 @pytest.mark.parametrize("what", ["fan_out", "merge"])
 async def test_nothing_is_left_behind_it_however_often_it_is_cancelled(what: str, times: int) -> None:
-    """Behind the `async with` all work has ended, also where its task is cancelled again while that winds down."""
+    """After the `async with` all work has ended, also where its task is cancelled again while that winds down."""
     running = 0
 
     async def slow_to_end() -> None:

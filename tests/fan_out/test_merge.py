@@ -58,8 +58,8 @@ class Streams:
             self.closed.append(name)
 
 
-async def test_every_record_and_one_last_word_a_clinic() -> None:
-    """Each clinic's records come in their order, and behind them Finished with their count."""
+async def test_every_record_and_one_completion_item_a_clinic() -> None:
+    """Each clinic's records come in their order, and then Finished with their count."""
     streams = Streams(lambda name: int(name[1:]))
     async with ArzamedSession() as session, session.merge(credentials(30), streams, concurrency=7, buffer=5) as merged:
         got = [each async for each in merged]
@@ -70,7 +70,7 @@ async def test_every_record_and_one_last_word_a_clinic() -> None:
 
 
 async def test_a_stream_that_breaks_never_looks_whole() -> None:
-    """A clinic whose stream fails half-way ends with Failure behind its records; the others are not disturbed."""
+    """A clinic whose stream fails half-way ends with Failure after its records; the others are not disturbed."""
     streams = Streams()
     streams.faults["c1"] = ForbiddenError(403, clinic="c1")
     async with ArzamedSession() as session, session.merge(credentials(3), streams) as merged:
@@ -109,7 +109,7 @@ async def test_a_big_stream_does_not_keep_a_small_one_waiting() -> None:
 
 
 async def test_streams_are_opened_lazily() -> None:
-    """An endless generator of clinics is drawn no further than `concurrency` ahead of the last words taken."""
+    """An endless generator of clinics is drawn no further than `concurrency` ahead of the completion items taken."""
     drawn = 0
 
     def endless() -> Iterator[ClinicCredentials]:
@@ -127,7 +127,7 @@ async def test_streams_are_opened_lazily() -> None:
 
 
 async def test_the_deadline_keeps_what_has_arrived() -> None:
-    """At the deadline what runs ends in Failure behind its records; what is drawn later fails without a start."""
+    """At the deadline what runs ends in Failure after its records; what is drawn later fails without a start."""
     streams = Streams()
     streams.gates["c1"] = asyncio.Event()
     opened = []
@@ -167,7 +167,7 @@ async def test_a_record_with_no_room_at_the_deadline_is_not_lost() -> None:
 
 
 async def test_progress_counts_clinics() -> None:
-    """on_progress(done, failed, total) is called for each last word."""
+    """on_progress(done, failed, total) is called for each completion item."""
     streams = Streams()
     streams.faults["c2"] = TransportError("invented")
     told: list[tuple[int, int, int | None]] = []
@@ -193,7 +193,7 @@ async def test_a_foreign_exception_rises_bare() -> None:
 
 
 async def test_open_stream_that_raises_stop_async_iteration_does_not_end_the_merge_as_if_whole() -> None:
-    """The loop over the records raises; it does not come to its end without the clinics' last words."""
+    """The loop over the records raises; it does not come to its end without the clinics' completion items."""
 
     def exhausted(clinic: Clinic) -> AsyncIterator[int]:
         raise StopAsyncIteration
@@ -204,7 +204,7 @@ async def test_open_stream_that_raises_stop_async_iteration_does_not_end_the_mer
 
 
 async def test_leaving_early_closes_every_stream() -> None:
-    """Behind the block, or a cancelled reader, no stream is open and no task runs."""
+    """After the block, or a cancelled reader, no stream is open and no task runs."""
     streams = Streams(lambda _: 1000)
     async with ArzamedSession() as session:
         before = asyncio.all_tasks()
@@ -228,7 +228,7 @@ async def test_leaving_early_closes_every_stream() -> None:
 
 
 async def test_a_dropped_merge_warns_and_cancels() -> None:
-    """A merge dropped half-way cancels its work, with a ResourceWarning that says what to do."""
+    """A merge dropped half-way cancels its work, with a ResourceWarning that names the remedy."""
     streams = Streams(lambda _: 1000)
     async with ArzamedSession() as session:
         with warnings.catch_warnings(record=True) as caught:
@@ -242,7 +242,7 @@ async def test_a_dropped_merge_warns_and_cancels() -> None:
 
 
 async def test_it_is_read_once() -> None:
-    """A merge that has come to its end cannot be read again, and says so."""
+    """A merge that has come to its end cannot be read again: a second loop raises."""
     async with ArzamedSession() as session:
         merged = session.merge(credentials(1), Streams())
         assert len([each async for each in merged]) == 4
@@ -265,7 +265,7 @@ async def test_bad_settings(options: dict[str, object]) -> None:
 
 
 async def test_what_open_stream_must_return() -> None:
-    """A coroutine, or anything else that is no async iterable, is that clinic's Failure, and says what is wanted."""
+    """A coroutine, or anything else that is not an async iterable, is that clinic's Failure, with a text that says why."""
 
     async def coroutine(clinic: Clinic) -> list[int]:
         return []
