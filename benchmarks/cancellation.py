@@ -1,8 +1,8 @@
 """How long a cancelled call takes to end: from task.cancel() to the end of its task, for each kind of call.
 
-The server runs in a process of its own. So many calls are always under way, over few connections; each is cancelled
-after a random time, wherever it stands. A bare asyncio.sleep among them shows what the event loop alone takes while
-it is as busy. Beside wall time stands the thread's own time, which other programs on the machine do not lengthen.
+The server runs in its own process. A fixed number of calls is always in progress, over few connections; each is
+cancelled after a random time, in whatever state. A plain asyncio.sleep among them shows the share of a busy event
+loop alone. Wall time is reported with thread time, which other programs on the machine do not lengthen.
 Prints tables; writes JSON to the folder given with --out.
 
     python benchmarks/cancellation.py --out docs/benchmarks

@@ -1,7 +1,7 @@
 """Many clinics over a Dask cluster on this machine, one of its workers killed midway, beside one process alone.
 
-All ways read the same 2,000 cold clinics, a token and a list each, from a server in a process of its own that lets
-every answer wait for 100 ms. Times begin when the session, or the cluster, is there, and end when nothing is left
+All ways read the same 2,000 cold clinics, a token and a list each, from a server in its own process that delays
+each response by 100 ms. Times start once the session, or the cluster, is ready, and end when nothing is left
 running. Rounds are interleaved. Prints a table; writes JSON to the folder given with --out.
 
     python benchmarks/dask_fan_out.py --out docs/benchmarks
@@ -35,7 +35,7 @@ POOL = PoolLimits(connections=CALLERS)
 
 
 def credentials(server: Server, count: int) -> list[ClinicCredentials]:
-    """Return invented credentials of so many clinics."""
+    """Return the invented credentials of `count` clinics."""
     return [
         ClinicCredentials(f"good-{n}", SecretFromEnv(SECRET), server.token_url("good", n), name=f"good-{n}")
         for n in range(count)

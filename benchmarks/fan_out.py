@@ -1,6 +1,6 @@
-"""Many clinics at once, each a token and its doctors: arzamed_async against aiohttp by hand, and httpx with Authlib.
+"""Many clinics at once, each a token and its doctors: arzamed_async against plain aiohttp, and httpx with Authlib.
 
-All ways talk to the same server, which runs in a process of its own, with 64 callers and 100 connections. Rounds
+All ways talk to the same server, which runs in its own process, with 64 callers and 100 connections. Rounds
 are interleaved. Then the same where some clinics hang, refuse or fail; a clinic that hangs with a thousand calls
 queued; coalescing; memory. Prints tables; writes JSON to the folder given with --out.
 
@@ -40,14 +40,14 @@ from arzamed_async import (
 
 CALLERS = 64
 PLAN = {10: 40, 100: 15, 1_000: 9, 10_000: 5}
-#: What takes long is measured on so many clinics at the most: its cost per clinic hardly depends on their number.
+#: The most clinics for slow ways, whose cost per clinic hardly depends on their number.
 MOST_WITH = {"httpx and Authlib": 1_000, "httpx and Authlib, untuned": 100}
 LATENCY_SECONDS = 0.05
 SEED = 20_261_123
 
 
 def credentials(server: Server, count: int, kind: str = "good", start: int = 0) -> list[ClinicCredentials]:
-    """Return invented credentials of so many clinics."""
+    """Return the invented credentials of `count` clinics."""
     return [
         ClinicCredentials(f"{kind}-{n}", "invented", server.token_url(kind, n), name=f"{kind}-{n}")
         for n in range(start, start + count)
@@ -173,8 +173,8 @@ def token_requests(server: Server, count: int) -> dict[str, Any]:
 def floor_seconds(kinds: list[str], deadline: float, mean_wait: float) -> float:
     """Return when the last healthy clinic would be done if nothing took time but slots, latency and deadline.
 
-    64 slots take the clinics in their order. A healthy one takes two answers; one that hangs, its deadline; one
-    refused, one answer; one that fails once, three answers and the mean wait before a retry.
+    64 slots take the clinics in their order. A healthy one takes two responses; one that hangs, its deadline; one
+    refused, one response; one that fails once, three responses and the mean wait before a retry.
     """
     takes = {
         "good": 2 * LATENCY_SECONDS,
@@ -193,7 +193,7 @@ def floor_seconds(kinds: list[str], deadline: float, mean_wait: float) -> float:
 
 
 def faulty(server: Server, count: int, rounds: int) -> dict[str, Any]:
-    """Fan out over clinics of which 5 % hang, 1 % refuse their credentials and 5 % answer 503 once."""
+    """Fan out over clinics of which 5 % hang, 1 % refuse their credentials and 5 % respond with 503 once."""
     rng = random.Random(SEED)
     results = []
     for _ in range(rounds):

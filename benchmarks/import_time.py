@@ -1,7 +1,7 @@
 """What `import arzamed_async` costs, beside importing aiohttp, cattrs and orjson, which it is made of.
 
-Each import is made in fresh processes, in turns. Where valgrind is there, their instructions are counted as well. Then
-the modules that are ours, or are there because of us, by the time that `python -X importtime` says they take themselves.
+Each import is made in fresh processes, in turns. With valgrind, their instructions are counted as well. Then the
+modules of this package, and those imported because of it, by their own time in `python -X importtime`.
 Prints a table; writes JSON to the folder given with --out.
 
     python benchmarks/import_time.py --out docs/benchmarks
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds and no valgrind, to see that it works")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as compiled:
-        # What is compiled is kept, as it is where a package is installed, whatever this environment says.
+        # Bytecode is kept, as for an installed package, whatever this environment sets.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = compiled
         report = measure(arguments)

@@ -1,10 +1,10 @@
-"""How many instructions a request costs the client: counted by valgrind, which drifts with no machine and no load.
+"""How many instructions a request costs the client: counted by valgrind, and so independent of machine and load.
 
-All ways run in one process under callgrind, each so many times and then twice as many; the difference is what the
-calls cost, without what starting and warming up does. Between two of them the process asks for its parent's id, a call
-that nothing else makes and at which callgrind writes down what it has counted.
-Prints a table; writes JSON to the folder given with --out. With --check it only holds the ratios to aiohttp
-by hand, which depend little on versions and not at all on the machine, against the baseline below.
+All ways run in one process under callgrind, each N times and then 2 N times; the difference is the cost of N
+calls, without start and warm-up. Between two of them the process calls getppid, which nothing else calls and at
+which callgrind writes its counts.
+Prints a table; writes JSON to the folder given with --out. With --check it only holds the ratios to plain
+aiohttp, which depend little on versions and not at all on the machine, against the baseline below.
 
     python benchmarks/instructions.py --out docs/benchmarks
 """
@@ -30,11 +30,11 @@ WAYS = (EXPERT, "list", "batches")
 INSIDE = ("token", "empty await")
 CALLS = 12
 CALLERS, CHECKED_CALLERS = [1, 8, 32], [1, 8]
-#: Calls that stay in the process are made so many times more: one alone costs little.
+#: Factor for calls that stay in the process: one alone costs little.
 IN_PROCESS_TIMES = 20
 
 #: The ratios of Python 3.11 that a change must not exceed by more than the tolerance; runs of the same sources differ by a few thousandths.
-#: Set them anew where they get better, or where what is new is worth its price.
+#: Update them when they improve, or when a feature is worth its cost.
 BASELINE = {
     "list, callers: 1": 0.972,
     "batches, callers: 1": 1.077,
@@ -45,7 +45,7 @@ TOLERANCE = 0.05
 
 
 def marker() -> None:
-    """Have callgrind write down what it has counted, and start anew."""
+    """Make callgrind write its counts, and start from zero."""
     os.getppid()
 
 
@@ -57,7 +57,7 @@ async def counted(call: Callable[[], Awaitable[Any]], calls: int, callers: int) 
             await call()
 
     gc.collect()
-    gc.disable()  # in so few calls it is chance whether it comes once more, or once less
+    gc.disable()  # in few calls, one collection more or less is chance
     tasks = [caller() for _ in range(callers)]
     marker()
     if callers == 1:
@@ -88,7 +88,7 @@ def measure(calls: int, callers: list[int]) -> dict[str, float]:
     server_core, client_core = cores()
     with request_server(server_core) as origin:
         found = callgrind([__file__, "--work", f"{origin},{calls},{'+'.join(map(str, callers))}"], client_core)
-    # Three counts for each: warming up, so many calls, twice as many. Between two of them stands what is between.
+    # Three counts for each: warm-up, N calls, 2 N calls. Between two of them is the rest of the program.
     counts = iter(found[1::2])
     cost: dict[str, float] = {}
     for number in callers:
@@ -122,7 +122,7 @@ def check(found: dict[str, float]) -> None:
                 f"{name}: {ratio:.3f} times the instructions of what it is held against, and not {baseline:.3f}"
             )
         elif ratio < baseline * (1 - TOLERANCE):
-            print(f"{name} is better than the baseline allows for: set it anew")
+            print(f"{name} is better than the baseline allows for: update it")
     if worse:
         sys.exit("\n".join(worse))
 

@@ -1,9 +1,9 @@
-"""One warm call after another: `list` and `batches` against aiohttp by hand and httpx with Authlib, over loopback.
+"""One warm call after another: `list` and `batches` against plain aiohttp and httpx with Authlib, over loopback.
 
-The server answers fixed bytes and runs in a process and on a core of its own; the clients share the other core, those
-with uvloop in a process of theirs. Rounds are interleaved and in changing order; what is compared is the ratio within
-a round. Wall time is what a caller sees. Beside it stands the client's own processor time, which other programs on the
-machine do not lengthen. Prints a table; writes JSON to the folder given with --out.
+The server sends fixed bytes and has its own process and core; the clients share the other core, those with uvloop in
+their own process. Rounds are interleaved and in changing order; ratios within a round are compared. Wall time is what
+a caller sees. The client's own processor time is reported with it, which other programs on the machine do not
+lengthen. Prints a table; writes JSON to the folder given with --out.
 
     python benchmarks/request_path.py --out docs/benchmarks
 """
@@ -35,8 +35,8 @@ QUICK_CALLS, QUICK_ROUNDS = 256, 3
 SLOW = {"httpx and Authlib": (8, 3)}
 IN_PROCESS_CALLS = 20_000
 
-#: asyncio reads into buffers of 256 KiB. glibc maps each of them anew, or cuts it from memory that lies at hand: which of the
-#: two is chance, and nobody's merit. So it is told to map none.
+#: asyncio reads into buffers of 256 KiB. glibc maps each of them again, or takes it from free memory, by
+#: chance. These settings make it map none.
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 
 Call = Callable[[], Awaitable[Any]]
@@ -44,7 +44,7 @@ Times = list[tuple[float, float]]  # of one way, by round: seconds a call, by th
 
 
 async def timed(call: Call, calls: int, callers: int) -> tuple[float, float]:
-    """Return what a call takes, in seconds, where so many callers make so many calls between them."""
+    """Return the seconds for a call, where `callers` callers share `calls` calls."""
 
     async def caller(times: int) -> None:
         for _ in range(times):
@@ -65,7 +65,7 @@ async def rounds(ways: dict[str, Call], callers: int, count: int, calls: int) ->
     """Measure all ways in turns."""
     times: dict[str, Times] = {name: [] for name in ways}
     for call in ways.values():
-        await timed(call, callers, callers)  # so many connections are open from here on
+        await timed(call, callers, callers)  # opens a connection for each caller
     for turn in range(count):
         order = list(ways.items())
         for name, call in order if turn % 2 else reversed(order):
@@ -113,7 +113,7 @@ def in_a_process_of_its_own(loop: str, origin: str, core: int | None, *, quick: 
 
 
 def one(spec: str, *, quick: bool) -> None:
-    """Do what `in_a_process_of_its_own` asked for."""
+    """Run the measurement that `in_a_process_of_its_own` started."""
     loop, origin, core = spec.split(",")
     if core != "None":
         os.sched_setaffinity(0, {int(core)})

@@ -255,7 +255,7 @@ def in_a_process_of_its_own(port: int, what: str, way: str, kind: str, records: 
 
 
 def one(spec: str) -> None:
-    """Run what `in_a_process_of_its_own` asked for."""
+    """Run the measurement that `in_a_process_of_its_own` started."""
     port, what, way, kind, records = spec.split(",")
     measure = {"memory": memory, "holds": holds}[what]
     print(json.dumps(asyncio.run(opened(int(port), lambda bench: measure(bench, way, kind, int(records))))))

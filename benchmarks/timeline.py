@@ -1,6 +1,6 @@
 """Draw one fan-out: a bar for each clinic, from its start to its outcome. A picture of a real run, not a measurement.
 
-Fourteen clinics of a FakeArzamed, six at a time, three seconds: some are slow, one answers 503 at first, one 429,
+Fourteen clinics of a FakeArzamed, six at a time, three seconds: some are slow, one responds with 503 at first, one with 429,
 one refuses its key, one hangs.
 
     python benchmarks/timeline.py --out docs/benchmarks
@@ -30,7 +30,7 @@ from arzamed_async.testing import FakeArzamed
 
 CONCURRENCY = 6
 DEADLINE_SECONDS = 3.0
-# Clinic: seconds before each answer of its API.
+# Clinic: seconds before each response of its API.
 CLINICS = {
     "Milano": 0.35, "Roma": 0.9, "Napoli": 0.25, "Torino": 0.55, "Palermo": 0.4, "Genova": 30.0, "Bologna": 0.3,
     "Firenze": 0.5, "Bari": 0.2, "Catania": 0.7, "Venezia": 0.45, "Verona": 0.15, "Padova": 0.3, "Trieste": 0.5,

@@ -114,7 +114,7 @@ async def warm(fake: FakeArzamed, stores: dict[str, TokenStore | None]) -> dict[
 
 
 async def first(fake: FakeArzamed, store: TokenStore | None, *, kept: bool) -> dict[str, float]:
-    """Return milliseconds until a new session has a clinic's token: asked for, or kept by another."""
+    """Return milliseconds until a new session has a clinic's token: requested, or loaded from the store."""
     found: list[float] = []
     for n in range(FIRSTS):
         credentials = fake.add_clinic(f"first-{n}-{time.monotonic_ns()}")
@@ -159,7 +159,7 @@ asyncio.run(main())
 
 
 async def killed(fake: FakeArzamed, place: str, store: TokenStore) -> float:
-    """Return the seconds from kill -9 of a process that is asking for a token until another process has one."""
+    """Return the seconds from kill -9 of a process during its token request until another process has a token."""
     credentials = fake.add_clinic(f"killed-{time.monotonic_ns()}")
     fake.set_latency(600, credentials, on="token")
     clinic = {
@@ -173,7 +173,7 @@ async def killed(fake: FakeArzamed, place: str, store: TokenStore) -> float:
     fake.set_latency(None, credentials, on="token")
     async with session(fake, store) as mine:
         waiting = asyncio.ensure_future(mine.clinic(credentials).token())
-        await asyncio.sleep(0.2)  # it has been told that another is asking
+        await asyncio.sleep(0.2)  # it has found the lease taken
         os.kill(holder.pid, signal.SIGKILL)
         started = time.perf_counter()
         await waiting
@@ -183,7 +183,7 @@ async def killed(fake: FakeArzamed, place: str, store: TokenStore) -> float:
 
 
 async def redis_sizes(fake: FakeArzamed, server: Redis) -> dict[str, float]:
-    """Return scripts that Redis runs for the process that asks, and for each other; and bytes a clinic takes there."""
+    """Return the scripts that Redis runs for the process that requests a token, and for each other; and bytes a clinic."""
     store = RedisTokenStore(server.url)
     credentials = [fake.add_clinic(f"size-{n}") for n in range(100)]
     server.client.flushall()
@@ -297,7 +297,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Measure, print, and write if asked to."""
+    """Measure, print, and write with --out."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--quick", action="store_true", help="what the other benchmarks take: this one is quick")

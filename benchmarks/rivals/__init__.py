@@ -1,1 +1,1 @@
-"""What a user would write without this package: aiohttp by hand, httpx, other decoders."""
+"""What a user would write without this package: plain aiohttp, httpx, other decoders."""

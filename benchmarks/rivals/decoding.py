@@ -1,4 +1,4 @@
-"""What a user would write instead: the whole body, ijson, pydantic, msgspec. Each takes an answer to a list of objects."""
+"""What a user would write instead: the whole body, ijson, pydantic, msgspec. Each turns a response into a list of objects."""
 
 from __future__ import annotations
 

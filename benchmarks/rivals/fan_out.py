@@ -1,4 +1,4 @@
-"""What a user would write instead of a fan-out: aiohttp by hand, and httpx with Authlib. Each returns all lists of doctors."""
+"""What a user would write instead of a fan-out: plain aiohttp, and httpx with Authlib. Each returns all lists of doctors."""
 
 from __future__ import annotations
 

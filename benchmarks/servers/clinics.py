@@ -1,7 +1,7 @@
-"""The server of the fan-out benchmark, in a process of its own: a token endpoint for each clinic, and one API.
+"""The server of the fan-out benchmark, in its own process: a token endpoint for each clinic, and one API.
 
-A clinic's kind stands in its token's path and in its token: `good`; `hang` (its API never answers), `refuse`
-(its token endpoint answers 401), `once` (its API answers 503 to the first read).
+A clinic's kind is part of its token's path and of its token: `good`; `hang` (its API never responds), `refuse`
+(its token endpoint responds with 401), `once` (its API responds with 503 to the first read).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
-__all__ = ["DOCTORS", "GOOD", "TOKEN_BYTES", "Server", "answer", "clinics_server"]
+__all__ = ["DOCTORS", "GOOD", "TOKEN_BYTES", "Server", "clinics_server", "response"]
 
 DOCTORS = 20
 #: As long as the tokens of hosted identity services are.
@@ -31,15 +31,15 @@ _LIST = json.dumps(
 ).encode()
 
 
-def answer(status: int, body: bytes) -> bytes:
-    """Return an HTTP/1.1 answer, complete with its length."""
+def response(status: int, body: bytes) -> bytes:
+    """Return an HTTP/1.1 response with its length."""
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-GOOD = answer(200, _LIST)
-_BUSY = answer(503, b'{"error":"busy"}')
-_REFUSED = answer(401, b'{"error":"invalid_client"}')
+GOOD = response(200, _LIST)
+_BUSY = response(503, b'{"error":"busy"}')
+_REFUSED = response(401, b'{"error":"invalid_client"}')
 _TOKEN_PATH = re.compile(rb"POST /token/(\w+)/(\d+) ")
 _BEARER = re.compile(rb"(?i)authorization: bearer (\w+)-(\d+)-")
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
@@ -62,7 +62,7 @@ class _State:
             kinds.setdefault(key.split(b"-")[0].decode(), []).append(count)
         return json.dumps(
             {
-                "open": self.open - 1,  # not the one that asks
+                "open": self.open - 1,  # without this request
                 "peak_open": self.peak_open,
                 "tokens": {kind: [min(counts), max(counts), len(counts)] for kind, counts in kinds.items()},
                 "reads": sum(self.reads.values()),
@@ -113,7 +113,9 @@ class _Connection(asyncio.Protocol):
             if kind == b"refuse":
                 return _REFUSED, False
             token = (key + b"-").ljust(TOKEN_BYTES, b"x").decode()
-            return answer(200, b'{"access_token":"%b","token_type":"Bearer","expires_in":3600}' % token.encode()), False
+            return response(
+                200, b'{"access_token":"%b","token_type":"Bearer","expires_in":3600}' % token.encode()
+            ), False
         bearer = _BEARER.search(head)
         if bearer:
             kind, number = bearer.groups()
@@ -131,7 +133,7 @@ class _Connection(asyncio.Protocol):
             _state.latency = float(path.rpartition(b"/")[2])
         elif path == b"/reset":
             _state.reset()
-        return answer(200, _state.counts())
+        return response(200, _state.counts())
 
 
 class Server:

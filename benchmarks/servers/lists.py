@@ -15,7 +15,7 @@ TOKEN = json.dumps({"access_token": "invented", "token_type": "Bearer", "expires
 
 
 def _pieces(block: bytes, records: int, block_records: int) -> Iterator[bytes]:
-    """Yield a list of so many records, made of a block again and again."""
+    """Yield a list of `records` records, made of one block repeated."""
     yield b"["
     whole, rest = divmod(records, block_records)
     for n in range(whole):
@@ -47,7 +47,7 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(TOKEN), TOKEN))
                 continue
             kind, records = match[1].decode(), int(match[2])
-            if kind.startswith("drip_"):  # so many bytes of a hostile body, each a chunk of its own
+            if kind.startswith("drip_"):  # a hostile body of this size, each byte in its own chunk
                 writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 body = hostile(kind[5:], records)
                 for start in range(0, len(body), 8192):

@@ -1,7 +1,7 @@
-"""The server of the request path's benchmark, in a process and on a core of its own: fixed bytes, whoever asks.
+"""The server of the request path's benchmark, in its own process and on its own core: fixed bytes for every client.
 
-A POST is answered with a token, anything else with the same 20 doctors. Nothing is parsed beyond the end of the head
-and the length of a body, so that it is the client that is measured.
+The response to a POST is a token, to anything else the same 20 doctors. Only the end of the head and the length of
+a body are parsed, so that the client is measured.
 """
 
 from __future__ import annotations

@@ -55,9 +55,9 @@ def facts(*packages: str) -> dict[str, str]:
 
 
 def callgrind(arguments: list[str], core: int | None) -> list[int]:
-    """Run Python under callgrind; return the instructions counted from one os.getppid() to the next, and behind the last.
+    """Run Python under callgrind; return the instructions counted from one os.getppid() to the next, and after the last.
 
-    Nothing else asks for the parent's id, so that a program can mark with it what is to be counted apart.
+    Nothing else calls getppid, so a program can use it to mark sections that are counted separately.
     """
     with tempfile.TemporaryDirectory() as folder:
         valgrind = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={folder}/counts"]
@@ -96,7 +96,7 @@ def peak_kib() -> int:
 
 
 class HoldMeter:
-    """The longest that one step of the event loop held it, in thread time; garbage collection told apart."""
+    """The longest that one step of the event loop held it, in thread time; garbage collection counted separately."""
 
     def __init__(self) -> None:
         self.longest_seconds = 0.0

@@ -10,7 +10,7 @@ import matplotlib as mpl
 
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "arzamed"
-from matplotlib import pyplot as plt  # noqa: E402 - it has to be told first how to draw
+from matplotlib import pyplot as plt  # noqa: E402 - the backend is set first
 
 __all__ = ["PLOTS"]
 

@@ -14,7 +14,7 @@ from arzamed_async import Doctor
 
 __all__ = ["BLOCK", "HOSTILE", "RECORDS", "Address", "Doctor", "Person", "block", "hostile"]
 
-#: Records are made in blocks of so many, and a block is sent again and again.
+#: Records are generated in blocks of this many, and one block is sent repeatedly.
 BLOCK = 1000
 
 
@@ -192,7 +192,7 @@ HOSTILE = {
 
 
 def hostile(kind: str, size: int) -> bytes:
-    """Return a hostile list of about so many bytes; of kind "huge" it is one record, of kind "friendly" doctors."""
+    """Return a hostile list of about `size` bytes; of kind "huge" it is one record, of kind "friendly" doctors."""
     if kind == "friendly":
         records = block("doctors")
         return b"[" + b",".join([records] * max(1, size // len(records))) + b"]"

@@ -50,7 +50,7 @@ async def opened(origin: str, *, rivals: bool = True) -> AsyncIterator[tuple[dic
                 records += batch
             return records
 
-        ways["list"] = lambda: clinic.doctors.list()  # noqa: PLW0108 - `doctors` is asked for anew, as users do
+        ways["list"] = lambda: clinic.doctors.list()  # noqa: PLW0108 - `doctors` is evaluated for each call, as users do
         ways["batches"] = batches
         yield ways, {"token": clinic.token, "empty await": _nothing}
 

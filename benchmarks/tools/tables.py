@@ -15,7 +15,7 @@ _SLOT = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(text: str, folder: Path) -> str:
-    """Return the report's text with its tables written anew, from the JSON in that folder."""
+    """Return the report's text with its tables written again from the JSON in that folder."""
 
     def table(slot: re.Match[str]) -> str:
         benchmark, make = TABLES[slot[2]]
