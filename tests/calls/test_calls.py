@@ -45,7 +45,7 @@ QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 
 
 def script(server: RawServer, *answers: bytes | None, token: bytes | None = None) -> None:
-    """Have the server give these answers to reads in turn (None: hang up), then good ones."""
+    """Have the server send these responses to reads in turn (None: hang up), then good ones."""
     left = list(answers)
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -92,7 +92,7 @@ async def test_ten_thousand_cold_token_calls_share_a_failure(
 
 
 async def test_a_crowd_of_401s_refreshes_once() -> None:
-    """A hundred reads answered 401 for one stale token cause one refresh, and all succeed."""
+    """A hundred reads that get HTTP 401 for one stale token cause one refresh, and all succeed."""
     stale = asyncio.Event()
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -114,7 +114,7 @@ async def test_a_crowd_of_401s_refreshes_once() -> None:
 
 
 async def test_a_server_that_refuses_every_token() -> None:
-    """401 to every fresh token: one repeat, then the error; further calls ask for no token and repeat nothing."""
+    """HTTP 401 for every new token: one retry, then the error; further calls request no token and retry nothing."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session:
         script(server, *[json_answer(401, {"error": "no"})] * 20)
         clinic = session.clinic(server.credentials())
@@ -128,7 +128,7 @@ async def test_a_server_that_refuses_every_token() -> None:
 
 
 async def test_forbidden_is_never_repeated() -> None:
-    """403 costs one request, and its error names clinic, path, the API's words and the remedy."""
+    """403 costs one request, and its error names clinic, path, the API's message and the remedy."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         script(server, json_answer(403, {"error": "key revoked"}, "X-Request-Id: r-77\r\n"))
         with pytest.raises(ForbiddenError) as caught:
@@ -142,7 +142,7 @@ async def test_forbidden_is_never_repeated() -> None:
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_passing_faults_are_retried(status: int) -> None:
-    """Each retryable status is asked again, until it is over."""
+    """A request with a retryable status is retried until another comes."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
         script(server, *[answer(status)] * 3)
         assert len(await session.clinic(server.credentials()).doctors.list()) == 3
@@ -173,7 +173,7 @@ async def test_lasting_faults(status: int, kind: type[StatusError], requests: in
 
 
 async def test_a_lost_connection_is_one_attempt() -> None:
-    """A connection lost before the answer is one attempt and one wire request: nobody repeats behind our back."""
+    """A connection lost before the response is one attempt and one wire request: aiohttp resends nothing."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
         script(server, *[None] * 10)
         with pytest.raises(TransportError, match="lost before the answer .* after 4 attempts"):
@@ -198,7 +198,7 @@ async def test_a_cut_list_starts_over() -> None:
 
 
 async def test_retry_after_in_seconds_is_obeyed() -> None:
-    """The wait is what Retry-After says, as an event tells."""
+    """The delay is that of Retry-After, and an event reports it."""
     events: list[Event] = []
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, observers=[events.append]) as session:
         script(server, answer(503, b"", "Retry-After: 0.02\r\n"))
@@ -228,7 +228,7 @@ async def test_retry_after_as_a_date_is_obeyed() -> None:
 
 @pytest.mark.parametrize(("asked", "total"), [(21, 30.0), (10, 5.0)])
 async def test_a_long_retry_after_fails_at_once(asked: int, total: float) -> None:
-    """A Retry-After beyond the policy's cap or the deadline fails at once and tells the delay."""
+    """A Retry-After beyond the policy's cap or the deadline fails at once and reports the delay."""
     async with (
         RawServer() as server,
         ArzamedSession(base_url=server.base_url, timeouts=Timeouts(total_seconds=total)) as session,
@@ -285,7 +285,7 @@ async def test_a_token_error_is_not_retried_outside() -> None:
 
 
 async def test_an_unreachable_token_endpoint() -> None:
-    """No answer from the token endpoint is TokenUnavailableError, with the reason and no status."""
+    """No response from the token endpoint is TokenUnavailableError, with the reason and no status."""
     async with RawServer() as server:
         credentials = server.credentials()
     async with ArzamedSession(base_url="https://127.0.0.1:9/", retry=QUICK) as session:
@@ -323,8 +323,8 @@ async def test_a_drip_ends_at_the_deadline(place: str) -> None:
                 await anext(doctors)
 
 
-async def test_the_deadline_tells_the_last_failure() -> None:
-    """A deadline that passes between attempts tells what the last one met."""
+async def test_the_deadline_reports_the_last_failure() -> None:
+    """A deadline that passes between attempts reports the last failure."""
     policy = RetryPolicy(max_attempts=10_000, initial_backoff_seconds=0.01, max_backoff_seconds=0.01, budget=math.inf)
     async with (
         RawServer() as server,
@@ -373,7 +373,7 @@ async def test_the_token_request_has_the_sessions_deadline() -> None:
 
 
 async def test_read_seconds_ends_one_attempt() -> None:
-    """A server that falls silent costs read_seconds an attempt, and is a TransportError behind the last."""
+    """A server that falls silent costs read_seconds an attempt, and is a TransportError after the last."""
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.is_token:
@@ -390,7 +390,7 @@ async def test_read_seconds_ends_one_attempt() -> None:
     assert caught.value.attempts == 4
 
 
-async def test_get_returns_the_answer() -> None:
+async def test_get_returns_the_response() -> None:
     """clinic.get gives status, headers in any case, and the body."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         script(server, json_answer(201, {"a": 1}, "X-Thing: yes\r\n"))
@@ -452,7 +452,7 @@ async def test_error_bodies_are_read_to_64_kib() -> None:
 
 
 async def test_an_error_body_that_breaks_keeps_its_status() -> None:
-    """An error answer whose body is cut is still that status."""
+    """An error response whose body is cut is still that status."""
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.is_token:
@@ -486,8 +486,8 @@ async def test_an_error_body_that_drips_keeps_its_status(monkeypatch: pytest.Mon
     assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
 
 
-async def test_a_cut_token_answer_is_asked_again() -> None:
-    """A token answer cut half-way is no answer: the request is made again."""
+async def test_a_cut_token_response_is_retried() -> None:
+    """A token response that is cut half-way is retried."""
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         if server.token_requests == 1:
@@ -524,7 +524,7 @@ async def test_server_words_are_masked() -> None:
     assert len(caught.value.message) == 200
 
 
-async def test_observers_are_told() -> None:
+async def test_observers_get_events() -> None:
     """Each wire request, token request and retry is an event with clinic, path, status and attempt."""
     events: list[Event] = []
     async with (
@@ -580,8 +580,8 @@ async def test_cancelling_a_call_leaves_the_pool_usable() -> None:
         assert len(await clinic.doctors.list()) == 3
 
 
-async def test_a_token_answer_with_a_strange_coding() -> None:
-    """A token answer in a coding nobody asked for is a TokenError of the token endpoint, told to observers."""
+async def test_a_token_response_with_a_strange_coding() -> None:
+    """A token response in a coding that was not requested is a TokenError of the token endpoint, and observers get it."""
     events: list[Event] = []
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, observers=[events.append]) as session:
         script(server, token=answer(200, b"{}", "Content-Encoding: br\r\n"))
@@ -594,7 +594,7 @@ async def test_a_token_answer_with_a_strange_coding() -> None:
 
 
 async def test_two_codings_are_not_taken_for_one() -> None:
-    """A body that two headers say to be coded twice is refused: undone once, it would be handed out coded."""
+    """A body that two headers declare as coded twice is refused: decoded once, it would still be coded."""
     twice = gzip.compress(gzip.compress(b"[]"))
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         script(server, answer(200, twice, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"))
@@ -617,7 +617,7 @@ async def test_token_statuses_are_taken_at_their_word() -> None:
 
 
 async def test_get_names_the_clinic_of_a_body_that_is_no_json() -> None:
-    """Response.json() tells at which clinic, and in which call, the body was no JSON."""
+    """Response.json() names the clinic and the path whose body was not JSON."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         script(server, answer(200, b"<html>"))
         response = await session.clinic(server.credentials()).get("equipe/rooms", route="equipe/rooms")
@@ -644,7 +644,7 @@ async def test_no_timeout_at_all() -> None:
 
 
 async def test_closing_that_is_cancelled_can_be_done_again() -> None:
-    """An aclose that was cancelled while it waited leaves nothing open behind the next one."""
+    """An aclose that was cancelled while it waited leaves nothing open after the next one."""
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.target.endswith("Roma"):

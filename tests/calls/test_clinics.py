@@ -1,4 +1,4 @@
-"""Clinics that come, go and change their keys while requests run; what the session tells of them."""
+"""Clinics that come, go and change their keys while requests run; what the session reports of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUICK = RetryPolicy(initial_backoff_seconds=0.0001, max_backoff_seconds=0.001)
 
 
 async def test_forget_drops_the_token() -> None:
-    """After forget a handle made before it starts anew: new token, new figures, one state for all handles."""
+    """After forget a handle made before it starts again: new token, new figures, one state for all handles."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         credentials = server.credentials()
         clinic = session.clinic(credentials)
@@ -155,7 +155,7 @@ async def test_stats() -> None:
     assert pickle.loads(pickle.dumps(stats)) == stats
 
 
-async def test_clinics_of_one_name_are_told_apart() -> None:
+async def test_clinics_of_one_name_are_distinguished() -> None:
     """Two clinics that share a name both stand in the figures, with their client ids."""
     session = ArzamedSession()
     for client_id, secret in (("a", "x1"), ("b", "x2"), ("b", "x3"), ("b", "x4")):
@@ -187,7 +187,7 @@ async def test_failures_count_calls_and_tokens_and_broken_streams() -> None:
 
 
 async def test_a_secret_by_reference_is_masked_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the API says is cleaned of the secret that was last sent, wherever that came from."""
+    """The API's message is cleaned of the secret that was last sent, wherever that came from."""
     monkeypatch.setenv("INVENTED_SECRET", "invented-canary-55")
 
     async def handler(request: Request, writer: asyncio.StreamWriter) -> None:

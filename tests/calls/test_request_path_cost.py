@@ -40,7 +40,7 @@ Call = Callable[[Clinic], Awaitable[None]]
 
 
 class Answers(asyncio.Protocol):
-    """Answers, and keeps nothing of what it was asked: its memory is counted, too."""
+    """Responds, and keeps nothing of the requests: its memory is counted, too."""
 
     good = json_answer(200, DOCTORS)
     token = token_answer()
@@ -51,7 +51,7 @@ class Answers(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if data.startswith(b"GET "):
             self.transport.write(self.good)
-        elif data.startswith(b"POST "):  # its body may come behind its head
+        elif data.startswith(b"POST "):  # its body may come after its head
             self.transport.write(self.token)
 
 
@@ -67,7 +67,7 @@ async def clinic() -> AsyncIterator[Clinic]:
 
 @pytest.mark.asyncio
 async def test_a_warm_list_is_one_request() -> None:
-    """A warm `list()` sends one request, asks for no token and opens no connection."""
+    """A warm `list()` sends one request, fetches no token and opens no connection."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         clinic = session.clinic(server.credentials())
         await clinic.doctors.list()
@@ -101,7 +101,7 @@ async def test_a_warm_call_creates_no_task(clinic: Clinic, call: Call) -> None:
 @each_call
 @pytest.mark.asyncio
 async def test_a_warm_call_keeps_no_memory(clinic: Clinic, call: Call) -> None:
-    """As many blocks of memory are in use behind 200 warm calls as before them."""
+    """As many blocks of memory are in use after 200 warm calls as before them."""
     kept = []
     for calls in (WARMING, CALLS, CALLS, CALLS):
         gc.collect()

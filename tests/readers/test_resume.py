@@ -1,4 +1,4 @@
-"""A stream that breaks off behind its first record: taken up again where it broke, or ended with a clear error."""
+"""A stream that is interrupted after its first record: resumed where it broke, or ended with a clear error."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def test_batches_go_on_too() -> None:
 
 @pytest.mark.asyncio
 async def test_a_compressed_list_goes_on() -> None:
-    """The digest is of the decompressed bytes: a gzip body that broke is taken up again."""
+    """The digest is of the decompressed bytes: a gzip body that broke is resumed."""
     rows = [{"name": f"Dr. {random.Random(n).random()}", "profileImage": None} for n in range(20_000)]
     body = gzip.compress(json.dumps(rows).encode())
     async with (
@@ -154,7 +154,7 @@ async def test_a_refused_repeat(refusal: int, requests: int) -> None:
 
 @pytest.mark.asyncio
 async def test_no_repeat_under_none() -> None:
-    """Under RetryPolicy.none() a broken stream is not taken up again."""
+    """Under RetryPolicy.none() a broken stream is not resumed."""
     async with (
         Breaking(100_000) as server,
         ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session,
@@ -166,7 +166,7 @@ async def test_no_repeat_under_none() -> None:
 
 @pytest.mark.asyncio
 async def test_a_resume_is_announced() -> None:
-    """A repeat waits as every retry does, and observers are told."""
+    """A repeat waits as every retry does, and observers get its event."""
     events: list[Event] = []
     async with (
         Breaking(100_000) as server,
@@ -251,7 +251,7 @@ class Room:
 
 
 @pytest.mark.asyncio
-async def test_unknown_fields_are_told_once() -> None:
+async def test_unknown_fields_are_reported_once() -> None:
     """Fields that the class does not know are an event each, once for an endpoint; odd names and open records never."""
     rows = [
         {"name": "Blu"},

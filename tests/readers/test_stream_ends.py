@@ -34,8 +34,8 @@ async def all_of(stream: RecordStream[Doctor]) -> list[Doctor]:
     return [doctor async for doctor in stream]
 
 
-async def test_a_step_behind_a_cancelled_one_is_no_clean_end() -> None:
-    """After a step that a timeout has cancelled the next one fails, and says why; so does every further one."""
+async def test_a_step_after_a_cancelled_one_is_no_clean_end() -> None:
+    """After a step that a timeout has cancelled the next one fails, and gives the reason; so does every further one."""
     async with Slowly() as server, ArzamedSession(base_url=server.base_url) as session:
         stream = clinic_of(server, session).doctors.stream()
         await anext(stream)
@@ -46,8 +46,8 @@ async def test_a_step_behind_a_cancelled_one_is_no_clean_end() -> None:
                 await anext(stream)
 
 
-async def test_a_step_behind_the_end_of_a_whole_list_is_a_clean_end() -> None:
-    """A list read to its end ends, however often one asks."""
+async def test_a_step_after_the_end_of_a_whole_list_is_a_clean_end() -> None:
+    """After a list was read to its end each further step ends it again."""
     async with Slowly() as server, ArzamedSession(base_url=server.base_url) as session:
         server.rest.set()
         stream = clinic_of(server, session).doctors.stream()
@@ -59,7 +59,7 @@ async def test_a_step_behind_the_end_of_a_whole_list_is_a_clean_end() -> None:
 
 @pytest.mark.parametrize("batches", [False, True])
 async def test_good_records_before_a_bad_one_are_handed_out(batches: bool) -> None:
-    """A bad record in the midst of a window ends the stream behind the good ones, and again at each further step."""
+    """A bad record in the midst of a window ends the stream after the good ones, and again at each further step."""
     rows = [*MANY[:3000], {"name": 1, "profileImage": None}, *MANY[3000:]]
     async with Slowly() as server, ArzamedSession(base_url=server.base_url) as session:
         serving(server, json.dumps(rows).encode())
@@ -117,7 +117,7 @@ async def test_closing_in_the_midst_of_another_tasks_step_ends_that_step(begun: 
             assert reader.cancelling() == 0
 
 
-async def test_closing_behind_a_cancellation() -> None:
+async def test_closing_after_a_cancellation() -> None:
     """task.cancel() and then aclose(): the task ends as cancelled, and aclose has nothing to complain of."""
     async with Slowly() as server, ArzamedSession(base_url=server.base_url) as session:
         stream = clinic_of(server, session).doctors.stream()
@@ -171,7 +171,7 @@ async def test_closing_the_iterator_itself_is_leaving_too() -> None:
 
 
 async def test_whatever_is_wrong_with_the_repeat_the_reader_learns_what_it_holds() -> None:
-    """A repeat in a coding that was never asked for is a StreamInterruptedError with the records delivered."""
+    """A repeat in a coding that was never requested is a StreamInterruptedError with the records delivered."""
     body = json.dumps(MANY).encode()
 
     async def handler(request, writer) -> None:

@@ -40,7 +40,7 @@ MANY = [{"name": f"Dr. Inventata {n}", "profileImage": None} for n in range(5000
 
 
 class Slowly(RawServer):
-    """Sends the first records of an endless list, and the rest when told to."""
+    """Sends the first records of an endless list, and the rest on request."""
 
     def __init__(self, first: bytes = b'[{"name": "Dr. Uno", "profileImage": null},') -> None:
         super().__init__(self.serve)
@@ -91,7 +91,7 @@ async def test_a_long_list_in_every_way() -> None:
 
 
 async def test_a_compressed_list() -> None:
-    """A gzip body is read as it arrives; one that is cut is asked for again."""
+    """A gzip body is read as it arrives; one that is cut is requested again."""
     body = gzip.compress(json.dumps(MANY).encode())
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
         doctors = session.clinic(server.credentials()).doctors
@@ -104,7 +104,7 @@ async def test_a_compressed_list() -> None:
 
 
 async def test_nothing_starts_before_the_first_step() -> None:
-    """A stream that is made and left asks for nothing."""
+    """A stream that is created and left requests nothing."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         doctors = session.clinic(server.credentials()).doctors
         async with doctors.stream():
@@ -145,7 +145,7 @@ async def test_a_stream_is_read_once() -> None:
 
 
 async def test_going_on_after_a_break() -> None:
-    """A loop that was broken off can be taken up again while the stream is held."""
+    """A loop that was left by a break can be resumed while the stream is held."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         async with session.clinic(server.credentials()).doctors.stream() as stream:
             async for _ in stream:
@@ -170,7 +170,7 @@ async def test_a_dropped_stream_warns_and_lets_go() -> None:
 
 
 async def test_cancelling_a_step() -> None:
-    """A reader cancelled while it waits leaves no connection behind."""
+    """A reader cancelled while it waits leaves no connection open."""
     async with Slowly(b"[") as server, ArzamedSession(base_url=server.base_url) as session:
         stream = session.clinic(server.credentials()).doctors.stream()
         task = asyncio.ensure_future(anext(stream))
@@ -276,7 +276,7 @@ async def test_collecting_errors() -> None:
 
 
 async def test_limits() -> None:
-    """A record over record_bytes and a list over list_bytes are LimitExceededErrors that say what to raise."""
+    """A record over record_bytes and a list over list_bytes are LimitExceededErrors that name the limit to raise."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         serving(server, json.dumps(MANY).encode())
         clinic = session.clinic(server.credentials())
@@ -334,7 +334,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_warning_points_at_the_line_that_names_the_resource(way: str) -> None:
-    """Whoever awaits the list in the end, the warning of a guessed path tells the user's own file and line."""
+    """Wherever the list is awaited, the warning of a guessed path points at the user's own file and line."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         serving(server, b"[]")
         with pytest.warns(UnpublishedEndpointWarning) as caught:
@@ -370,7 +370,7 @@ async def test_a_known_path_does_not_warn() -> None:
 @pytest.mark.filterwarnings("ignore::arzamed_async.UnpublishedEndpointWarning")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
 async def test_any_4xx_of_an_unpublished_path_doubts_the_path(status: int) -> None:
-    """Any 4xx of an unpublished endpoint says that the path itself may be wrong; a 5xx does not."""
+    """Any 4xx of an unpublished endpoint adds that the path itself may be wrong; a 5xx does not."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session:
         clinic: Clinic = session.clinic(server.credentials())
         serving(server, b"", status=status)
@@ -413,7 +413,7 @@ async def test_other_tasks_run_while_a_list_is_read() -> None:
 
 
 async def test_collected_errors_name_the_clinic() -> None:
-    """Each collected error tells clinic and path, as one that is raised does."""
+    """Each collected error names clinic and path, as one that is raised does."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         serving(server, b"[null]")
         stream = session.clinic(server.credentials()).doctors.stream(collect_errors=True)

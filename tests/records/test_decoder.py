@@ -217,7 +217,7 @@ def test_collecting_errors_goes_on() -> None:
     assert errors[3].field == "profile_image"
 
 
-def test_enums_that_answer_for_unknown_values() -> None:
+def test_enums_that_accept_unknown_values() -> None:
     """An enum with `_missing_` takes values it does not know; one without refuses them."""
     assert decode(attrs.make_class("Row", {"kind": field(type=Lenient)}), {"kind": "new"})[0].kind is Lenient.OTHER
 
@@ -418,7 +418,7 @@ def test_unions_keep_their_own_order() -> None:
 
 
 def test_unions_of_more_than_one_kind_and_null() -> None:
-    """A union names all it would have taken; null is one of them only where it says so."""
+    """A union names all it would have taken; null is one of them only where it is declared."""
     kind = dt.date | Decimal | None
     assert [each.it for each in decode(row(kind), {"it": None}, {"it": "1.5"})] == [None, Decimal("1.5")]
     assert "expected a date (ISO 8601) or a decimal number or null, found a list" in str(refused(row(kind), {"it": []}))
@@ -639,7 +639,7 @@ class Derived:
 
 
 def test_no_field_is_named_on_a_guess() -> None:
-    """Where it cannot be told which field a class has refused, none is named."""
+    """Where it is unknown which field a class has refused, none is named."""
     assert decode(Derived, {"name": "a"}) == [Derived("a")]
     assert refused(Derived, {"name": "a", "age": 0}).field is None
 
@@ -704,8 +704,8 @@ class Righted:
     more: IntRights
 
 
-def test_an_enum_that_answers_for_the_unknown_is_asked_for_what_is_unknown() -> None:
-    """`true` and `1.0` are not the member of value 1, whatever Python's equality says."""
+def test_an_enum_that_accepts_unknown_values_gets_only_those() -> None:
+    """`true` and `1.0` are not the member of value 1, although Python's equality holds."""
     levels = decoder_for(Leveled).decode([{"level": value} for value in (1, True, 1.0, 7)], 0)
     assert [each.level for each in levels] == [Level.ONE, Level.UNKNOWN, Level.UNKNOWN, Level.UNKNOWN]
 
@@ -785,7 +785,7 @@ class Twig(Generic[V]):
 
 
 def test_classes_in_classes_and_classes_of_generic_ones() -> None:
-    """A class nested in the model is found; a base's type variable is what the subclass says; trees may be generic."""
+    """A class nested in the model is found; a base's type variable is what the subclass declares; trees may be generic."""
     assert decoder_for(Housed).decode([{"kind": "a"}], 0)[0].kind is Housed.Kind.A
     assert decoder_for(IntBoxed).decode([{"value": 1, "n": 2}], 0) == [IntBoxed(1, 2)]
     with pytest.raises(DecodeError, match="field value"):
@@ -796,7 +796,7 @@ def test_classes_in_classes_and_classes_of_generic_ones() -> None:
 
 
 def test_a_default_that_cannot_be_made_is_an_error_of_the_record() -> None:
-    """A factory that raises is told as a DecodeError of its field, with nothing chained."""
+    """A factory that raises is reported as a DecodeError of its field, with nothing chained."""
 
     @frozen
     class Failing:

@@ -150,7 +150,7 @@ def test_bad_documents(document: bytes, size: int) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 40))
 def test_a_list_that_stops(cut: int) -> None:
-    """A list that stops anywhere before its end is a cut body: a TransportError, so that it is asked for again."""
+    """A list that stops anywhere before its end is a cut body: a TransportError, so that it is requested again."""
     document = b'[{"name": "Dr. Uno"}, {"name": "Dr. Due"}]'
     with pytest.raises(TransportError, match="ends before the list does"):
         read(document[:cut], 7)
@@ -158,14 +158,14 @@ def test_a_list_that_stops(cut: int) -> None:
 
 @pytest.mark.parametrize("behind", [b"\0", b"\0" * 600, b"[{", b"x", b'"', b"\xff", b"[1]x"])
 @pytest.mark.parametrize("size", [1, 7, 1 << 20])
-def test_whatever_stands_behind_the_list_is_no_cut_list(behind: bytes, size: int) -> None:
-    """A list that is complete and goes on is a DecodeError, wherever the pieces end: nothing of it is missing."""
+def test_data_after_the_list_is_no_cut_list(behind: bytes, size: int) -> None:
+    """Data after a complete list is a DecodeError, wherever the pieces end: nothing of it is missing."""
     with pytest.raises(DecodeError):
         read(b'[{"a": 1}, {"a": 2}]' + behind, size)
 
 
 def test_an_empty_body_is_no_list() -> None:
-    """An empty body is a DecodeError, for it is no answer that a repeat would mend."""
+    """An empty body is a DecodeError: a retry would not mend it."""
     with pytest.raises(DecodeError, match="empty"):
         read(b" ")
 
