@@ -15,12 +15,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from servers.clinics import DOCTORS, GOOD, TOKEN_BYTES, answer
+from servers.clinics import DOCTORS, GOOD, TOKEN_BYTES, response
 
 __all__ = ["DOCTORS", "TOKEN", "request_server"]
 
 TOKEN = "invented." + "x" * (TOKEN_BYTES - 9)
-_GRANT = answer(200, b'{"access_token":"%b","token_type":"Bearer","expires_in":3600}' % TOKEN.encode())
+_GRANT = response(200, b'{"access_token":"%b","token_type":"Bearer","expires_in":3600}' % TOKEN.encode())
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
