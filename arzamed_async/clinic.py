@@ -74,7 +74,7 @@ class Clinic:
 
     def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
         if guessed:
-            self._engine.notices.warn_once(
+            self._engine.observers.warn_once(
                 f"the path {endpoint.path!r} is a guess: the vendor has not published it. If you know the right one,"
                 f" pass it: ArzamedSession(endpoints=Endpoints({option}='...'))",
                 UnpublishedEndpointWarning,

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
-from ._calls.clinics import Clinics
+from ._calls.clinics import ClinicRegistry
 from ._calls.engine import Engine, Options
 from ._concurrency.clocks import Clocks
 from ._concurrency.lifetime import Lifetime
@@ -20,7 +20,7 @@ from ._fan_out.merge import Merge
 from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
 from ._resilience.budget import Quota
-from ._telemetry import Notices
+from ._telemetry import Observers
 from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
 from ._tokens.provider import TokenProvider
@@ -92,25 +92,25 @@ class ArzamedSession:
         if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
             raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
         base_url = _checked_base_url(base_url)
-        options, notices = Options(retry, timeouts, limits), Notices(observers)
+        options, observed = Options(retry, timeouts, limits), Observers(observers)
         lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)
         transport = Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
-        shared = None if token_store is None else SharedTokens(token_store, tokens, clocks, notices, lifetime)
-        fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, notices, clocks), shared)
+        shared = None if token_store is None else SharedTokens(token_store, tokens, clocks, observed, lifetime)
+        fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, observed, clocks), shared)
         flights = SingleFlight(lifetime.spawn)
         source = TokenSource(fetcher.fetch, tokens, clock, flights)
-        clinics = Clinics(source, breaker, pool.connections_per_clinic)
+        clinics = ClinicRegistry(source, breaker, pool.connections_per_clinic)
         self._pool = pool
         self._engine = Engine(
             base_url=base_url,
             options=options,
             endpoints=endpoints,
-            notices=notices,
+            observers=observed,
             clocks=clocks,
             lifetime=lifetime,
             transport=transport,
             quota=Quota(retry.budget),
-            tokens=TokenProvider(lifetime, notices),
+            tokens=TokenProvider(lifetime, observed),
             clinics=clinics,
             reads=flights if coalesce else None,
         )

@@ -17,9 +17,9 @@ from .._http.response import Answer, read_some
 from .._http.status import status_error
 from .._resilience.circuit_breaker import Breaker
 from .._resilience.retry import Retries, retry, too_long
-from .._telemetry import Asking, Trace
-from .._tokens.cache import HeldToken
-from .._tokens.oauth2 import SentSecret
+from .._telemetry import RequestSpans, Spans
+from .._tokens.cache import CachedToken
+from .._tokens.oauth2 import ResolvedSecret
 from ..errors import (
     ArzamedError,
     CircuitOpenError,
@@ -55,13 +55,13 @@ class Call:
         self._leave_open = leave_open
         self.attempts = 0  # requests sent
         self.last_failure = ""
-        self._spans: Trace | None = None  # only where there are tracers
+        self._spans: Spans | None = None  # only where there are tracers
         self._sent = False  # whether this attempt has sent its request
 
     async def run(self, handle: Callable[[Answer], Awaitable[R]]) -> R:
         """Return what `handle` returns for the response. Raises an ArzamedError, and nothing else."""
-        if self._engine.notices.tracers and self._spans is None:
-            self._spans = Trace(self._engine.notices, self._work("stream" if self._leave_open else "call"))
+        if self._engine.observers.tracers and self._spans is None:
+            self._spans = Spans(self._engine.observers, self._work("stream" if self._leave_open else "call"))
             if not self._leave_open:
                 with self._spans:
                     return await self.run(handle)
@@ -129,7 +129,7 @@ class Call:
             self._record_outcome(breaker, permit, None)
         return result
 
-    async def _retry_with_new_token(self, response: Answer, held: HeldToken) -> tuple[Answer, HeldToken]:
+    async def _retry_with_new_token(self, response: Answer, held: CachedToken) -> tuple[Answer, CachedToken]:
         """Retry a request that got HTTP 401 with a new token, if there may be a better one."""
         tokens = self._request.clinic.tokens
         if not tokens.reject(held):
@@ -142,10 +142,10 @@ class Call:
             tokens.reject(held)
         return response, held
 
-    def _new_token(self) -> Awaitable[HeldToken]:
+    def _new_token(self) -> Awaitable[CachedToken]:
         return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
 
-    async def _send(self, held: HeldToken) -> Answer:
+    async def _send(self, held: CachedToken) -> Answer:
         engine = self._engine
         clinic = self._request.clinic
         bulkhead = clinic.bulkhead
@@ -158,7 +158,7 @@ class Call:
             clinic.count_request()
             self._sent = True
             headers = held.headers
-            response = await (self._send_observed(headers) if engine.notices.observers else self._open(headers))
+            response = await (self._send_observed(headers) if engine.observers.present else self._open(headers))
         except BaseException:
             bulkhead.release()
             raise
@@ -171,9 +171,9 @@ class Call:
         )
 
     async def _send_observed(self, headers: Mapping[str, str]) -> Answer:
-        with Asking(self._engine.notices, self._work("request"), self._spans) as asking:
-            response = await self._open(asking.headers(headers))
-            asking.status = response.status
+        with RequestSpans(self._engine.observers, self._work("request"), self._spans) as spans:
+            response = await self._open(spans.headers(headers))
+            spans.responded(response.status)
             return response
 
     def _work(self, kind: WorkKind) -> Work:
@@ -187,7 +187,7 @@ class Call:
             attempt=self.attempts,  # 0 for the call itself
         )
 
-    async def _status_error(self, response: Answer, held: HeldToken) -> StatusError:
+    async def _status_error(self, response: Answer, held: CachedToken) -> StatusError:
         headers = response.headers
         body = await read_some(response)
         secrets = (held.issued.access_token, *self._secret_sent(held).forms())
@@ -196,10 +196,10 @@ class Call:
             error.hint = self._request.hint
         return error
 
-    def _secret_sent(self, held: HeldToken) -> SentSecret:
+    def _secret_sent(self, held: CachedToken) -> ResolvedSecret:
         credentials = self._request.clinic.credentials
         literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
-        return held.issued.secret or SentSecret(credentials.client_id, literal, credentials.basic_encoding)
+        return held.issued.secret or ResolvedSecret(credentials.client_id, literal, credentials.basic_encoding)
 
     # The circuit breaker counts whether the API's server responds.
 
@@ -236,13 +236,13 @@ class Call:
             self._record_outcome(breaker, permit, error)
 
     def _emit_circuit_change(self, breaker: Breaker, before: str) -> None:
-        if breaker.state != before and self._engine.notices.observers:
+        if breaker.state != before and self._engine.observers.present:
             self._emit(CircuitChanged(clinic=self._request.name, state=breaker.state))
 
     def _emit(self, event: Event) -> None:
-        self._engine.notices.emit(event)
+        self._engine.observers.emit(event)
         if self._spans is not None:
-            self._spans.tell(event)
+            self._spans.report(event)
 
     # For the retry loop: see Retryable.
 
@@ -271,7 +271,7 @@ class Call:
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """Emit a RetryScheduled event."""
-        if self._engine.notices.observers:
+        if self._engine.observers.present:
             self._emit(
                 RetryScheduled(
                     clinic=self._request.name,

@@ -12,7 +12,7 @@ from ..config import BreakerPolicy
 from ..credentials import ClinicCredentials
 from ..models import ClinicStats
 
-__all__ = ["ClinicState", "Clinics"]
+__all__ = ["ClinicRegistry", "ClinicState"]
 
 
 class ClinicState:
@@ -58,7 +58,7 @@ class ClinicState:
         )
 
 
-class Clinics:
+class ClinicRegistry:
     """The states by credentials."""
 
     def __init__(

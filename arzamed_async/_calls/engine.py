@@ -9,11 +9,11 @@ from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import SingleFlight
 from .._http.transport import Transport
 from .._resilience.budget import Quota
-from .._telemetry import Notices
+from .._telemetry import Observers
 from .._tokens.provider import TokenProvider
 from .._validation import kinds
 from ..config import Endpoints, Limits, RetryPolicy, Timeouts
-from .clinics import Clinics
+from .clinics import ClinicRegistry
 
 __all__ = ["Engine", "Options"]
 
@@ -37,11 +37,11 @@ class Engine:
     base_url: str
     options: Options
     endpoints: Endpoints
-    notices: Notices
+    observers: Observers
     clocks: Clocks
     lifetime: Lifetime
     transport: Transport
     quota: Quota
     tokens: TokenProvider
-    clinics: Clinics
+    clinics: ClinicRegistry
     reads: SingleFlight | None

@@ -97,7 +97,7 @@ class ResumingReader(Generic[T]):
         if self._errors is not None:
             self._errors.clear()  # those of a failed attempt
         request = self._request
-        watch = request.engine.notices.field_watcher(request.name, request.path)
+        watch = request.engine.observers.field_watcher(request.name, request.path)
         body = BodyReader(
             response, self._decoder, request.options.limits, errors=self._errors, watch=watch, resumable=True
         )

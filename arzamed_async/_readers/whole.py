@@ -35,7 +35,7 @@ class ListReader(Generic[T]):
         data = await response.read()
         request = self.request
         limits = request.options.limits
-        watch = request.engine.notices.field_watcher(request.name, request.path)
+        watch = request.engine.observers.field_watcher(request.name, request.path)
         values = small_list(response, data, limits)
         if values is not None:
             records = self.decoder.decode(values, 0)

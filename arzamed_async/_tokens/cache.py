@@ -25,14 +25,14 @@ from ..errors import ArzamedError, CredentialsRejectedError, TokenError
 from ..models import Token
 from .oauth2 import IssuedToken
 
-__all__ = ["HeldToken", "TokenCache", "TokenSource"]
+__all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
 #: How much longer than its request a failure is shared, so that a crowd arriving just behind it does not start anew.
 FAILURE_SHARED_SECONDS = 1.0
 
 
 @define(eq=False)
-class HeldToken:
+class CachedToken:
     """A token and the moments that rule its use, by the monotonic clock."""
 
     issued: IssuedToken
@@ -82,14 +82,14 @@ class TokenCache:
         self._source = source
         self.credentials = credentials
         self.requests = 0  # sent to the token endpoint
-        self._held: HeldToken | None = None
+        self._held: CachedToken | None = None
         self._failure: ArzamedError | None = None
         self._failure_until = 0.0
         self._next_refresh_at = 0.0
-        self._refused: HeldToken | None = None  # the token was answered 401: the next one is fetched for that
+        self._refused: CachedToken | None = None  # the token was answered 401: the next one is fetched for that
         self._keep_until = 0.0  # until then no token is replaced for a 401
 
-    def current(self) -> HeldToken | None:
+    def current(self) -> CachedToken | None:
         """Return the token if it may be used without waiting, and see to its refresh; None if `get` is needed."""
         held = self._held
         if held is None:
@@ -103,7 +103,7 @@ class TokenCache:
             self._start()
         return held
 
-    async def get(self) -> HeldToken:
+    async def get(self) -> CachedToken:
         """Return a token that has not expired; wait for one if need be. Raises the fetch's ArzamedError."""
         held = self.current()
         if held is not None:
@@ -121,7 +121,7 @@ class TokenCache:
                 return held
         raise TokenError("two tokens in a row had expired before they could be used")
 
-    def reject(self, held: HeldToken) -> bool:
+    def reject(self, held: CachedToken) -> bool:
         """Take note of a 401 for this token; return whether `get` may give a better one.
 
         A token that is no longer the current one costs nothing. One that was itself fetched for a 401
@@ -145,7 +145,7 @@ class TokenCache:
             self._failure = None
         return self._failure
 
-    def _start(self) -> Flight[HeldToken]:
+    def _start(self) -> Flight[CachedToken]:
         return self._source.flights.start(self, self._fetch)
 
     def _known(self) -> IssuedToken | None:
@@ -156,7 +156,7 @@ class TokenCache:
     def _count_request(self) -> None:
         self.requests += 1
 
-    async def _fetch(self, flight: Flight[HeldToken]) -> HeldToken:
+    async def _fetch(self, flight: Flight[CachedToken]) -> CachedToken:
         try:
             issued = await self._source.fetch(self.credentials, self._known(), self._count_request)
             return self._accept(issued, flight)
@@ -164,7 +164,7 @@ class TokenCache:
             self._note_failure(error, flight)
             raise
 
-    def _accept(self, issued: IssuedToken, flight: Flight[HeldToken]) -> HeldToken:
+    def _accept(self, issued: IssuedToken, flight: Flight[CachedToken]) -> CachedToken:
         policy = self._source.policy
         life = issued.lifetime_seconds
         expires_at = issued.requested_at.monotonic + life
@@ -172,7 +172,7 @@ class TokenCache:
             raise TokenError("the token had expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311
         wait_at = expires_at - min(policy.margin_seconds, life / 4)
-        held = HeldToken(
+        held = CachedToken(
             issued=issued,
             refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
             wait_at=wait_at,
@@ -188,7 +188,7 @@ class TokenCache:
             self._next_refresh_at = 0.0
         return held
 
-    def _note_failure(self, error: Exception, flight: Flight[HeldToken]) -> None:
+    def _note_failure(self, error: Exception, flight: Flight[CachedToken]) -> None:
         if not self._source.flights.is_newest(flight):  # see `_accept`
             return
         now = self._source.clock()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .._concurrency.lifetime import Lifetime
 from .._resilience.retry import Retries, retry
-from .._telemetry import Trace, token_work
+from .._telemetry import Spans, token_work
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, SessionClosedError
 from .oauth2 import IssuedToken
@@ -28,19 +28,19 @@ class TokenFetcher:
         self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None]
     ) -> IssuedToken:
         """Return a token other than the known one; call `count` for each request that is sent. Raises TokenError."""
-        notices = self._client.notices
-        if not notices.tracers:
+        observers = self._client.observers
+        if not observers.tracers:
             return await self._fetch(credentials, known, count, None)
-        with Trace(notices, token_work("token", credentials.display_name, credentials.token_url)) as trace:
-            return await self._fetch(credentials, known, count, trace)
+        with Spans(observers, token_work("token", credentials.display_name, credentials.token_url)) as spans:
+            return await self._fetch(credentials, known, count, spans)
 
     async def _fetch(
-        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None], trace: Trace | None
+        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None], spans: Spans | None
     ) -> IssuedToken:
         client, name = self._client, credentials.display_name
         seconds = client.timeouts.total_seconds
         scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
-        request = TokenRequest(client, credentials, scope, count, trace)
+        request = TokenRequest(client, credentials, scope, count, spans)
 
         async def ask() -> IssuedToken:
             try:

@@ -13,7 +13,7 @@ from attrs import Factory, define
 
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import FairSemaphore
-from .._telemetry import Notices
+from .._telemetry import Observers
 from ..events import TokenStoreFailed
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
 from .oauth2 import LONGEST_LIFETIME_SECONDS, is_token
@@ -77,9 +77,9 @@ class GuardedStore:
     own each, and never raise: nobody waits for their result.
     """
 
-    def __init__(self, store: TokenStore, notices: Notices, lifetime: Lifetime) -> None:
+    def __init__(self, store: TokenStore, observers: Observers, lifetime: Lifetime) -> None:
         self._store = store
-        self._notices = notices
+        self._observers = observers
         self._lifetime = lifetime
         self._failing = False
         self._rests_until = 0.0
@@ -185,4 +185,4 @@ class GuardedStore:
             self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
         if not self._failing:
             self._failing = True
-            self._notices.emit(TokenStoreFailed(clinic=budget.clinic, error=error.__name__))
+            self._observers.emit(TokenStoreFailed(clinic=budget.clinic, error=error.__name__))

@@ -21,11 +21,11 @@ __all__ = [
     "DEFAULT_LIFETIME_SECONDS",
     "LONGEST_LIFETIME_SECONDS",
     "IssuedToken",
-    "SentSecret",
+    "ResolvedSecret",
     "basic_authorization",
     "is_token",
-    "read_grant",
-    "token_form",
+    "read_token_response",
+    "token_request_body",
 ]
 
 
@@ -47,13 +47,13 @@ def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def token_form(scope: str) -> bytes:
+def token_request_body(scope: str) -> bytes:
     """Return the body of the token request (RFC 6749 section 4.4.2)."""
     return urlencode({"grant_type": "client_credentials", "scope": scope}).encode("ascii")
 
 
 @frozen
-class SentSecret:
+class ResolvedSecret:
     """A clinic's secret as it was last sent, to be masked in whatever a server says."""
 
     client_id: str
@@ -77,7 +77,7 @@ class IssuedToken:
     access_token: str = field(converter=Masked)
     lifetime_seconds: float
     requested_at: Moment
-    secret: SentSecret | None = None
+    secret: ResolvedSecret | None = None
     rejected: bool = False
 
 
@@ -95,8 +95,8 @@ def is_token(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
-def read_grant(
-    status: int, retry_after: str | None, body: bytes, sent: SentSecret, requested_at: Moment, wall_now: float
+def read_token_response(
+    status: int, retry_after: str | None, body: bytes, sent: ResolvedSecret, requested_at: Moment, wall_now: float
 ) -> IssuedToken | TokenError:
     """Return the token in a token endpoint's answer (RFC 6749 sections 5.1 and 5.2), or the error it amounts to."""
     answer = json_object(body)

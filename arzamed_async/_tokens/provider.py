@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from .._concurrency.lifetime import Lifetime
-from .._telemetry import Notices, Trace, token_work
+from .._telemetry import Observers, Spans, token_work
 from ..config import Timeouts
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from ..models import Token
-from .cache import HeldToken, TokenCache
+from .cache import CachedToken, TokenCache
 
 __all__ = ["TokenProvider"]
 
@@ -17,9 +17,9 @@ __all__ = ["TokenProvider"]
 class TokenProvider:
     """Waits for tokens on behalf of the callers of one session."""
 
-    def __init__(self, lifetime: Lifetime, notices: Notices) -> None:
+    def __init__(self, lifetime: Lifetime, observers: Observers) -> None:
         self._lifetime = lifetime
-        self._notices = notices
+        self._observers = observers
 
     async def token(self, cache: TokenCache, name: str, timeouts: Timeouts) -> Token:
         """Return the token for a caller that wants nothing else. Raises what a call raises when there is no token."""
@@ -38,10 +38,10 @@ class TokenProvider:
             raise SessionClosedError(clinic=name)
         raise DeadlineExceededError(seconds=timeouts.total_seconds, last_failure="no token yet", clinic=name)
 
-    def new_token(self, cache: TokenCache, name: str, trace: Trace | None = None) -> Awaitable[HeldToken]:
-        """Wait for a token, as a part of the work of `trace`."""
-        return self._traced(cache, name, trace) if self._notices.tracers else cache.get()
+    def new_token(self, cache: TokenCache, name: str, spans: Spans | None = None) -> Awaitable[CachedToken]:
+        """Wait for a token, as a part of the work of `spans`."""
+        return self._traced(cache, name, spans) if self._observers.tracers else cache.get()
 
-    async def _traced(self, cache: TokenCache, name: str, trace: Trace | None) -> HeldToken:
-        with Trace(self._notices, token_work("token_wait", name, cache.credentials.token_url), trace):
+    async def _traced(self, cache: TokenCache, name: str, spans: Spans | None) -> CachedToken:
+        with Spans(self._observers, token_work("token_wait", name, cache.credentials.token_url), spans):
             return await cache.get()

@@ -11,7 +11,7 @@ from .._concurrency.clocks import Clocks
 from .._http.response import read_some
 from .._http.transport import Transport
 from .._resilience.retry import too_long
-from .._telemetry import TOKEN_PATH, Asking, Notices, Trace, token_work
+from .._telemetry import TOKEN_PATH, Observers, RequestSpans, Spans, token_work
 from ..config import RetryPolicy, Timeouts
 from ..credentials import ClinicCredentials
 from ..errors import (
@@ -24,7 +24,7 @@ from ..errors import (
     TransportError,
 )
 from ..events import RetryScheduled, Work
-from .oauth2 import IssuedToken, SentSecret, basic_authorization, read_grant, token_form
+from .oauth2 import IssuedToken, ResolvedSecret, basic_authorization, read_token_response, token_request_body
 from .secrets import resolved
 
 __all__ = ["TokenClient", "TokenRequest"]
@@ -37,12 +37,12 @@ class TokenClient:
     transport: Transport
     retry: RetryPolicy
     timeouts: Timeouts
-    notices: Notices
+    observers: Observers
     clocks: Clocks
 
 
 class TokenRequest:
-    """One token request, with its attempts. Each is counted by `count`, and is a part of the work of `trace`."""
+    """One token request, with its attempts. Each is counted by `count`, and is a part of the work of `spans`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TokenRequest:
         credentials: ClinicCredentials,
         scope: CancelScope,
         count: Callable[[], None],
-        trace: Trace | None,
+        spans: Spans | None,
     ) -> None:
         self.credentials = credentials
         self.attempts = 0
@@ -58,7 +58,7 @@ class TokenRequest:
         self._client = client
         self._scope = scope
         self._count = count
-        self._trace = trace
+        self._spans = spans
 
     async def attempt(self) -> IssuedToken:
         """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
@@ -71,7 +71,7 @@ class TokenRequest:
                 error.clinic = self.credentials.display_name
                 raise
         credentials = self.credentials
-        sent = SentSecret(credentials.client_id, secret, credentials.basic_encoding)
+        sent = ResolvedSecret(credentials.client_id, secret, credentials.basic_encoding)
         headers = {
             "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
@@ -81,30 +81,30 @@ class TokenRequest:
             await client.transport.room()
         self.attempts += 1
         self._count()
-        if client.notices.observers:
-            with Asking(client.notices, self._work(), self._trace) as asking:
-                issued = await self._ask(asking.headers(headers), sent, asking)
+        if client.observers.present:
+            with RequestSpans(client.observers, self._work(), self._spans) as spans:
+                issued = await self._ask(spans.headers(headers), sent, spans)
         else:
             issued = await self._ask(headers, sent, None)
         # A literal secret stands in the credentials: it need not be kept twice.
         return issued if literal else evolve(issued, secret=sent)
 
-    async def _ask(self, headers: Mapping[str, str], sent: SentSecret, asking: Asking | None) -> IssuedToken:
+    async def _ask(self, headers: Mapping[str, str], sent: ResolvedSecret, spans: RequestSpans | None) -> IssuedToken:
         status: int | None = None
         outcome: IssuedToken | TokenError
         credentials = self.credentials
-        client, form = self._client, token_form(credentials.scope)
+        client, form = self._client, token_request_body(credentials.scope)
         requested_at = client.clocks.ago()
         try:
             answer = await client.transport.open(
                 "POST", credentials.token_url, headers, client.timeouts, self._scope, form
             )
             status = answer.status
-            if asking is not None:
-                asking.status = status
+            if spans is not None:
+                spans.responded(status)
             retry_after = answer.header("Retry-After")
             body = await read_some(answer, strict=200 <= status <= 299)
-            outcome = read_grant(status, retry_after, body, sent, requested_at, client.clocks.wall())
+            outcome = read_token_response(status, retry_after, body, sent, requested_at, client.clocks.wall())
         except TransportError as fault:
             outcome = _no_answer(fault)
         except ResponseError as fault:
@@ -142,9 +142,9 @@ class TokenRequest:
             delay_seconds=seconds,
             reason=self.last_failure,
         )
-        self._client.notices.emit(event)
-        if self._trace is not None:
-            self._trace.tell(event)
+        self._client.observers.emit(event)
+        if self._spans is not None:
+            self._spans.report(event)
 
     def cut_short(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request whose deadline of so many seconds has passed."""

@@ -19,7 +19,7 @@ from attrs import evolve
 
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
-from .._telemetry import Notices
+from .._telemetry import Observers
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from ..errors import ConfigurationError, CredentialsRejectedError
@@ -84,10 +84,10 @@ class SharedTokens:
         store: TokenStore,
         policy: TokenPolicy,
         clocks: Clocks,
-        notices: Notices,
+        observers: Observers,
         lifetime: Lifetime,
     ) -> None:
-        self._store = GuardedStore(store, notices, lifetime)
+        self._store = GuardedStore(store, observers, lifetime)
         self._policy = policy
         self._clocks = clocks
         self._lifetime = lifetime

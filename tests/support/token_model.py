@@ -22,7 +22,7 @@ from arzamed_async import (
 )
 from arzamed_async._concurrency.clocks import Moment
 from arzamed_async._concurrency.single_flight import SingleFlight
-from arzamed_async._tokens.cache import HeldToken, TokenCache, TokenSource
+from arzamed_async._tokens.cache import CachedToken, TokenCache, TokenSource
 from arzamed_async._tokens.oauth2 import IssuedToken
 
 WALL = 1_700_000_000.0
@@ -85,7 +85,7 @@ class Kept:
     """A token, and the moments that rule its use."""
 
     request: Request
-    held: HeldToken | None  # the cache's own, known from the first call that gets it
+    held: CachedToken | None  # the cache's own, known from the first call that gets it
     asked_at: float
     life: float
     for_401: bool | None  # None: it was on its way already when the 401 came
@@ -115,7 +115,7 @@ class Call:
     expected: str = ""  # "token", "failure" or "wait"
     kept: Kept | None = None  # the token that it should get
     failure: Request | None = None  # the one whose failure it should get
-    immediate: HeldToken | None = None
+    immediate: CachedToken | None = None
     request: Request | None = None  # the first that it waited for
     requests_before: int = 0
     must_refresh: bool = False
@@ -123,7 +123,7 @@ class Call:
     waits: bool = False
     cancelled_at: float | None = None
     ended_at: float | None = None
-    token: HeldToken | None = None
+    token: CachedToken | None = None
     error: BaseException | None = None
 
     @property
@@ -194,7 +194,7 @@ class Clinic:
     cache: TokenCache = field(init=False)
     requests: list[Request] = field(factory=list)
     calls: list[Call] = field(factory=list)
-    handed: list[HeldToken] = field(factory=list)
+    handed: list[CachedToken] = field(factory=list)
     errors: list[ArzamedError] = field(factory=list)
     kept: Kept | None = None
     failure: Request | None = None
@@ -308,7 +308,7 @@ class Clinic:
         if isinstance(call.error, ArzamedError):
             self.errors.append(call.error)
 
-    def _handed(self, held: HeldToken) -> None:
+    def _handed(self, held: CachedToken) -> None:
         if held in self.handed:
             return
         self.handed.append(held)
@@ -316,7 +316,7 @@ class Clinic:
             if isinstance(request.outcome, Kept) and held.issued.access_token == f"token-{request.number}":
                 request.outcome.held = held
 
-    def kept_of(self, held: HeldToken) -> Kept:
+    def kept_of(self, held: CachedToken) -> Kept:
         """Return what the model knows of a token that was handed out."""
         return next(
             each.outcome for each in self.requests if isinstance(each.outcome, Kept) and each.outcome.held is held
@@ -331,7 +331,7 @@ class Clinic:
                 if live is not None and first.ended_in_turn < call.loop.turns:
                     live.awaited = True
 
-    def reject(self, held: HeldToken) -> None:
+    def reject(self, held: CachedToken) -> None:
         """Tell of a 401 for a token that was handed out."""
         kept, now = self.kept_of(held), self.clock.now
         requests = len(self.requests)

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from arzamed_async import CredentialsRejectedError, Headers, Response, TokenError, TokenUnavailableError
 from arzamed_async._concurrency.clocks import Moment
 from arzamed_async._http.status import status_error
-from arzamed_async._tokens.oauth2 import IssuedToken, SentSecret, basic_authorization, read_grant
+from arzamed_async._tokens.oauth2 import IssuedToken, ResolvedSecret, basic_authorization, read_token_response
 
-SENT = SentSecret("id", "s3cret", "form")
+SENT = ResolvedSecret("id", "s3cret", "form")
 NOW = Moment(1000.0, 1_700_000_000.0)
 
 
@@ -72,7 +72,7 @@ GOOD = {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 3600}
 )
 def test_token_answers(change: dict[str, object], lifetime: float | None) -> None:
     """A good answer is a token of the life it says; each malformed one is a TokenError, and no other class."""
-    outcome = read_grant(200, None, orjson.dumps({**GOOD, **change}), SENT, NOW, 0.0)
+    outcome = read_token_response(200, None, orjson.dumps({**GOOD, **change}), SENT, NOW, 0.0)
     if lifetime is None:
         assert type(outcome) is TokenError
         assert "holds" in str(outcome)
@@ -83,16 +83,16 @@ def test_token_answers(change: dict[str, object], lifetime: float | None) -> Non
 def test_a_byte_order_mark_is_passed_over() -> None:
     """A token answer, an error's body and what `get` returns may begin with a byte order mark, as a list may."""
     body = b"\xef\xbb\xbf" + orjson.dumps({"access_token": "invented", "expires_in": 60, "error": "revoked"})
-    assert read_grant(200, None, body, SENT, NOW, 0.0) == IssuedToken("invented", 60.0, NOW)
+    assert read_token_response(200, None, body, SENT, NOW, 0.0) == IssuedToken("invented", 60.0, NOW)
     assert status_error(403, {}, body, (), 0.0).message == "revoked"
     assert Response(200, Headers({}), body).json()["error"] == "revoked"
 
 
 def test_token_answers_without_the_optional_fields() -> None:
     """A missing expires_in is 300 s, a missing token_type is Bearer; a body that is no object is a TokenError."""
-    assert read_grant(200, None, b'{"access_token": "t"}', SENT, NOW, 0.0) == IssuedToken("t", 300.0, NOW)
+    assert read_token_response(200, None, b'{"access_token": "t"}', SENT, NOW, 0.0) == IssuedToken("t", 300.0, NOW)
     for body in (b"", b"[]", b"null", b"<html>", b"\xff", b'{"access_token": "t"'):
-        assert type(read_grant(200, None, body, SENT, NOW, 0.0)) is TokenError
+        assert type(read_token_response(200, None, body, SENT, NOW, 0.0)) is TokenError
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_token_answers_without_the_optional_fields() -> None:
 )
 def test_token_refusals(status: int, body: dict[str, str], kind: type[TokenError]) -> None:
     """Each refusal of the token endpoint is of the class that the tree says, with the endpoint's words."""
-    outcome = read_grant(status, "7", orjson.dumps(body), SENT, NOW, 0.0)
+    outcome = read_token_response(status, "7", orjson.dumps(body), SENT, NOW, 0.0)
     assert type(outcome) is kind
     assert (outcome.status, outcome.error, outcome.retry_after_seconds) == (status, body.get("error", ""), 7.0)
     assert outcome.description == body.get("error_description", "")
