@@ -32,7 +32,7 @@ def place(tmp_path, monkeypatch):
 
 
 def lines(text):
-    """Return what was said, each thing in one line again."""
+    """Return the messages, each unwrapped to one line."""
     return text.replace("\n  ", " ").splitlines()
 
 
@@ -41,7 +41,7 @@ def records(done):
 
 
 def test_all_clinics_worked_is_exit_code_0(beside, place):
-    """Without a terminal each record is a line of JSON with its clinic, and nothing else is said."""
+    """Without a terminal each record is a line of JSON with its clinic, and nothing else is written."""
     done = beside.run("doctors", "--clinics", beside.clinics(place, "Milano", "Roma", doctors=["Dr. Inventata"]))
     assert (done.exit_code, done.stderr) == (0, "")
     assert sorted(each["clinic"] for each in records(done)) == ["Milano", "Roma"]
@@ -65,7 +65,7 @@ def test_some_clinics_failed_is_exit_code_3(beside, place, form):
 
 
 def test_no_clinic_worked_is_exit_code_4(beside, place):
-    """Where none worked the code says so, and json is still an array."""
+    """Where none worked the exit code shows it, and json is still an array."""
     file = beside.clinics(place, "Milano")
     beside.do(lambda fake: fake.fail(403, times=None))
     done = beside.run("doctors", "--clinics", file, "--format", "json")
@@ -75,7 +75,7 @@ def test_no_clinic_worked_is_exit_code_4(beside, place):
 
 
 def test_a_list_that_breaks_off_tells_how_much_of_it_is_written(beside, place):
-    """Records that came before a bad one are written, and the clinic's line says how many."""
+    """Records received before a bad one are written, and the clinic's line gives their number."""
     file = beside.clinics(place, "Milano", doctors=["Dr. Uno", "Dr. Due", {"name": 3, "profileImage": None}])
     done = beside.run("doctors", "--clinics", file)
     assert done.exit_code == 4
@@ -84,7 +84,7 @@ def test_a_list_that_breaks_off_tells_how_much_of_it_is_written(beside, place):
 
 
 def test_clinics_are_picked_by_name(beside, place):
-    """--clinic may be given more than once; the others are not asked."""
+    """--clinic may be given more than once; the others are not read."""
     file = beside.clinics(place, "Milano", "Roma", "Bari")
     done = beside.run("doctors", "--clinics", file, "--clinic", "Bari", "--clinic", "Roma", "--clinic", "Bari")
     assert {each["clinic"] for each in records(done)} == {"Bari", "Roma"}
@@ -103,7 +103,7 @@ def test_params_and_path_reach_the_server(beside, place):
 
 @pytest.mark.parametrize("kind", ["slots", "patients"])
 def test_a_guessed_path_is_told_in_one_line_and_a_given_one_is_not(beside, place, kind):
-    """Slots and patients say that their path is a guess, never as a Python warning, until --path gives it."""
+    """Slots and patients report that their path is a guess, never as a Python warning, until --path gives it."""
     file = beside.clinics(place, "Milano")
     beside.do(lambda fake: fake.add_endpoint("v/right", "Milano", [{"clinic": "x"}]))
     done = beside.run(kind, "--clinics", file)  # a Python warning would be an error here
@@ -117,7 +117,7 @@ def test_a_guessed_path_is_told_in_one_line_and_a_given_one_is_not(beside, place
 
 
 def test_an_unpublished_path_that_is_wrong_says_so(beside, place):
-    """A 4xx at a guessed path says that the path itself may be wrong."""
+    """A 4xx at a guessed path reports that the path itself may be wrong."""
     file = beside.clinics(place, "Milano")
     beside.do(lambda fake: fake.fail(404, path="equipe/slots"))
     done = beside.run("slots", "--clinics", file)
@@ -126,7 +126,7 @@ def test_an_unpublished_path_that_is_wrong_says_so(beside, place):
 
 
 def test_a_second_command_asks_for_no_token(beside, place):
-    """Tokens are kept for the next command, unless --no-token-store says no; check takes a new one."""
+    """Tokens are kept for the next command, but not with --no-token-store; check requests a new one."""
     file = beside.clinics(place, "Milano")
     for _ in range(2):
         assert beside.run("doctors", "--clinics", file).exit_code == 0
@@ -137,7 +137,7 @@ def test_a_second_command_asks_for_no_token(beside, place):
     assert beside.fake.token_requests() == 3
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes tell nothing there")
+@pytest.mark.skipif(os.name != "posix", reason="modes mean nothing there")
 @pytest.mark.parametrize("trap", ["open to others", "a file in its place"])
 def test_a_token_folder_that_cannot_be_trusted_is_told_and_not_used(beside, place, trap):
     """Such a folder costs a line of warning; the command goes on."""
@@ -152,7 +152,7 @@ def test_a_token_folder_that_cannot_be_trusted_is_told_and_not_used(beside, plac
     assert line.endswith("Tokens are not kept for the next command")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes tell nothing there")
+@pytest.mark.skipif(os.name != "posix", reason="modes mean nothing there")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_clinics_file_that_others_can_open_is_warned_of(beside, place, mode):
     """One line names the file and what to do; the command goes on."""
@@ -234,7 +234,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_exit_code_2_and_reads_well_in_80_columns(place, mistake):
-    """What the user can mend is told in 80 columns, without a traceback, and nothing is read."""
+    """A mistake of the user is reported in 80 columns, without a traceback, and nothing is read."""
     good = ClinicCredentials("id-Milano", "invented-secret-canary", "https://auth.example/token", name="Milano")
     toml(place, [good], "good.toml")
     for name, text in {
@@ -265,7 +265,7 @@ def test_help_reads_well_in_80_columns(command):
 
 @pytest.mark.parametrize("kind", ["secret", "unset variable", "unreachable host", "no list"])
 def test_a_failed_clinic_is_one_clear_line(beside, place, monkeypatch, kind):
-    """A wrong secret, a variable that is not set, an unreachable host, an answer that is no list: reason and remedy."""
+    """A wrong secret, an unset variable, an unreachable host, a response that is not a list: reason and remedy."""
     good = beside.do(lambda fake: fake.add_clinic("Milano"))
     file, expected = "bad.toml", ""
     secret, url = 'client_secret = "invented-wrong"', good.token_url
@@ -320,7 +320,7 @@ def test_the_token_is_shown_only_on_demand(beside, place):
     assert lines(done.stderr)[0].startswith("arzamed: Roma: ")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes tell nothing there")
+@pytest.mark.skipif(os.name != "posix", reason="modes mean nothing there")
 def test_init_writes_a_file_for_its_owner_alone_that_loads(place):
     """`init` writes mode 0600 whatever the umask, never over a file, and what it writes is a clinics file."""
     old = os.umask(0)
@@ -354,6 +354,6 @@ def test_init_follows_no_link(place):
 
 
 def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(place):
-    """Only what standard output raises is told as such: a file that nobody looked for is a bug, and shows."""
+    """Only an error of standard output is reported as such: an unexpected missing file is a bug, with its traceback."""
     with pytest.raises(FileNotFoundError):
         finish(lambda voice: (place / "nowhere").stat().st_mode)

@@ -121,7 +121,7 @@ def test_main_runs_the_app_and_leaves_the_streams_as_they_were(monkeypatch, caps
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra_one_line_names_what_to_install(monkeypatch, capsys, missing):
-    """Where Typer or Rich is missing, `arzamed` says how to install the extra and exits with 2."""
+    """Where Typer or Rich is missing, `arzamed` reports how to install the extra and exits with 2."""
     for name in [name for name in sys.modules if name.startswith("arzamed_async.cli.")]:
         monkeypatch.delitem(sys.modules, name)
     if missing == "rich":
@@ -153,7 +153,7 @@ def test_a_missing_module_that_is_not_the_extra_is_a_bug_and_shows(monkeypatch):
 
 
 def test_other_failures_have_their_reasons(quick, monkeypatch):
-    """A status is told with the API's text, any other error by its name."""
+    """A status is reported with the API's text, any other error by its name."""
     assert demo._reason(NotFoundError(404, "Not found")) == ("404", "HTTP 404 (Not found)")
     assert demo._reason(TransportError("reset")) == ("TransportError", "TransportError")
 

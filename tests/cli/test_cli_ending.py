@@ -101,14 +101,14 @@ BUFFERING = [*((form, "") for form in FORMS), *((form, "1") for form in KINDS)]
 
 @pytest.mark.parametrize(("form", "unbuffered"), BUFFERING)
 def test_a_full_disk_is_exit_code_1_and_one_line(arguments, full, monkeypatch, form, unbuffered):
-    """Output that cannot be written is told in one line, whatever is run and however Python buffers."""
+    """Output that cannot be written is reported in one line, whatever is run and however Python buffers."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     assert ended(*arguments(form), stdout=full) == (1, b"", FULL)
 
 
 @pytest.mark.parametrize(("form", "unbuffered"), BUFFERING)
 def test_a_broken_pipe_is_exit_code_141_and_silence(arguments, broken, monkeypatch, form, unbuffered):
-    """A reader that needs nothing is told nothing, whatever is run and however Python buffers."""
+    """A reader that needs no output causes no message, whatever is run and however Python buffers."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     assert ended(*arguments(form), stdout=broken) == (141, b"", b"")
 
@@ -123,7 +123,7 @@ def test_a_closed_standard_output_is_one_that_cannot_be_written(arguments, form)
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("form", ["doctors", "--help", "demo"])
 def test_a_pipe_that_breaks_after_the_first_line_is_silent(place, monkeypatch, form, unbuffered):
-    """`| head -1`: 141 if more was to come than the pipe takes, else 0, and nothing is said."""
+    """`| head -1`: 141 if more was to come than the pipe takes, else 0, and there is no message."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     ours, theirs = os.pipe()
     fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)  # a page, which `doctors --help` is longer than
@@ -205,7 +205,7 @@ end_process(work)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_anything_has_arrived_ends_at_once(number):
-    """While modules are still being imported, say, there is nothing to write: 128 and the signal's number."""
+    """For example while modules are imported, there is nothing to write: 128 and the signal's number."""
     with running(command=script("def work(): say('ready'); time.sleep(600)")) as process:
         process.stdout.readline()
         process.send_signal(number)
@@ -254,7 +254,7 @@ def work():
 
 
 async def interrupted(server, process, *numbers):
-    """Send signals when the first record is there; return the code, what was written, and what was said."""
+    """Send signals once the first record is written; return the code, the output, and the messages."""
     try:
         first = b""
         while b"Dr. " not in first:
@@ -286,7 +286,7 @@ async def test_a_signal_ends_with_what_has_arrived(place, form, number):
 
 
 def test_a_signal_after_the_last_record_closes_the_array_once(milano, monkeypatch):
-    """Where a JSON array is whole already, the last words of Ctrl-C add no second end."""
+    """Where a JSON array is complete already, Ctrl-C does not close it a second time."""
 
     def run_and_interrupt(work):
         asyncio.run(work)
@@ -309,7 +309,7 @@ async def test_a_signal_that_the_parent_has_set_to_be_ignored_is_ignored(place):
 
 @pytest.mark.parametrize("command", ["check", "token"])
 def test_a_signal_ends_a_report_with_what_has_arrived(place, command):
-    """The lines of the clinics that have been asked are written, and a line says that there were more."""
+    """The lines of the clinics read so far are written, and a message reports that there were more."""
     with Beside() as beside:
         file = beside.clinics(place, "Milano", "Roma")
         beside.do(lambda fake: fake.set_latency(600, "Roma"))
@@ -337,7 +337,7 @@ def test_ctrl_c_ends_at_once_though_nobody_reads(place):
 
 
 def test_ctrl_c_does_not_wait_for_a_long_table(place):
-    """Ctrl-C while a long table is laid out, which takes a minute, writes its first rows and says how many."""
+    """Ctrl-C while a long table is laid out, which takes a minute, writes its first rows and reports how many."""
     with Beside() as beside:
         file = beside.clinics(place, "Milano", doctors=lambda: (f"Dr. Inventata {n}" for n in range(100_000)))
         arguments = ("doctors", "--clinics", file, "--base-url", beside.fake.base_url, "--format", "table")

@@ -90,7 +90,7 @@ def test_plain_names_are_left_alone_in_csv():
 
 
 def test_open_records_in_csv_are_json_without_semicolons():
-    """The data cell is JSON that says the same, with nothing in it where a cell could begin."""
+    """The data cell is JSON of the same value, with nothing in it where a cell could begin."""
     data = {"note": "a;=1+1", "list": [1, -2]}
     _, row = csv.reader(io.StringIO(written(CsvWriter(open_records=True), Slot(data))))
     assert ";" not in row[1]
@@ -140,7 +140,7 @@ def test_what_is_no_jwt_is_opaque(token):
 
 
 class Gate:
-    """A reader of the output that stands still until it is told to go on."""
+    """A reader of the output that waits until the test lets it continue."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -170,7 +170,7 @@ async def test_output_that_stands_still_holds_back_its_source_and_not_the_loop()
     for _ in range(1000):
         await asyncio.sleep(0)
     assert taken < 20
-    out.close(0)  # the last words of Ctrl-C do not wait, either
+    out.close(0)  # the output after Ctrl-C does not wait, either
     gate.open.set()
     await asyncio.wait_for(task, 30)
     assert gate.data == piece * 100

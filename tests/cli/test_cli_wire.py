@@ -86,7 +86,7 @@ def test_on_a_terminal_there_is_a_table_and_progress(place, monkeypatch):
 
 
 def test_the_fake_serves_until_it_is_told_to_stop(place):
-    """`serve-fake` writes a clinics file for its owner, answers, ends well on SIGTERM, and takes no file of others."""
+    """`serve-fake` writes a clinics file for its owner, serves, ends well on SIGTERM, and replaces no other file."""
     file = place / "fake.toml"
     arguments = ("serve-fake", "--count", "2", "--write-clinics", str(file))
     with running(*arguments) as process:
@@ -107,7 +107,7 @@ def test_the_fake_serves_until_it_is_told_to_stop(place):
 
 
 def test_the_fake_without_a_file_prints_one(place):
-    """Without --write-clinics standard output is the clinics file, and Ctrl-C is the end that was asked for."""
+    """Without --write-clinics standard output is the clinics file, and Ctrl-C ends it with exit code 0."""
     with running("serve-fake", "--count", "1") as process:
         head = [process.stdout.readline() for _ in range(7)]
         process.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_the_fake_without_a_file_prints_one(place):
 
 
 def test_a_port_that_is_taken_is_one_line(place):
-    """`serve-fake` on a port that another has says so and exits with 2."""
+    """`serve-fake` on a port in use reports it and exits with 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with running("serve-fake", "--port", port) as process:

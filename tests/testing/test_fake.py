@@ -1,4 +1,4 @@
-"""FakeArzamed, spoken to by hand over real sockets."""
+"""FakeArzamed, read with a plain HTTP client over real sockets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio
 
 
 class Clock:
-    """Seconds since the epoch, moved by hand."""
+    """Seconds since the epoch, moved by the test."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -56,7 +56,7 @@ def basic(client_id: str, secret: str) -> str:
 
 
 class Answer:
-    """What came back, body read."""
+    """A response with its body."""
 
     def __init__(self, response: aiohttp.ClientResponse, body: bytes) -> None:
         self.status = response.status
@@ -109,7 +109,7 @@ async def read(
 
 
 async def open_requests(fake: FakeArzamed, count: int) -> None:
-    """Return once so many requests are open at the server."""
+    """Return once `count` requests are open at the server."""
     async with asyncio.timeout(10):
         while fake.open_requests != count:
             await asyncio.sleep(0)
@@ -160,7 +160,7 @@ async def test_two_tokens_of_a_clinic_differ_and_both_are_good(fake, http):
     ],
 )
 async def test_bad_client_credentials_are_invalid_client_with_a_challenge(fake, http, authorization):
-    """Whatever is wrong with the Basic header, the answer is 401, invalid_client and WWW-Authenticate."""
+    """For any fault of the Basic header the response is 401, invalid_client and WWW-Authenticate."""
     answer = await ask(http, fake.add_clinic("Milano"), authorization=authorization)
     assert (answer.status, answer.json()["error"]) == (401, "invalid_client")
     assert answer.headers["WWW-Authenticate"].startswith("Basic")
@@ -213,7 +213,7 @@ async def test_a_wrong_token_request_is_answered_400_with_its_reason(fake, http,
 
 
 async def test_a_token_request_that_is_no_form_is_invalid_request(fake, http):
-    """The right words under another Content-Type are refused."""
+    """A correct body with another Content-Type is rejected."""
     milano = fake.add_clinic("Milano")
     headers = {"Authorization": basic(milano.client_id, milano.client_secret), "Content-Type": "text/plain"}
     body = f"grant_type=client_credentials&scope={milano.scope}".encode()
@@ -263,7 +263,7 @@ async def test_what_is_left_out_is_served_as_inventions(fake, http):
 
 
 async def test_an_empty_list_is_served_as_one(fake, http):
-    """A clinic without doctors answers []."""
+    """A clinic without doctors responds with []."""
     milano = fake.add_clinic("Milano", doctors=[])
     assert (await read(http, fake, await token(http, milano))).body == b"[]"
 
@@ -289,7 +289,7 @@ async def test_add_endpoint_serves_another_list_and_replaces_one(fake, http):
 
 
 async def test_a_large_list_is_one_json_array_in_chunks(fake, http):
-    """A list over 64 KiB goes out chunked and whole, from a callable anew at each request."""
+    """A list over 64 KiB is sent chunked and whole; a callable is called again for each request."""
     slots = [{"n": n, "text": "è" * 40} for n in range(5_000)]
     milano = fake.add_clinic("Milano", slots=slots, patients=lambda: ({"n": n} for n in range(30_000)))
     bearer = await token(http, milano)
@@ -325,7 +325,7 @@ async def test_gzip_on_the_wire_is_whole(fake):
 
 @pytest.mark.parametrize(("bearer", "words"), [(None, "Missing token"), ("made.up.token", "Invalid token")])
 async def test_a_missing_or_unknown_token_is_401_with_an_error_text(fake, http, bearer, words):
-    """Without a token of its own the API answers 401 and {"error": ...}, whatever the path."""
+    """Without a token of its own the API responds with 401 and {"error": ...}, whatever the path."""
     fake.add_clinic("Milano")
     answer = await read(http, fake, bearer, "equipe/nowhere")
     assert (answer.status, answer.json()) == (401, {"error": words})
@@ -356,7 +356,7 @@ async def test_an_unknown_path_is_404_and_another_method_405(fake, http):
 
 
 async def test_failures_are_consumed_in_order(fake, http):
-    """Scripted failures come one after the other, then the answers are good again."""
+    """Scripted failures come one after the other, then requests succeed again."""
     bearer = await token(http, fake.add_clinic("Milano"))
     fake.fail(503, times=2, retry_after=7, message="resting")
     fake.fail(429, retry_after="Wed, 21 Oct 2026 07:28:00 GMT")
@@ -383,7 +383,7 @@ async def test_a_failure_meant_for_one_clinic_and_path_meets_nothing_else(fake, 
 
 
 async def test_a_failure_of_the_token_endpoint_leaves_the_api_alone(fake, http):
-    """on="token" answers token requests, in the words of RFC 6749."""
+    """on="token" applies to token requests, with the errors of RFC 6749."""
     milano = fake.add_clinic("Milano")
     bearer = await token(http, milano)
     fake.fail(400, on="token")
@@ -425,7 +425,7 @@ async def test_a_redirect_leads_back_to_this_server(fake, http):
 
 
 async def test_expire_tokens_ends_the_tokens_handed_out_so_far(fake, http):
-    """Old tokens are answered 401, of one clinic or of all; new ones are good."""
+    """Old tokens get 401, of one clinic or of all; new ones are good."""
     milano, roma = fake.add_clinic("Milano"), fake.add_clinic("Roma")
     mine, other = await token(http, milano), await token(http, roma)
     fake.expire_tokens(milano)
@@ -452,7 +452,7 @@ async def test_a_revoked_key_gets_no_token_and_its_tokens_are_403(fake, http, st
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("after_bytes", [0, 10])
 async def test_a_cut_body_ends_before_its_end(fake, http, lazy, after_bytes):
-    """The status is good, so many bytes come, then the connection closes short of the length or the last chunk."""
+    """The status is good, the given number of bytes is sent, then the connection closes before the end."""
     doctors = ["Dr. Uno", "Dr. Due"]
     bearer = await token(http, fake.add_clinic("Milano", doctors=(lambda: doctors) if lazy else doctors))
     fake.cut_body(after_bytes)
@@ -489,7 +489,7 @@ async def test_the_body_of_a_token_answer_can_be_cut_and_dripped(fake, http):
 
 
 async def test_a_dripped_body_arrives_whole_in_small_chunks(fake, http):
-    """slow_body sends chunks of so many bytes, for so many requests, to one clinic."""
+    """slow_body sends chunks of the given size, for the given number of requests, to one clinic."""
     bearer = await token(http, fake.add_clinic("Milano", doctors=["Dr. Uno"]))
     fake.slow_body(7, 0, times=1, clinic="Milano")
     chunks: list[bytes] = []

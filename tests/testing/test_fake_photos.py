@@ -1,4 +1,4 @@
-"""The photos of FakeArzamed, asked for as a browser would."""
+"""The photos of FakeArzamed, requested as a browser would."""
 
 from __future__ import annotations
 

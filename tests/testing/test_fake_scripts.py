@@ -65,9 +65,9 @@ def milano(fake: FakeArzamed) -> ClinicCredentials:
     ],
 )
 async def test_each_step_of_a_script_is_met_once(fake, session, milano, step, kind, words) -> None:
-    """Every word and answer of the vocabulary meets one request, as the error it stands for; the next is good."""
+    """Every step applies to one request, as the documented error; the next request is good."""
     clinic = session.clinic(milano).with_options(timeouts=Timeouts(read_seconds=0.1))
-    steps = [step, step] if step == 401 else [step]  # a 401 is asked once more, with a new token
+    steps = [step, step] if step == 401 else [step]  # a 401 is retried once, with a new token
     fake.script(*steps)
     with pytest.raises(kind, match=words) as caught:
         await clinic.doctors.list()
@@ -79,7 +79,7 @@ async def test_each_step_of_a_script_is_met_once(fake, session, milano, step, ki
 
 @pytest.mark.asyncio
 async def test_steps_come_in_order_also_behind_a_fail(fake, session, milano) -> None:
-    """A script queues up behind what is scripted, whatever its kind; "ok" lets one request through."""
+    """A script is added after what is scripted, whatever its kind; "ok" lets one request through."""
     doctors = session.clinic(milano).doctors
     fake.fail(502)
     fake.script("cut", "ok", 503)
@@ -108,7 +108,7 @@ async def test_a_script_can_be_for_a_clinic_a_path_or_the_token(fake, session, m
 
 @pytest.mark.parametrize("step", ["oops", None, 200, True, 5.0, ["cut"]])
 def test_a_step_that_is_none_is_refused(step) -> None:
-    """What is no status, word or Answer is a ConfigurationError, and then no step of that script is kept."""
+    """Anything but a status, a name or an `Answer` is a ConfigurationError, and then no step of that script is kept."""
     with FakeArzamed() as fake:
         with pytest.raises(ConfigurationError, match="300 to 599|a step of a script"):
             fake.script("cut", step)
@@ -233,7 +233,7 @@ def test_a_thread_that_cannot_start_says_why() -> None:
 
 
 def test_scripting_from_another_thread_disturbs_no_request() -> None:
-    """Scripts, clear_faults, expire_tokens and the counters may be used from any thread while requests are answered."""
+    """Scripts, clear_faults, expire_tokens and the counters may be used from any thread while requests are served."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     answered: list[int] = []

@@ -147,7 +147,7 @@ FAULTS: dict[type[MemoryTokenStore], tuple[str, str]] = {
 
 
 def complaint(store: type[MemoryTokenStore]) -> str:
-    """Return what the contract says of a store that breaks it."""
+    """Return the error of the contract for a store that breaks it."""
     try:
         asyncio.run(getattr(Contract(store), f"test_{FAULTS[store][0]}")())
     except AssertionError as error:
@@ -164,7 +164,7 @@ async def test_the_store_to_read_keeps_the_contract(name: str) -> None:
 
 @pytest.mark.parametrize("store", FAULTS)
 def test_a_fault_of_a_store_is_named(store: type[MemoryTokenStore], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store with one fault fails the test about it, with a text that says what was expected and what came."""
+    """A store with one fault fails the test about it, with a text that names the expected value and the one found."""
     monkeypatch.setattr("arzamed_async.testing._store_keeping._BOUND_SECONDS", 0.0)
     assert complaint(store).startswith(FAULTS[store][1])
 
