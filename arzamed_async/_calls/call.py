@@ -158,16 +158,20 @@ class Call:
             clinic.count_request()
             self._sent = True
             headers = held.headers
-            response = await (self._send_observed(headers) if engine.observers.present else self._open(headers))
+            return await (self._send_observed(headers) if engine.observers.present else self._open(headers))
         except BaseException:
             bulkhead.release()
             raise
-        response.clinic_slot = bulkhead
-        return response
 
     def _open(self, headers: Mapping[str, str]) -> Awaitable[Answer]:
+        request = self._request
         return self._engine.transport.open(
-            self._request.method, self._request.url, headers, self._request.options.timeouts, self.scope
+            request.method,
+            request.url,
+            headers,
+            request.options.timeouts,
+            self.scope,
+            clinic_slot=request.clinic.bulkhead,
         )
 
     async def _send_observed(self, headers: Mapping[str, str]) -> Answer:

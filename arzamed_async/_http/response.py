@@ -44,8 +44,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_checked", "_close", "_content", "_fault", "_headers", "_host", "_inflater", "_pieces", "clinic_slot",
-        "pool_slot", "scope", "status",
+        "_checked", "_close", "_content", "_fault", "_headers", "_host", "_inflater", "_pieces", "_slots",
+        "scope", "status",
     )  # fmt: skip
 
     def __init__(
@@ -57,7 +57,7 @@ class Answer:
         host: str,
         scope: CancelScope,
         fault: Callable[[Exception, str], TransportError],
-        pool_slot: FairSemaphore | None,
+        slots: tuple[FairSemaphore | None, ...],
     ) -> None:
         self._content = content
         self._close = close
@@ -68,8 +68,7 @@ class Answer:
         self._inflater: Inflater | None = None
         self._checked = False
         self.scope = scope
-        self.pool_slot = pool_slot
-        self.clinic_slot: FairSemaphore | None = None
+        self._slots = slots
         self.status = status
 
     @property
@@ -141,10 +140,10 @@ class Answer:
         """Let the connection go, back to the pool if the body was read to its end, else closed; and the slots."""
         if not self._content.at_eof():  # else it has gone back already
             self._close()
-        for slot in (self.pool_slot, self.clinic_slot):
+        slots, self._slots = self._slots, ()
+        for slot in slots:
             if slot is not None:
                 slot.release()
-        self.pool_slot = self.clinic_slot = None
 
 
 #: An error's status has said enough: its words are not waited for longer than this, however they drip.

@@ -248,10 +248,13 @@ class Transport:
         timeouts: Timeouts,
         scope: CancelScope,
         body: bytes | None = None,
+        clinic_slot: FairSemaphore | None = None,
     ) -> Answer:
-        """Send one request, for which there is `room`; return its answer, whatever its status. Raises TransportError."""
-        client = self._bound_client()
-        pool = self.pool
+        """Send one request, for which there is `room`; return its response, whatever its status, or raise TransportError.
+
+        Closing the response releases `clinic_slot`. If this raises, the caller releases it.
+        """
+        client, pool = self._bound_client(), self.pool
         if pool is not None:
             pool.expect(scope)
         answer: Answer | None = None
@@ -275,12 +278,11 @@ class Transport:
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             fault = _fault(error, host)
         else:
-            status, close, slot = response.status, response.close, None if pool is None else pool.slots
-            if status >= 200:
-                answer = Answer(status, response.headers, response.content, close, host, scope, _fault, slot)
+            if response.status >= 200:
+                answer = _answer(response, host, scope, (pool.slots if pool else None, clinic_slot))
                 return answer
-            close()  # 101: the connection speaks something else from here on
-            fault = TransportError(f"answered {status}, which is no final answer ({host})")
+            response.close()  # 101: the connection speaks something else from here on
+            fault = TransportError(f"HTTP {response.status}, which is no final response ({host})")
         finally:
             scope.got_bytes()
             if pool is not None:
@@ -306,6 +308,12 @@ class Transport:
         self._client = None
         if closer is not None:
             await closer.aclose()
+
+
+def _answer(
+    response: aiohttp.ClientResponse, host: str, scope: CancelScope, slots: tuple[FairSemaphore | None, ...]
+) -> Answer:
+    return Answer(response.status, response.headers, response.content, response.close, host, scope, _fault, slots)
 
 
 async def _close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
