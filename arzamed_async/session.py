@@ -57,14 +57,13 @@ class ArzamedSession:
     May be built outside a running event loop; used from one loop at a time. `http` is an
     aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
     `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so is aiohttp's habit to
-    send a GET once more, uncounted, when a connection is lost). `clock` and `wall_clock`
+    send a GET again, uncounted, when a connection is lost). `clock` and `wall_clock`
     (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
 
-    With `breaker=BreakerPolicy()` a clinic whose API keeps failing is not asked for a while (CircuitOpenError).
+    With `breaker=BreakerPolicy()` a clinic whose API keeps failing gets no requests for a while (CircuitOpenError).
     With `coalesce=True` identical concurrent `list()` calls of one clinic become one request under the session's
-    own options, never for `personal` endpoints; nothing is kept beyond it. With `token_store` processes have their
-    tokens in common (see TokenStore; several sessions may have one store, and none closes it). Raises
-    ConfigurationError.
+    own options, never for `personal` endpoints; nothing is kept beyond it. With `token_store` processes share their
+    tokens (see TokenStore; several sessions may have one store, and none closes it). Raises ConfigurationError.
     """
 
     def __init__(
@@ -148,7 +147,7 @@ class ArzamedSession:
     def forget(self, credentials: ClinicCredentials) -> None:
         """Drop token and limits of a clinic that is gone, or whose key has changed; of none, if it is not known.
 
-        Calls that are under way go on. A handle that is used afterwards starts anew, with a new token.
+        Calls that are under way go on. A handle that is used afterwards starts again, with a new token.
         """
         kinds((credentials, ClinicCredentials))
         self._engine.clinics.forget(credentials)

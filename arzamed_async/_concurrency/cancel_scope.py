@@ -1,9 +1,9 @@
-"""One guard for a piece of work: it ends at a deadline, or when the session is closed; and it sees a server fall silent.
+"""Cancel scopes: they cancel the work of a task at a deadline, after a read timeout, or when the session closes.
 
-asyncio.timeout would do for the deadline, but then closing the session needs a second mechanism and each call two
-of them, each with a timer. This is the same technique (cancel the task once, take the cancellation back on the way
-out) for all of it. A read that goes well only notes the time, and all scopes of an event loop share one timer: it
-rings when the first of them may have to end, looks at all, and is set anew. Where calls are short that is hardly ever.
+asyncio.timeout would do for the deadline, but the end of a session and a read timeout would each need a mechanism and a
+timer of their own. A scope uses the same technique (cancel the task once, withdraw the cancellation on the way out) for all
+three. A read that succeeds only notes the time, and all scopes of an event loop share one timer: it fires when the first of
+them may have to end, checks all, and is set again. Where calls are short it hardly ever fires.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["CancelScope", "CancelScopes", "cancel_and_wait", "current_task_or_no
 
 Reason = Literal["deadline", "closed", "left"]
 
-#: The timer rings no more often than this: what ends may end so much later, however many end one after the other.
+#: The timer fires at most this often, so a scope may end this much after its deadline.
 PAUSE_SECONDS = 0.005
-#: Nor more often than this for each scope that is open, for a ring looks at all: so it takes a tenth of the loop's
-#: time at most, be they tens of thousands.
+#: It also fires at most this often for each open scope, since it checks them all: with tens of thousands it takes at most
+#: a tenth of the loop's time.
 PAUSE_SECONDS_EACH = 2e-6
 
 
@@ -44,7 +44,7 @@ class CancelScopes:
             self._wind(scope.rings_at)
 
     def cancel(self) -> None:
-        """End all, for the session is closed."""
+        """Cancel the work of all scopes: the session closes."""
         for scope in self:
             scope.cancel("closed")
         if self._timer is not None:
@@ -70,27 +70,27 @@ class CancelScopes:
 
 
 class CancelScope:
-    """`with scope: ...` around awaits of one task; where `scope.cancelled_by` is set behind it, the work was cut short.
+    """`with scope: ...` around awaits of one task; if `scope.cancelled_by` is set afterwards, the work was cancelled.
 
-    `task` is the one inside; `deadline` is in loop time, None for none. The cancellation that ends the work never
-    leaves the block, unless the task was cancelled from elsewhere as well. `read_seconds` bounds each wait between
-    `listen` and `heard`.
+    `task` is the task inside; `deadline` is in loop time, None for none. The scope's own cancellation never leaves the
+    block, unless the task was cancelled from elsewhere as well. `read_seconds` limits each wait between `expect_bytes`
+    and `got_bytes`.
     """
 
     __slots__ = (
-        "_cancelling", "_listening_since", "_read_seconds", "_scopes", "_silent", "cancelled_by", "deadline", "rings_at",
+        "_cancelling", "_expecting_since", "_read_seconds", "_scopes", "_timed_out", "cancelled_by", "deadline", "rings_at",
         "task",
     )  # fmt: skip
 
     def __init__(self, scopes: CancelScopes, deadline: float | None, read_seconds: float = math.inf) -> None:
         self._scopes = scopes
         self._read_seconds = read_seconds
-        self._listening_since: float | None = None
-        self._silent = False
+        self._expecting_since: float | None = None
+        self._timed_out = False
         self.deadline = deadline
         self.cancelled_by: Reason | None = None
-        silent_at = math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds
-        self.rings_at = silent_at if deadline is None or silent_at < deadline else deadline
+        times_out_at = math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds
+        self.rings_at = times_out_at if deadline is None or times_out_at < deadline else deadline
 
     def __enter__(self) -> Self:
         task = asyncio.current_task(self._scopes.loop)
@@ -101,46 +101,46 @@ class CancelScope:
         self._scopes.add(self)
         return self
 
-    def _set_alarm(self, silent_at: float) -> None:
-        self.rings_at = silent_at if self.deadline is None else min(self.deadline, silent_at)
+    def _set_alarm(self, times_out_at: float) -> None:
+        self.rings_at = times_out_at if self.deadline is None else min(self.deadline, times_out_at)
 
     def ring(self, now: float) -> None:
-        """See whether the work has to end now, and when to look again."""
+        """Cancel the work if it has to end now, and note when to check again."""
         if self.deadline is not None and now >= self.deadline:
             self.rings_at = math.inf
             self.cancel("deadline")
             return
-        since = self._listening_since
+        since = self._expecting_since
         if since is not None and now >= since + self._read_seconds:
-            self._listening_since = None
-            self._silent = True
+            self._expecting_since = None
+            self._timed_out = True
             self.task.cancel()
             since = None
         self._set_alarm((now if since is None else since) + self._read_seconds)
 
     def expect_bytes(self) -> None:
-        """Take note that from now on the server's next byte is waited for."""
-        self._listening_since = self._scopes.loop.time()
+        """Start the read timeout: the task waits for the next byte from the server."""
+        self._expecting_since = self._scopes.loop.time()
 
     def got_bytes(self) -> None:
-        """Take note that it has come, or is waited for no more."""
-        self._listening_since = None
+        """Stop the read timeout: the byte has arrived, or nothing waits for it any more."""
+        self._expecting_since = None
 
     def read_timed_out(self) -> bool:
-        """Tell whether the CancelledError just caught means that no byte came within read_seconds, and take it back."""
-        if not self._silent:
+        """Return whether the CancelledError just caught was the read timeout, and withdraw that cancellation."""
+        if not self._timed_out:
             return False
-        self._silent = False
-        # Whoever else has cancelled the task in the same moment comes first.
+        self._timed_out = False
+        # A cancellation from elsewhere at the same moment takes precedence.
         return self.task.uncancel() <= self._cancelling and self.cancelled_by is None
 
     def extend_by(self, seconds: float) -> None:
-        """Set the deadline anew, so many seconds from now: what goes on inside has got further."""
+        """Move the deadline to this many seconds from now: the work has made progress."""
         if self.deadline is not None:
-            self.deadline = self._scopes.loop.time() + seconds  # an alarm that comes too soon is set anew
+            self.deadline = self._scopes.loop.time() + seconds  # a timer that fires early is set again
 
     def cancel(self, reason: Reason) -> None:
-        """Cut the work short."""
+        """Cancel the work."""
         if self.cancelled_by is None and asyncio.current_task(self._scopes.loop) is not self.task:
             self.cancelled_by = reason
             self.task.cancel()
@@ -149,8 +149,8 @@ class CancelScope:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         self._scopes.open.discard(self)
-        if self._silent:  # nobody has caught it: the work had just ended
-            self._silent = False
+        if self._timed_out:  # nothing has caught the read timeout: the work had just ended
+            self._timed_out = False
             self.task.uncancel()
         if self.cancelled_by is None:
             return False
@@ -159,7 +159,7 @@ class CancelScope:
 
 
 def current_task_or_none() -> asyncio.Task[Any] | None:
-    """Return the task that runs, None outside of one: a finalizer runs where it likes."""
+    """Return the running task, None outside of one: a finalizer may run anywhere."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -169,7 +169,7 @@ def current_task_or_none() -> asyncio.Task[Any] | None:
 async def cancel_and_wait(tasks: set[asyncio.Task[Any]]) -> None:
     """Cancel these tasks, and wait until all have ended and left the set.
 
-    Whoever waits may be cancelled meanwhile: they are cancelled once more, still waited for, and then that is raised.
+    If the caller is cancelled meanwhile, they are cancelled again and still awaited; then its CancelledError is raised.
     """
     cancelled: asyncio.CancelledError | None = None
     while tasks:

@@ -1,4 +1,4 @@
-"""A bound on how much goes on at once, with a fair queue before it. One for each clinic, one for the pool."""
+"""A fair semaphore: it limits how much runs at a time, and serves waiters in order. One for each clinic, one for the pool."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["FairSemaphore"]
 
 
 class FairSemaphore:
-    """So many slots; who finds none free waits in turn. Use it from one event loop.
+    """A number of slots; a task that finds none free waits in a queue. Use it from one event loop.
 
-    A slot that is given back goes to the first in the queue and to nobody else, so that no newcomer overtakes.
+    A released slot goes to the first in the queue, so that no newcomer overtakes it.
     """
 
     __slots__ = ("_free", "_queue", "_slots")
@@ -22,23 +22,23 @@ class FairSemaphore:
 
     @property
     def taken(self) -> int:
-        """How many slots are taken."""
+        """How many slots are in use."""
         return self._slots - self._free
 
     @property
     def waiting(self) -> int:
-        """How many wait for one."""
+        """How many tasks wait for a slot."""
         return len(self._queue or ())
 
     def acquire_nowait(self) -> bool:
-        """Take a slot if one is free."""
+        """Take a slot if one is free; return whether it did."""
         if self._free:
             self._free -= 1
             return True
         return False
 
     async def acquire(self) -> None:
-        """Wait in the queue, and take a slot when one is given."""
+        """Wait in the queue for a slot."""
         if self._queue is None:
             self._queue = OrderedDict()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -48,11 +48,11 @@ class FairSemaphore:
         except BaseException:
             self._queue.pop(turn, None)
             if turn.done() and not turn.cancelled():
-                self.release()  # its turn had come in the very tick in which it was cancelled
+                self.release()  # it was given a slot in the same tick in which it was cancelled
             raise
 
     def release(self) -> None:
-        """Give a slot back."""
+        """Return a slot."""
         while self._queue:
             turn, _ = self._queue.popitem(last=False)
             if not turn.done() and not turn.get_loop().is_closed():

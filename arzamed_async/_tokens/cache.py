@@ -1,9 +1,8 @@
-"""The token cache of one clinic: one request at a time, shared by all who need it.
+"""The token cache of one clinic: one request at a time, shared by all callers that need a token.
 
-It is handed a coroutine function that fetches, and knows no HTTP. What it promises stands in
-DESIGN.md, "Token cache, exactly". The life of a token, in time:
+It is given a coroutine function that fetches a token, and knows no HTTP. The life of a token, in time:
 
-    asked for ........ refresh_at ........ wait_at ........ expires_at
+    requested ........ refresh_at ........ wait_at ........ expires_at
        callers take it      | one refresh in    | callers wait for   | never sent
                             | the background    | the new one        |
 """
@@ -27,7 +26,7 @@ from .oauth2 import IssuedToken
 
 __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
-#: How much longer than its request a failure is shared, so that a crowd arriving just behind it does not start anew.
+#: How long a failure is shared after its request, so that callers which arrive just after it do not send another.
 FAILURE_SHARED_SECONDS = 1.0
 
 
@@ -39,21 +38,21 @@ class CachedToken:
     refresh_at: float
     wait_at: float
     expires_at: float
-    from_401: bool  # fetched because its forerunner was answered 401
-    blocked: bool = False  # was answered 401 itself, though new
+    from_401: bool  # fetched because the API responded to the token before it with HTTP 401
+    blocked: bool = False  # the API responded with HTTP 401 to this one as well
     _token: Token | None = None
     _headers: Mapping[str, str] | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What a request with this token has as headers (RFC 6750 section 2.1), made at the first wish."""
+        """The headers of a request with this token (RFC 6750 section 2.1), created lazily."""
         if self._headers is None:
             self._headers = {"Authorization": Masked(f"Bearer {self.issued.access_token}")}
         return self._headers
 
     @property
     def token(self) -> Token:
-        """The token as a caller may have it, made at the first wish."""
+        """The token as callers receive it, created lazily."""
         if self._token is None:
             expires_at = self.issued.requested_at.wall + self.issued.lifetime_seconds
             self._token = Token(self.issued.access_token, datetime.fromtimestamp(expires_at, timezone.utc))
@@ -74,7 +73,7 @@ class TokenCache:
     """Holds one clinic's token. Use it from one running event loop at a time."""
 
     __slots__ = (
-        "_failure", "_failure_until", "_held", "_keep_until", "_next_refresh_at", "_refused", "_source",
+        "_failure", "_failure_until", "_held", "_keep_until", "_next_refresh_at", "_rejected", "_source",
         "credentials", "requests",
     )  # fmt: skip
 
@@ -86,11 +85,11 @@ class TokenCache:
         self._failure: ArzamedError | None = None
         self._failure_until = 0.0
         self._next_refresh_at = 0.0
-        self._refused: CachedToken | None = None  # the token was answered 401: the next one is fetched for that
+        self._rejected: CachedToken | None = None  # a token dropped for an HTTP 401: the next one replaces it
         self._keep_until = 0.0  # until then no token is replaced for a 401
 
     def current(self) -> CachedToken | None:
-        """Return the token if it may be used without waiting, and see to its refresh; None if `get` is needed."""
+        """Return the token if it may be used without waiting, None if `get` is needed. May start a refresh in the background."""
         held = self._held
         if held is None:
             return None
@@ -104,7 +103,7 @@ class TokenCache:
         return held
 
     async def get(self) -> CachedToken:
-        """Return a token that has not expired; wait for one if need be. Raises the fetch's ArzamedError."""
+        """Return a token that has not expired, after a wait if there is none. Raises the ArzamedError of the fetch."""
         held = self.current()
         if held is not None:
             return held
@@ -116,16 +115,16 @@ class TokenCache:
             held = await flight.wait()
             if self._source.clock() < held.expires_at:
                 return held
-            held = self.current()  # another's may have come meanwhile
+            held = self.current()  # a newer flight may have brought one
             if held is not None:
                 return held
         raise TokenError("two tokens in a row had expired before they could be used")
 
     def reject(self, held: CachedToken) -> bool:
-        """Take note of a 401 for this token; return whether `get` may give a better one.
+        """Record an HTTP 401 for this token; return whether `get` may return a better one.
 
-        A token that is no longer the current one costs nothing. One that was itself fetched for a 401
-        stays for `rejected_seconds`: then it is not the token that is wrong.
+        A token that is no longer the current one changes nothing. One that was itself fetched for a 401 stays for
+        `rejected_seconds`: the token cannot be the reason then.
         """
         if held is not self._held:
             return True
@@ -137,7 +136,7 @@ class TokenCache:
             self._keep_until = now + self._source.policy.rejected_seconds
             return False
         self._held = None
-        self._refused = held
+        self._rejected = held
         return True
 
     def _remembered(self, now: float) -> ArzamedError | None:
@@ -149,8 +148,8 @@ class TokenCache:
         return self._source.flights.start(self, self._fetch)
 
     def _known(self) -> IssuedToken | None:
-        if self._refused is not None:
-            return evolve(self._refused.issued, rejected=True)
+        if self._rejected is not None:
+            return evolve(self._rejected.issued, rejected=True)
         return None if self._held is None else self._held.issued
 
     def _count_request(self) -> None:
@@ -177,13 +176,11 @@ class TokenCache:
             refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
             wait_at=wait_at,
             expires_at=expires_at,
-            from_401=self._refused is not None,
+            from_401=self._rejected is not None,
         )
-        if self._source.flights.is_newest(
-            flight
-        ):  # else it comes from a loop that had stopped, and there is a newer one
+        if self._source.flights.is_newest(flight):  # else its loop had stopped, and a later loop has started another
             self._held = held
-            self._refused = None
+            self._rejected = None
             self._failure = None
             self._next_refresh_at = 0.0
         return held

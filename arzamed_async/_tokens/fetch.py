@@ -42,7 +42,7 @@ class TokenFetcher:
         scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
         request = TokenRequest(client, credentials, scope, count, spans)
 
-        async def ask() -> IssuedToken:
+        async def request_token() -> IssuedToken:
             try:
                 return await request.attempt()
             except ArzamedError as error:
@@ -51,8 +51,10 @@ class TokenFetcher:
 
         with scope:
             return await (
-                ask() if self._shared is None else self._shared.fetch(credentials, known, ask, scope.deadline)
+                request_token()
+                if self._shared is None
+                else self._shared.fetch(credentials, known, request_token, scope.deadline)
             )
         if scope.cancelled_by == "closed":
             raise SessionClosedError(clinic=name)
-        raise request.cut_short(seconds)
+        raise request.deadline_error(seconds)

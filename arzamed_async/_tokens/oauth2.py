@@ -41,7 +41,7 @@ def basic_authorization(client_id: str, secret: str, encoding: str) -> str:
     letters, digits and `-._~` becomes %XX of its UTF-8 bytes, a space %20, which every form decoder reads.
     "raw" leaves both as they are, in UTF-8.
     """
-    if encoding == "form" and not _UNRESERVED.fullmatch(client_id + secret):  # quoting is dear, and seldom needed
+    if encoding == "form" and not _UNRESERVED.fullmatch(client_id + secret):  # quoting is slow, and seldom needed
         client_id, secret = quote(client_id, safe=""), quote(secret, safe="")
     return Masked("Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode("ascii"))
 
@@ -54,7 +54,7 @@ def token_request_body(scope: str) -> bytes:
 
 @frozen
 class ResolvedSecret:
-    """A clinic's secret as it was last sent, to be masked in whatever a server says."""
+    """A clinic's secret as it was sent, to be masked in texts from a server."""
 
     client_id: str
     secret: str = field(converter=Masked)
@@ -70,8 +70,8 @@ class ResolvedSecret:
 class IssuedToken:
     """A token, and how long it lives, counted from the moment of its request.
 
-    `secret` is what it was requested with, to be masked in whatever the API says, unless the credentials hold that
-    themselves. `rejected` says that the API has responded with HTTP 401 to it.
+    `secret` is the secret it was requested with, to be masked in texts from the API; None where the credentials hold it.
+    `rejected` is true if the API has responded to it with HTTP 401.
     """
 
     access_token: str = field(converter=Masked)
@@ -91,21 +91,21 @@ def _lifetime_seconds(value: object) -> float | None:
 
 
 def is_token(text: str) -> bool:
-    """Tell whether a text may go into an Authorization header as a token (RFC 6750 section 2.1, taken generously)."""
+    """Return whether a text may stand in an Authorization header as a token (RFC 6750 section 2.1, but more permissive)."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
 def read_token_response(
     status: int, retry_after: str | None, body: bytes, sent: ResolvedSecret, requested_at: Moment, wall_now: float
 ) -> IssuedToken | TokenError:
-    """Return the token in a token endpoint's answer (RFC 6749 sections 5.1 and 5.2), or the error it amounts to."""
-    answer = json_object(body)
+    """Return the token in a token endpoint's response (RFC 6749 sections 5.1 and 5.2), or the error to raise for it."""
+    fields = json_object(body)
     if not 200 <= status <= 299:
-        return _token_error(status, retry_after, answer, sent.forms(), wall_now)
+        return _token_error(status, retry_after, fields, sent.forms(), wall_now)
     problem = None
-    token = answer.get("access_token")
-    token_type = answer.get("token_type", "bearer")
-    lifetime = _lifetime_seconds(answer.get("expires_in", DEFAULT_LIFETIME_SECONDS))
+    token = fields.get("access_token")
+    token_type = fields.get("token_type", "bearer")
+    lifetime = _lifetime_seconds(fields.get("expires_in", DEFAULT_LIFETIME_SECONDS))
     if not isinstance(token, str) or not token:
         problem = "no access_token"
     elif not is_token(token):
@@ -116,23 +116,23 @@ def read_token_response(
         problem = "an expires_in that is no number of seconds"
     else:
         return IssuedToken(token, lifetime, requested_at)
-    return TokenError(f"the token endpoint's answer holds {problem}", status=status)
+    return TokenError(f"the token endpoint's response holds {problem}", status=status)
 
 
 def _token_error(
-    status: int, retry_after: str | None, answer: Mapping[str, Any], secrets: tuple[str, ...], wall_now: float
+    status: int, retry_after: str | None, fields: Mapping[str, Any], secrets: tuple[str, ...], wall_now: float
 ) -> TokenError:
-    error = clean(answer.get("error"), secrets)
+    error = clean(fields.get("error"), secrets)
     facts: dict[str, Any] = {
         "status": status,
         "error": error,
-        "description": clean(answer.get("error_description"), secrets),
+        "description": clean(fields.get("error_description"), secrets),
         "retry_after_seconds": retry_after_seconds(retry_after, wall_now),
     }
     if status == 429 or status >= 500:
-        return TokenUnavailableError("the token endpoint has no token for the moment", **facts)
+        return TokenUnavailableError("the token endpoint is temporarily unavailable", **facts)
     if status == 401 or error in ("invalid_client", "unauthorized_client"):
         return CredentialsRejectedError("the token endpoint refused the clinic's credentials", **facts)
     if 300 <= status <= 399:
-        return TokenError("the token endpoint answered with a redirect, which is not followed", **facts)
+        return TokenError("the token endpoint responded with a redirect, which is not followed", **facts)
     return TokenError("the token endpoint gave no token", **facts)

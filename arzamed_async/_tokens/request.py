@@ -32,7 +32,7 @@ __all__ = ["TokenClient", "TokenRequest"]
 
 @frozen
 class TokenClient:
-    """What all token requests of one session have in common. A token may serve many callers, so none of this is a caller's."""
+    """What all token requests of one session share. A token may serve many callers, so no option of a caller is here."""
 
     transport: Transport
     retry: RetryPolicy
@@ -42,7 +42,7 @@ class TokenClient:
 
 
 class TokenRequest:
-    """One token request, with its attempts. Each is counted by `count`, and is a part of the work of `spans`."""
+    """One token request, with its attempts. `count` is called for each; `spans` are the parents of their spans."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class TokenRequest:
         self._spans = spans
 
     async def attempt(self) -> IssuedToken:
-        """Ask once. Raises TokenError, or ConfigurationError where the secret cannot be had."""
+        """Send one request. Raises TokenError, or ConfigurationError where the secret is not available."""
         secret = self.credentials.client_secret
         literal = isinstance(secret, str)
         if not isinstance(secret, str):
@@ -83,32 +83,32 @@ class TokenRequest:
         self._count()
         if client.observers.present:
             with RequestSpans(client.observers, self._work(), self._spans) as spans:
-                issued = await self._ask(spans.headers(headers), sent, spans)
+                issued = await self._send(spans.headers(headers), sent, spans)
         else:
-            issued = await self._ask(headers, sent, None)
-        # A literal secret stands in the credentials: it need not be kept twice.
+            issued = await self._send(headers, sent, None)
+        # The credentials hold a literal secret: it is not kept twice.
         return issued if literal else evolve(issued, secret=sent)
 
-    async def _ask(self, headers: Mapping[str, str], sent: ResolvedSecret, spans: RequestSpans | None) -> IssuedToken:
+    async def _send(self, headers: Mapping[str, str], sent: ResolvedSecret, spans: RequestSpans | None) -> IssuedToken:
         status: int | None = None
         outcome: IssuedToken | TokenError
         credentials = self.credentials
         client, form = self._client, token_request_body(credentials.scope)
         requested_at = client.clocks.ago()
         try:
-            answer = await client.transport.open(
+            response = await client.transport.open(
                 "POST", credentials.token_url, headers, client.timeouts, self._scope, form
             )
-            status = answer.status
+            status = response.status
             if spans is not None:
                 spans.responded(status)
-            retry_after = answer.header("Retry-After")
-            body = await read_some(answer, strict=200 <= status <= 299)
+            retry_after = response.header("Retry-After")
+            body = await read_some(response, strict=200 <= status <= 299)
             outcome = read_token_response(status, retry_after, body, sent, requested_at, client.clocks.wall())
         except TransportError as fault:
-            outcome = _no_answer(fault)
+            outcome = _unavailable(fault)
         except ResponseError as fault:
-            outcome = TokenError(f"the token endpoint's answer: {fault.args[0]}", status=status)
+            outcome = TokenError(f"the token endpoint's response: {fault.args[0]}", status=status)
         if isinstance(outcome, TokenError):
             outcome.clinic, outcome.attempts = credentials.display_name, self.attempts
             raise outcome
@@ -121,7 +121,7 @@ class TokenRequest:
         """See Retryable: a request without a response is retried, and so is one whose status is in token_statuses."""
         if not isinstance(error, TokenError) or isinstance(error, CredentialsRejectedError):
             raise error
-        if error.status is None or error.status < 400:  # no answer, or one that was cut
+        if error.status is None or error.status < 400:  # no response, or an incomplete one
             repeatable = isinstance(error, TokenUnavailableError) and error.transient
         else:
             repeatable = error.status in self._client.retry.token_statuses
@@ -146,15 +146,15 @@ class TokenRequest:
         if self._spans is not None:
             self._spans.report(event)
 
-    def cut_short(self, seconds: float) -> TokenUnavailableError:
-        """Return the error for a request whose deadline of so many seconds has passed."""
+    def deadline_error(self, seconds: float) -> TokenUnavailableError:
+        """Return the error for a request that exceeded its deadline, which was this many seconds."""
         what = f"the token endpoint gave no token within the deadline of {seconds:g} s"
         if self.last_failure:
             what = f"{what} (last failure: {self.last_failure})"
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
 
 
-def _no_answer(fault: TransportError) -> TokenUnavailableError:
-    error = TokenUnavailableError(f"the token endpoint gave no answer: {fault.reason}")
+def _unavailable(fault: TransportError) -> TokenUnavailableError:
+    error = TokenUnavailableError(f"the token endpoint gave no response: {fault.reason}")
     error.transient = fault.transient
     return error

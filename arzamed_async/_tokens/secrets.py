@@ -1,4 +1,4 @@
-"""Reading a clinic's secret from where it is kept."""
+"""Reads a clinic's secret from a variable or a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["resolved"]
 
 
 async def resolved(secret: SecretFromEnv | SecretFromFile) -> str:
-    """Return a secret by reference. Raises ConfigurationError where it cannot be had."""
-    if isinstance(secret, SecretFromFile):  # it may lie on a disk that is slow, or gone
+    """Return the secret that is referred to. Raises ConfigurationError where it is not available."""
+    if isinstance(secret, SecretFromFile):  # in a thread: the disk may be slow
         return await asyncio.to_thread(secret.resolve)
     return secret.resolve()

@@ -1,9 +1,9 @@
-"""Tokens that processes have in common, by way of a TokenStore: one of them asks, and all have what it got.
+"""Shares tokens between processes through a TokenStore: one process requests a token, and all use it.
 
-A look at the store; where it holds no token that helps, the lease; with the lease another look (somebody may just have
-given it back), then the request, whose outcome is kept before the lease is given back. Who gets no lease looks again
-from time to time. The store is asked for nothing while the local token is good, and a store that fails or is slow is left
-alone for a while: every process then asks for itself.
+First the token is looked up in the store. If none there helps, the process acquires the lease, looks again (a process may
+just have released it), sends the request, and stores the outcome before it releases the lease. A process that gets no lease
+looks again from time to time. The store is not called while the local token is good. One that fails or is slow is left
+alone for a while: each process then requests its own token.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from .secrets import resolved
 
 __all__ = ["SharedTokens", "store_key"]
 
-Ask = Callable[[], Awaitable[IssuedToken]]
+RequestToken = Callable[[], Awaitable[IssuedToken]]
 
-#: How long a lease lasts without a word from its holder: so long, at the most, others wait for one that is gone.
+#: How long a lease lasts unless its holder renews it: at most this long the others wait for a holder that has died.
 LEASE_SECONDS = 10.0
-#: One whose holder is there, and says so, is waited for as long as the request's deadline lets, and no longer than this.
+#: How long a process waits for a lease that is renewed, if the deadline of its request allows that.
 PATIENCE_SECONDS = 60.0
-#: Who waits for another's lease looks again after so long, drawn evenly; each time a little later, up to the limit.
+#: The range of the delay before a process looks again, drawn at random. Both limits grow each time, up to a maximum.
 LOOK_AGAIN_SECONDS = (0.03, 0.1)
 LOOK_AGAIN_FACTOR = 1.3
 LOOK_AGAIN_MOST_SECONDS = 0.5
 
 
 def store_key(credentials: ClinicCredentials) -> str:
-    """Return the digest under which a clinic's token is kept: of everything but the name.
+    """Return the digest under which a clinic's token is stored: of all the credentials but the name.
 
-    Of a secret by reference the reference goes into it, and nothing of the secret: a token outlives its change.
+    Of a secret by reference it includes the reference, not the secret: a token stays valid when the secret changes.
     """
     secret = credentials.client_secret
     if isinstance(secret, SecretFromEnv):
@@ -59,25 +59,25 @@ def store_key(credentials: ClinicCredentials) -> str:
 
 
 async def _refusal_key(credentials: ClinicCredentials, key: str) -> str:
-    """Return the digest under which it is kept that the credentials were refused: of the secret as well.
+    """Return the digest under which a rejection of the credentials is stored: it includes the secret as well.
 
-    Where a secret by reference is changed, one process has the new one and another still the old one for a while.
+    When a secret by reference changes, one process may use the new one while another still uses the old one.
     """
     secret = credentials.client_secret
     if not isinstance(secret, str):
-        with contextlib.suppress(ConfigurationError):  # the request will say so
+        with contextlib.suppress(ConfigurationError):  # the request raises it
             return hashlib.sha256(json.dumps([key, await resolved(secret)]).encode()).hexdigest()
     return key
 
 
 def _patience(now: float, deadline: float | None) -> float:
-    """Return until when another's lease is waited for: there has to be time left to ask oneself."""
+    """Return the time until which to wait for the lease: enough has to be left for a request of its own."""
     left = PATIENCE_SECONDS if deadline is None else min(deadline - now, PATIENCE_SECONDS)
     return now + max(left - LEASE_SECONDS, left / 2)
 
 
 class SharedTokens:
-    """What a session asks instead of the token endpoint where it has a store."""
+    """Fetches tokens through a store. Takes the place of the token endpoint in a session that has one."""
 
     def __init__(
         self,
@@ -93,17 +93,17 @@ class SharedTokens:
         self._lifetime = lifetime
 
     async def fetch(
-        self, credentials: ClinicCredentials, known: IssuedToken | None, ask: Ask, deadline: float | None
+        self, credentials: ClinicCredentials, known: IssuedToken | None, request: RequestToken, deadline: float | None
     ) -> IssuedToken:
-        """Return a token other than the known one: out of the store, or asked for and kept there.
+        """Return a token other than the known one: from the store, or else from `request`, and then it is stored.
 
-        Raises what `ask` raises, and CredentialsRejectedError where another process has met that lately. `deadline` is
-        that of the request, in loop time.
+        Raises what `request` raises, and CredentialsRejectedError if another process has stored that. `deadline` is that
+        of the request, in loop time.
         """
         key = store_key(credentials)
         budget = self._store.budget(credentials.display_name, key, await _refusal_key(credentials, key))
         if budget is None:
-            return await ask()
+            return await request()
         found = lease = None
         try:
             found = await self._look(budget, known)
@@ -112,17 +112,17 @@ class SharedTokens:
                     await self._store.discard(budget, known.access_token)
                 found, lease = await self._lease(budget, known, deadline)
         except StoreUnavailableError:
-            pass  # it has been told
+            pass  # GuardedStore has reported it
         if found is not None:
             self._store.record_success(budget)
             return found
-        return await (ask() if lease is None else self._asked(budget, lease, ask))
+        return await (request() if lease is None else self._request(budget, lease, request))
 
-    async def _asked(self, budget: StoreBudget, lease: Lease, ask: Ask) -> IssuedToken:
+    async def _request(self, budget: StoreBudget, lease: Lease, request: RequestToken) -> IssuedToken:
         kept: StoredToken | StoredRejection | None = None
         try:
             async with self._renewed(budget, lease):
-                fetched = await ask()
+                fetched = await request()
             age = self._clocks.monotonic() - fetched.requested_at.monotonic
             kept = StoredToken(fetched.access_token, age, fetched.lifetime_seconds - age)
         except CredentialsRejectedError as error:
@@ -133,9 +133,9 @@ class SharedTokens:
         return fetched
 
     async def _look(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
-        """Return the store's token if it helps. Raises CredentialsRejectedError if that is what is kept.
+        """Return the store's token if it helps. Raises CredentialsRejectedError if a rejection is stored.
 
-        One that is older than the known one does not help: what made an end of that has most likely made one of it, too.
+        A token that is older than the known one does not help: it has most likely been revoked as well.
         """
         found = await self._load(budget, budget.key)
         if found is None or (known is not None and found.access_token == known.access_token):
@@ -162,7 +162,7 @@ class SharedTokens:
     async def _lease(
         self, budget: StoreBudget, known: IssuedToken | None, deadline: float | None
     ) -> tuple[IssuedToken | None, Lease | None]:
-        """Return a lease, or the token that another has got meanwhile; neither, where its holder takes too long."""
+        """Return a lease, or a token that another process has stored meanwhile; neither, if its holder takes too long."""
         loop = asyncio.get_running_loop()
         gives_up_at = _patience(loop.time(), deadline)
         least, most = LOOK_AGAIN_SECONDS
@@ -171,16 +171,16 @@ class SharedTokens:
                 return None, None
             await asyncio.sleep(random.uniform(least, most))  # noqa: S311 - it spreads load  # nosec B311
             least, most = (min(each * LOOK_AGAIN_FACTOR, LOOK_AGAIN_MOST_SECONDS) for each in (least, most))
-            budget.reset()  # what it costs to wait for another is not the store's doing
+            budget.reset()  # a wait for another process is not the time of the store
             if (found := await self._look(budget, known)) is not None:
                 return found, None
         found = None
         try:
-            found = await self._look(budget, known)  # it may have come between the last look and the lease
+            found = await self._look(budget, known)  # it may have been stored between the last look and the lease
             if found is None and budget.refusal_key != budget.key:
                 await self._load(budget, budget.refusal_key)
         except StoreUnavailableError:
-            pass  # the lease is ours all the same, and the others wait for us
+            pass  # this process has the lease all the same, and others wait for it
         except BaseException:
             await self._settle(budget, lease, None)
             raise
@@ -191,7 +191,7 @@ class SharedTokens:
 
     @contextlib.asynccontextmanager
     async def _renewed(self, budget: StoreBudget, lease: Lease) -> AsyncGenerator[None]:
-        """Hold the lease while the request takes its time: it may be tried again and again."""
+        """Renew the lease while the request runs: retries may take longer than a lease lasts."""
 
         async def renew() -> None:
             while True:
@@ -206,7 +206,7 @@ class SharedTokens:
             await asyncio.wait([task])
 
     async def _settle(self, budget: StoreBudget, lease: Lease, kept: StoredToken | StoredRejection | None) -> None:
-        """Keep what has come and give the lease back. What the budget has no time for goes on behind the caller's back."""
+        """Store the outcome and release the lease. The caller waits within its budget; the rest continues in the background."""
         own = evolve(budget)
 
         async def settle() -> None:

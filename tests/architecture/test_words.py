@@ -52,12 +52,8 @@ EXCUSED: dict[str, dict[str, str]] = {}
 
 #: Folders and modules still to be done. This only shrinks.
 TO_DO = {
-    "_concurrency",
     "_http",
     "_resilience",
-    "_telemetry.py",
-    "_tokens",
-    "session.py",
 }
 
 

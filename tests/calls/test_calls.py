@@ -279,7 +279,7 @@ async def test_a_token_error_is_not_retried_outside() -> None:
     assert server.token_requests == 4
     assert server.api_requests == 0
     assert str(caught.value) == (
-        "Milano: the token endpoint has no token for the moment after 4 attempts (HTTP 503)."
+        "Milano: the token endpoint is temporarily unavailable after 4 attempts (HTTP 503)."
         " Check token_url, or retry later"
     )
 
@@ -586,7 +586,7 @@ async def test_a_token_response_with_a_strange_coding() -> None:
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, observers=[events.append]) as session:
         script(server, token=answer(200, b"{}", "Content-Encoding: br\r\n"))
         with pytest.raises(
-            TokenError, match="^Milano: the token endpoint's answer: the body has a content coding"
+            TokenError, match="^Milano: the token endpoint's response: the body has a content coding"
         ) as caught:
             await session.clinic(server.credentials()).doctors.list()
     assert type(caught.value) is TokenError
