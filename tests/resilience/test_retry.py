@@ -124,7 +124,7 @@ class Script:
             raise TransportError("an invented fault", transient=not current.lasting)
         sent = {} if current.header is None else {"Retry-After": current.header}
         content = Body(GOOD[method] if current.status == 200 else b"{}")
-        return Answer(current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), None)
+        return Answer(current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), ())
 
 
 def retry_after(seconds: float, form: str) -> tuple[float | None, str | None]:
