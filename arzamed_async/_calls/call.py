@@ -15,7 +15,7 @@ from typing import TypeVar
 from .._concurrency.cancel_scope import CancelScope
 from .._http.response import Answer, read_some
 from .._http.status import status_error
-from .._resilience.circuit_breaker import Breaker
+from .._resilience.circuit_breaker import CircuitBreaker, verdict
 from .._resilience.retry import Retries, retry, too_long
 from .._telemetry import RequestSpans, Spans
 from .._tokens.cache import CachedToken
@@ -27,7 +27,6 @@ from ..errors import (
     DeadlineExceededError,
     SessionClosedError,
     StatusError,
-    TokenError,
     TransportError,
 )
 from ..events import CircuitChanged, Event, RetryScheduled, Work, WorkKind
@@ -207,7 +206,7 @@ class Call:
 
     # The circuit breaker counts whether the API's server responds.
 
-    def _admitted(self, breaker: Breaker) -> int:
+    def _admitted(self, breaker: CircuitBreaker) -> int:
         now = self._engine.clocks.monotonic()
         before = breaker.state
         permit = breaker.admit(now)
@@ -218,28 +217,20 @@ class Call:
             raise error
         return permit
 
-    def _record_outcome(self, breaker: Breaker, permit: int, error: BaseException | None) -> None:
+    def _record_outcome(self, breaker: CircuitBreaker, permit: int, error: BaseException | None) -> None:
         before = breaker.state
         timed_out = isinstance(error, asyncio.CancelledError) and self._sent and self.scope.cancelled_by == "deadline"
-        failed = timed_out or isinstance(error, TransportError)
-        if isinstance(error, StatusError):
-            failed = error.status >= 500
-        if failed:
-            breaker.failed(permit, self._engine.clocks.monotonic())
-        elif isinstance(error, (TokenError, ConfigurationError)) or not isinstance(error, (ArzamedError, type(None))):
-            breaker.untold(permit)
-        else:
-            breaker.succeeded(permit)
+        breaker.record(permit, verdict(error, timed_out=timed_out), self._engine.clocks.monotonic())
         self._emit_circuit_change(breaker, before)
 
     def record_break(self, error: TransportError) -> None:
         """Record that the body of a response left open was interrupted."""
         self.add_facts(error)
         breaker = self._request.clinic.breaker
-        if breaker is not None and (permit := breaker.now()) is not None:
+        if breaker is not None and (permit := breaker.current_permit()) is not None:
             self._record_outcome(breaker, permit, error)
 
-    def _emit_circuit_change(self, breaker: Breaker, before: str) -> None:
+    def _emit_circuit_change(self, breaker: CircuitBreaker, before: str) -> None:
         if breaker.state != before and self._engine.observers.present:
             self._emit(CircuitChanged(clinic=self._request.name, state=breaker.state))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .._concurrency.semaphore import FairSemaphore
-from .._resilience.circuit_breaker import Breaker
+from .._resilience.circuit_breaker import CircuitBreaker
 from .._tokens.cache import TokenCache, TokenSource
 from .._validation import kinds
 from ..config import BreakerPolicy
@@ -23,7 +23,11 @@ class ClinicState:
     )  # fmt: skip
 
     def __init__(
-        self, credentials: ClinicCredentials, tokens: TokenCache, breaker: Breaker | None, bulkhead: FairSemaphore
+        self,
+        credentials: ClinicCredentials,
+        tokens: TokenCache,
+        breaker: CircuitBreaker | None,
+        bulkhead: FairSemaphore,
     ) -> None:
         self.credentials = credentials
         self.tokens = tokens
@@ -85,7 +89,7 @@ class ClinicRegistry:
         """Return the state of this clinic, the same for equal credentials."""
         state = self._states.get(credentials)
         if state is None:
-            breaker = Breaker(self._breaker) if self._breaker else None
+            breaker = CircuitBreaker(self._breaker) if self._breaker else None
             tokens, bulkhead = TokenCache(self._tokens, credentials), FairSemaphore(self._connections_per_clinic)
             state = self._states[credentials] = ClinicState(credentials, tokens, breaker, bulkhead)
         return state
@@ -105,7 +109,7 @@ class ClinicRegistry:
         for state in self:
             state.bulkhead = FairSemaphore(self._connections_per_clinic)
             if state.breaker is not None:
-                state.breaker.new_loop()
+                state.breaker.leave_loop()
 
     def clear(self) -> None:
         """Drop all."""

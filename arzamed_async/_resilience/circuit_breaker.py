@@ -1,25 +1,44 @@
-"""A clinic's circuit breaker: whether to ask a server that keeps failing. A state machine; the time is handed in.
+"""A clinic's circuit breaker: stops requests to a server that keeps failing. A state machine, without I/O or a clock.
 
-    closed --- so many failures in a row ---> open
+    closed --- failure_threshold failures in a row ---> open
     open   --- open_seconds later, the next call is let through as a probe ---> half open
     half open --- the probe succeeds ---> closed     --- it fails ---> open
 
-(An asyncio library would be the wrong tool: the ones there are wrap a function, and the outcomes that count
-here, a deadline that passes while the server is silent among them, are no function's.)
+(An asyncio library would be the wrong tool: those wrap a function, and some outcomes that count here belong to no
+function, such as a deadline that passes while the server is silent.)
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 from ..config import BreakerPolicy
+from ..errors import ArzamedError, ConfigurationError, StatusError, TokenError, TransportError
 from ..events import BreakerState
 
-__all__ = ["Breaker"]
+__all__ = ["CircuitBreaker", "Verdict", "verdict"]
+
+Verdict = Literal["healthy", "failing", "unknown"]
 
 
-class Breaker:
-    """Ask `admit` before a request, and say afterwards what came of it, with the permit that was given.
+def verdict(error: BaseException | None, *, timed_out: bool) -> Verdict:
+    """Return what the outcome of a call means for its server.
 
-    A permit is worth something only until the state changes: what began before says nothing about what is now.
+    `error` is None after a success; `timed_out` says that the deadline passed while the response was awaited. Any
+    response below 500 is a healthy server's, also one that cannot be decoded. Of a call that sent nothing to the
+    server, or was cancelled, nothing is known.
+    """
+    if timed_out or isinstance(error, TransportError) or (isinstance(error, StatusError) and error.status >= 500):
+        return "failing"
+    if error is None or (isinstance(error, ArzamedError) and not isinstance(error, (TokenError, ConfigurationError))):
+        return "healthy"
+    return "unknown"
+
+
+class CircuitBreaker:
+    """Call `admit` before a request, and `record` its outcome afterwards, with the permit that `admit` returned.
+
+    A permit is valid until the state changes: a request that began before says nothing about the state that is now.
     """
 
     __slots__ = ("_failures", "_policy", "_probe_at", "_turn", "state")
@@ -32,47 +51,42 @@ class Breaker:
         self.state: BreakerState = "closed"
 
     def admit(self, now: float) -> int | None:
-        """Return a permit, or None: do not ask. `now` is monotonic, in seconds."""
+        """Return a permit, or None if the request must not be sent. `now` is monotonic, in seconds."""
         if self.state == "half_open" or (self.state == "open" and now < self._probe_at):
             return None
         if self.state == "open":
             self._become("half_open")
         return self._turn
 
-    def now(self) -> int | None:
-        """Return a permit for what is told of requests long under way: while the circuit is closed, they count."""
+    def current_permit(self) -> int | None:
+        """Return a permit to record the outcome of a request sent long ago; None unless the circuit is closed."""
         return self._turn if self.state == "closed" else None
 
     def seconds_left(self, now: float) -> float:
-        """Return how long it will be before a probe is let through; 0 if one is out."""
+        """Return the seconds until a probe is let through; 0 if one is being sent."""
         return max(0.0, self._probe_at - now) if self.state == "open" else 0.0
 
-    def succeeded(self, permit: int) -> None:
-        """The server has answered."""
+    def record(self, permit: int, outcome: Verdict, now: float) -> None:
+        """Count the outcome of a request. After an unknown one, the next call may be the probe."""
         if permit != self._turn:
             return
-        self._failures = 0
-        if self.state == "half_open":
-            self._become("closed")
-
-    def failed(self, permit: int, now: float) -> None:
-        """The server has given no answer, or one that tells of its own failure."""
-        if permit != self._turn:
-            return
-        self._failures += 1
-        if self.state == "half_open" or self._failures >= self._policy.failure_threshold:
+        if outcome == "healthy":
             self._failures = 0
-            self._probe_at = now + self._policy.open_seconds
+            if self.state == "half_open":
+                self._become("closed")
+        elif outcome == "failing":
+            self._failures += 1
+            if self.state == "half_open" or self._failures >= self._policy.failure_threshold:
+                self._failures = 0
+                self._probe_at = now + self._policy.open_seconds
+                self._become("open")
+        elif self.state == "half_open":
             self._become("open")
 
-    def untold(self, permit: int) -> None:
-        """The request was given up, or never sent: nothing is known. The next call may be the probe."""
-        if permit == self._turn and self.state == "half_open":
+    def leave_loop(self) -> None:
+        """Forget a probe that was sent on an event loop that no longer runs: its outcome never comes."""
+        if self.state == "half_open":
             self._become("open")
-
-    def new_loop(self) -> None:
-        """A probe that was out on an event loop that has gone will never tell."""
-        self.untold(self._turn)
 
     def _become(self, state: BreakerState) -> None:
         self.state = state

@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import get_args
+
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from arzamed_async import BreakerPolicy
-from arzamed_async._resilience.circuit_breaker import Breaker
+from arzamed_async import (
+    BreakerPolicy,
+    ConfigurationError,
+    CredentialsRejectedError,
+    DecodeError,
+    LimitExceededError,
+    RateLimitedError,
+    ServiceUnavailableError,
+    StatusError,
+    TokenUnavailableError,
+    TransportError,
+    UnauthorizedError,
+)
+from arzamed_async._resilience.circuit_breaker import CircuitBreaker, Verdict, verdict
 
 POLICY = BreakerPolicy(failure_threshold=3, open_seconds=10)
 
 
-def admitted(breaker: Breaker, now: float) -> int:
+def admitted(breaker: CircuitBreaker, now: float) -> int:
     permit = breaker.admit(now)
     assert permit is not None
     return permit
 
 
-def opened() -> Breaker:
-    breaker = Breaker(POLICY)
+def opened() -> CircuitBreaker:
+    breaker = CircuitBreaker(POLICY)
     for _ in range(3):
-        breaker.failed(admitted(breaker, 0.0), 0.0)
+        breaker.record(admitted(breaker, 0.0), "failing", 0.0)
     return breaker
 
 
 def test_it_opens_after_failures_in_a_row() -> None:
     """Three failures in a row open it; a success in between starts the count anew."""
-    breaker = Breaker(POLICY)
+    breaker = CircuitBreaker(POLICY)
     for _ in range(2):
-        breaker.failed(admitted(breaker, 0.0), 0.0)
-    breaker.succeeded(admitted(breaker, 0.0))
+        breaker.record(admitted(breaker, 0.0), "failing", 0.0)
+    breaker.record(admitted(breaker, 0.0), "healthy", 0.0)
     for _ in range(2):
-        breaker.failed(admitted(breaker, 0.0), 0.0)
+        breaker.record(admitted(breaker, 0.0), "failing", 0.0)
     assert breaker.state == "closed"
-    breaker.failed(admitted(breaker, 0.0), 5.0)
+    breaker.record(admitted(breaker, 0.0), "failing", 5.0)
     assert breaker.state == "open"
     assert breaker.admit(14.9) is None
     assert breaker.seconds_left(14.0) == 1.0
@@ -46,7 +62,7 @@ def test_one_probe_is_let_through() -> None:
     assert breaker.state == "half_open"
     assert breaker.admit(1000.0) is None
     assert breaker.seconds_left(1000.0) == 0.0
-    breaker.succeeded(probe)
+    breaker.record(probe, "healthy", 0.0)
     assert breaker.state == "closed"
     admitted(breaker, 10.0)
 
@@ -54,7 +70,7 @@ def test_one_probe_is_let_through() -> None:
 def test_a_probe_that_fails_opens_it_again() -> None:
     """A failed probe begins open_seconds anew, at once."""
     breaker = opened()
-    breaker.failed(admitted(breaker, 10.0), 12.0)
+    breaker.record(admitted(breaker, 10.0), "failing", 12.0)
     assert breaker.state == "open"
     assert breaker.admit(21.9) is None
     admitted(breaker, 22.0)
@@ -63,31 +79,31 @@ def test_a_probe_that_fails_opens_it_again() -> None:
 def test_a_probe_that_tells_nothing_leaves_it_to_the_next() -> None:
     """A probe that was cancelled, or lost with its event loop, is followed by another at once."""
     breaker = opened()
-    breaker.untold(admitted(breaker, 10.0))
+    breaker.record(admitted(breaker, 10.0), "unknown", 0.0)
     assert breaker.state == "open"
     probe = admitted(breaker, 10.0)
-    breaker.new_loop()
-    breaker.succeeded(probe)  # too late: it belongs to a loop that has gone
+    breaker.leave_loop()
+    breaker.record(probe, "healthy", 0.0)  # too late: it belongs to a loop that has gone
     assert breaker.state == "open"
-    breaker.succeeded(admitted(breaker, 10.0))
+    breaker.record(admitted(breaker, 10.0), "healthy", 0.0)
     assert breaker.state == "closed"
 
 
 def test_what_began_before_does_not_count_after() -> None:
     """Late outcomes of calls admitted before the circuit opened change nothing."""
-    breaker = Breaker(POLICY)
+    breaker = CircuitBreaker(POLICY)
     permits = [admitted(breaker, 0.0) for _ in range(10)]
     for permit in permits[:3]:
-        breaker.failed(permit, 0.0)
+        breaker.record(permit, "failing", 0.0)
     for permit in permits[3:6]:
-        breaker.failed(permit, 9.0)
-    breaker.succeeded(permits[6])
+        breaker.record(permit, "failing", 9.0)
+    breaker.record(permits[6], "healthy", 0.0)
     assert breaker.state == "open"
     probe = admitted(breaker, 10.0)
-    breaker.succeeded(permits[7])
+    breaker.record(permits[7], "healthy", 0.0)
     assert breaker.state == "half_open"
-    breaker.failed(probe, 10.0)
-    breaker.untold(permits[8])
+    breaker.record(probe, "failing", 10.0)
+    breaker.record(permits[8], "unknown", 0.0)
     assert breaker.state == "open"
 
 
@@ -96,7 +112,7 @@ class Calls(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.breaker = Breaker(POLICY)
+        self.breaker = CircuitBreaker(POLICY)
         self.now = 0.0
         self.out: list[int] = []
         self.probes = 0
@@ -114,13 +130,10 @@ class Calls(RuleBasedStateMachine):
             self.out.append(permit)
 
     @precondition(lambda self: self.out)
-    @rule(data=st.data(), outcome=st.sampled_from(["succeeded", "failed", "untold"]))
-    def end(self, data: st.DataObject, outcome: str) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from(get_args(Verdict)))
+    def end(self, data: st.DataObject, outcome: Verdict) -> None:
         permit = self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
-        if outcome == "failed":
-            self.breaker.failed(permit, self.now)
-        else:
-            getattr(self.breaker, outcome)(permit)
+        self.breaker.record(permit, outcome, self.now)
 
     @invariant()
     def never_stuck(self) -> None:
@@ -132,3 +145,30 @@ class Calls(RuleBasedStateMachine):
 
 
 TestCalls = Calls.TestCase
+
+
+@pytest.mark.parametrize(
+    ("error", "timed_out", "outcome"),
+    [
+        (None, False, "healthy"),
+        (StatusError(404), False, "healthy"),
+        (StatusError(499), False, "healthy"),
+        (UnauthorizedError(401), False, "healthy"),
+        (RateLimitedError(429), False, "healthy"),
+        (DecodeError("not what was promised"), False, "healthy"),
+        (LimitExceededError(limit="list_bytes", limit_bytes=1), False, "healthy"),
+        (StatusError(500), False, "failing"),
+        (ServiceUnavailableError(503), False, "failing"),
+        (TransportError("connection refused"), False, "failing"),
+        (asyncio.CancelledError(), True, "failing"),
+        (asyncio.CancelledError(), False, "unknown"),
+        (TokenUnavailableError("no token"), False, "unknown"),
+        (CredentialsRejectedError("no"), False, "unknown"),
+        (ConfigurationError("no"), False, "unknown"),
+        (ValueError("a caller's own"), False, "unknown"),
+    ],
+    ids=repr,
+)
+def test_what_an_outcome_means(error: BaseException | None, timed_out: bool, outcome: Verdict) -> None:
+    """A response below 500 is a healthy server's; no response, or 5xx, a failing one's; anything else tells nothing."""
+    assert verdict(error, timed_out=timed_out) == outcome
