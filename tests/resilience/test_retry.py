@@ -30,6 +30,7 @@ from arzamed_async import (
     TransportError,
 )
 from arzamed_async._concurrency.cancel_scope import PAUSE_SECONDS
+from arzamed_async._concurrency.semaphore import FairSemaphore
 from arzamed_async._http.response import Answer
 from arzamed_async._resilience.retry import Retries, retry
 
@@ -112,7 +113,14 @@ class Script:
         pass
 
     async def open(
-        self, method: str, url: str, headers: Mapping[str, str], timeouts: Timeouts, scope: Any, body: Any = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        scope: Any,
+        body: Any = None,
+        clinic_slot: FairSemaphore | None = None,
     ) -> Answer:
         current = Try(200)
         if method == self.method:
@@ -124,7 +132,9 @@ class Script:
             raise TransportError("an invented fault", transient=not current.lasting)
         sent = {} if current.header is None else {"Retry-After": current.header}
         content = Body(GOOD[method] if current.status == 200 else b"{}")
-        return Answer(current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), ())
+        return Answer(
+            current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), (clinic_slot,)
+        )
 
 
 def retry_after(seconds: float, form: str) -> tuple[float | None, str | None]:
