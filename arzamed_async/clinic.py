@@ -8,7 +8,7 @@ from ._calls.call import Call
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
-from ._http.response import Answer, read_body
+from ._http.response import HttpResponse, read_body
 from ._http.urls import Params, request_url
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
@@ -114,7 +114,7 @@ class Clinic:
         del path, params, url  # no traceback may show them: they can identify a person
         limit = self._options.limits.body_bytes
 
-        async def handle(response: Answer) -> Response:
+        async def handle(response: HttpResponse) -> Response:
             body = await read_body(response, limit)
             if body is None:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)

@@ -19,7 +19,7 @@ from ._fan_out.feed import ClinicFeed
 from ._fan_out.merge import Merge
 from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
-from ._resilience.budget import Quota
+from ._resilience.budget import RetryBudget
 from ._telemetry import Observers
 from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
@@ -108,7 +108,7 @@ class ArzamedSession:
             clocks=clocks,
             lifetime=lifetime,
             transport=transport,
-            quota=Quota(retry.budget),
+            quota=RetryBudget(retry.budget),
             tokens=TokenProvider(lifetime, observed),
             clinics=clinics,
             reads=flights if coalesce else None,
@@ -157,7 +157,7 @@ class ArzamedSession:
         engine = self._engine
         in_use, opened, queued = engine.transport.use()
         pool = PoolStats(connections=self._pool.connections, in_use=in_use, open=opened, queued=queued)
-        return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.quota.in_hand)
+        return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.quota.remaining)
 
     def fan_out(
         self,

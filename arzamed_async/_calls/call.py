@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from .._concurrency.cancel_scope import CancelScope
-from .._http.response import Answer, read_some
+from .._http.response import HttpResponse, read_prefix
 from .._http.status import status_error
 from .._resilience.circuit_breaker import CircuitBreaker, verdict
 from .._resilience.retry import Retries, retry, too_long
@@ -57,7 +57,7 @@ class Call:
         self._spans: Spans | None = None  # only where there are tracers
         self._sent = False  # whether this attempt has sent its request
 
-    async def run(self, handle: Callable[[Answer], Awaitable[R]]) -> R:
+    async def run(self, handle: Callable[[HttpResponse], Awaitable[R]]) -> R:
         """Return what `handle` returns for the response. Raises an ArzamedError, and nothing else."""
         if self._engine.observers.tracers and self._spans is None:
             self._spans = Spans(self._engine.observers, self._work("stream" if self._leave_open else "call"))
@@ -98,7 +98,7 @@ class Call:
         if self._spans is not None:
             self._spans.end(error)
 
-    async def attempt(self, handle: Callable[[Answer], Awaitable[R]]) -> R:
+    async def attempt(self, handle: Callable[[HttpResponse], Awaitable[R]]) -> R:
         """Send one request and handle the response. Raises an ArzamedError that names clinic, request and attempts."""
         self._sent = False
         breaker = self._request.clinic.breaker
@@ -128,7 +128,9 @@ class Call:
             self._record_outcome(breaker, permit, None)
         return result
 
-    async def _retry_with_new_token(self, response: Answer, held: CachedToken) -> tuple[Answer, CachedToken]:
+    async def _retry_with_new_token(
+        self, response: HttpResponse, held: CachedToken
+    ) -> tuple[HttpResponse, CachedToken]:
         """Retry a request that got HTTP 401 with a new token, if there may be a better one."""
         tokens = self._request.clinic.tokens
         if not tokens.reject(held):
@@ -144,15 +146,15 @@ class Call:
     def _new_token(self) -> Awaitable[CachedToken]:
         return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
 
-    async def _send(self, held: CachedToken) -> Answer:
+    async def _send(self, held: CachedToken) -> HttpResponse:
         engine = self._engine
         clinic = self._request.clinic
         bulkhead = clinic.bulkhead
         if not bulkhead.acquire_nowait():
             await bulkhead.acquire()
         try:
-            if not engine.transport.take_room():
-                await engine.transport.room()
+            if not engine.transport.acquire_slot_nowait():
+                await engine.transport.acquire_slot()
             self.attempts += 1
             clinic.count_request()
             self._sent = True
@@ -162,7 +164,7 @@ class Call:
             bulkhead.release()
             raise
 
-    def _open(self, headers: Mapping[str, str]) -> Awaitable[Answer]:
+    def _open(self, headers: Mapping[str, str]) -> Awaitable[HttpResponse]:
         request = self._request
         return self._engine.transport.open(
             request.method,
@@ -173,7 +175,7 @@ class Call:
             clinic_slot=request.clinic.bulkhead,
         )
 
-    async def _send_observed(self, headers: Mapping[str, str]) -> Answer:
+    async def _send_observed(self, headers: Mapping[str, str]) -> HttpResponse:
         with RequestSpans(self._engine.observers, self._work("request"), self._spans) as spans:
             response = await self._open(spans.headers(headers))
             spans.responded(response.status)
@@ -190,9 +192,9 @@ class Call:
             attempt=self.attempts,  # 0 for the call itself
         )
 
-    async def _status_error(self, response: Answer, held: CachedToken) -> StatusError:
+    async def _status_error(self, response: HttpResponse, held: CachedToken) -> StatusError:
         headers = response.headers
-        body = await read_some(response)
+        body = await read_prefix(response)
         secrets = (held.issued.access_token, *self._secret_sent(held).forms())
         error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
         if 400 <= response.status <= 499:

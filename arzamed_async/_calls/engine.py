@@ -8,7 +8,7 @@ from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import SingleFlight
 from .._http.transport import Transport
-from .._resilience.budget import Quota
+from .._resilience.budget import RetryBudget
 from .._telemetry import Observers
 from .._tokens.provider import TokenProvider
 from .._validation import kinds
@@ -41,7 +41,7 @@ class Engine:
     clocks: Clocks
     lifetime: Lifetime
     transport: Transport
-    quota: Quota
+    quota: RetryBudget
     tokens: TokenProvider
     clinics: ClinicRegistry
     reads: SingleFlight | None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..errors import DecodeError, TransportError
 
-__all__ = ["ACCEPT_ENCODING", "Inflater", "inflater"]
+__all__ = ["ACCEPT_ENCODING", "Decompressor", "decompressor_for"]
 
 #: What we ask for: only codings that we can undo with a bound on memory.
 ACCEPT_ENCODING = "gzip, deflate"
@@ -20,7 +20,7 @@ _GZIP_OR_ZLIB = 47  # window bits: 32 + 15, the header tells which
 _RAW_DEFLATE = -15
 
 
-class Inflater:
+class Decompressor:
     """Undoes gzip (RFC 1952) or deflate (RFC 1950; the raw RFC 1951 that some servers send is taken too)."""
 
     def __init__(self) -> None:
@@ -44,14 +44,14 @@ class Inflater:
                 self._empty_members += 1
                 if self._empty_members > MOST_EMPTY_MEMBERS:
                     raise TransportError("the compressed body is corrupt")
-            piece = self._inflate(data)
+            piece = self._decompress(data)
             data = self._stream.unconsumed_tail or self._stream.unused_data
             full = len(piece) == PIECE_BYTES and not self._stream.eof
             if piece:
                 self._empty_members = 0
                 yield piece
 
-    def _inflate(self, data: bytes) -> bytes:
+    def _decompress(self, data: bytes) -> bytes:
         piece = None
         try:
             piece = self._stream.decompress(data, PIECE_BYTES)
@@ -78,11 +78,11 @@ class Inflater:
             raise TransportError("the compressed body was cut")
 
 
-def inflater(content_encoding: str | None) -> Inflater | None:
+def decompressor_for(content_encoding: str | None) -> Decompressor | None:
     """Return what undoes a Content-Encoding, None where there is nothing to undo; DecodeError for one never asked for."""
     coding = (content_encoding or "identity").strip().lower()
     if coding in ("identity", ""):
         return None
     if coding in ("gzip", "x-gzip", "deflate"):
-        return Inflater()
+        return Decompressor()
     raise DecodeError("the body has a content coding that was not asked for")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-__all__ = ["certificate_fault", "connection_fault"]
+__all__ = ["certificate_reason", "connection_reason"]
 
 # OpenSSL's verify codes (X509_V_ERR_*).
-_CERTIFICATE_FAULTS = {
+_CERTIFICATE_REASONS = {
     9: "is not valid yet",
     10: "has expired",
     18: "is self-signed",
@@ -19,12 +19,12 @@ _CERTIFICATE_FAULTS = {
 }
 
 
-def certificate_fault(verify_code: int) -> str:
+def certificate_reason(verify_code: int) -> str:
     """Return what is wrong with a certificate."""
-    return f"the TLS certificate {_CERTIFICATE_FAULTS.get(verify_code, 'does not verify')}"
+    return f"the TLS certificate {_CERTIFICATE_REASONS.get(verify_code, 'does not verify')}"
 
 
-def connection_fault(error: BaseException, reasons: Mapping[type[BaseException], str]) -> str:
+def connection_reason(error: BaseException, reasons: Mapping[type[BaseException], str]) -> str:
     """Return why there is no usable response: the reason of the error's class, or of its nearest base with a reason.
 
     Other errors of the operating system have its text; nothing else of the error's own text is repeated.

@@ -1,4 +1,4 @@
-"""An HTTP answer, its body in pieces. It is made of what the HTTP library gives, and does not know that library."""
+"""An HTTP response whose body is read piece by piece. It knows no HTTP library: the transport hands it a body stream."""
 
 from __future__ import annotations
 
@@ -10,62 +10,71 @@ from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.semaphore import FairSemaphore
 from ..errors import ArzamedError, TransportError
 from ..models import Headers
-from .decompress import Inflater, inflater
+from .decompress import Decompressor, decompressor_for
 from .status import ERROR_BODY_BYTES
 
-__all__ = ["ERROR_BODY_SECONDS", "Answer", "Content", "read_body", "read_some", "silence"]
+__all__ = ["ERROR_BODY_SECONDS", "BodyStream", "HttpResponse", "read_body", "read_prefix", "read_timed_out"]
 
 
-class Content(Protocol):
-    """A body's bytes, as they arrive: what is used of an aiohttp.StreamReader."""
+class BodyStream(Protocol):
+    """A body's bytes as they arrive: the methods used of an aiohttp.StreamReader."""
 
     def read_nowait(self) -> bytes:
-        """Return what has come, which may be nothing."""
+        """Return the bytes received, which may be none."""
         ...
 
     async def readany(self) -> bytes:
-        """Return what has come, and wait if that is nothing; empty at the end."""
+        """Return the bytes received, or wait for some; empty at the end."""
         ...
 
     def at_eof(self) -> bool:
-        """Tell whether all has come and been read."""
+        """Return whether the whole body has been received and read."""
         ...
 
 
-def silence(host: str) -> TransportError:
-    """Return the error for a server from which no byte came within read_seconds."""
+def read_timed_out(host: str) -> TransportError:
+    """Return the error for a server that sent no byte within read_seconds."""
     return TransportError(f"no byte within read_seconds ({host})")
 
 
-class Answer:
-    """An HTTP answer whose body is still on the way. Close it in any case: it holds slots.
+class HttpResponse:
+    """A response whose body is still arriving. It must be closed: it holds slots and a connection.
 
     `scope` is what ends a read that waits too long; a stream has a new one for each step.
     """
 
     __slots__ = (
-        "_checked", "_close", "_content", "_fault", "_headers", "_host", "_inflater", "_pieces", "_slots",
-        "scope", "status",
+        "_checked",
+        "_close",
+        "_content",
+        "_decompressor",
+        "_headers",
+        "_host",
+        "_pieces",
+        "_slots",
+        "_transport_error",
+        "scope",
+        "status",
     )  # fmt: skip
 
     def __init__(
         self,
         status: int,
         headers: Mapping[str, str],
-        content: Content,
+        content: BodyStream,
         close: Callable[[], None],
         host: str,
         scope: CancelScope,
-        fault: Callable[[Exception, str], TransportError],
+        transport_error: Callable[[Exception, str], TransportError],
         slots: tuple[FairSemaphore | None, ...],
     ) -> None:
         self._content = content
         self._close = close
         self._headers = headers
         self._host = host
-        self._fault = fault
+        self._transport_error = transport_error
         self._pieces: Iterator[bytes] | None = None
-        self._inflater: Inflater | None = None
+        self._decompressor: Decompressor | None = None
         self._checked = False
         self.scope = scope
         self._slots = slots
@@ -73,11 +82,11 @@ class Answer:
 
     @property
     def headers(self) -> Headers:
-        """The answer's headers."""
+        """The response's headers."""
         return Headers(list(self._headers.items()))
 
     def header(self, name: str) -> str | None:
-        """Return the value of a header that is sent once, None where it is not sent."""
+        """Return the value of a header that is sent once, None if it is not sent."""
         return self._headers.get(name)
 
     def read_within(self, scope: CancelScope) -> None:
@@ -93,9 +102,10 @@ class Answer:
             if self._headers.get("Transfer-Encoding", "chunked").lower() not in ("chunked", "identity"):
                 raise TransportError("the body has a transfer coding that was not asked for")  # and is not undone
             if "Content-Encoding" in self._headers:
-                self._inflater = inflater(self.headers["Content-Encoding"])  # all of them, if it is sent twice
+                codings = self.headers["Content-Encoding"]  # of all lines, if it is sent twice
+                self._decompressor = decompressor_for(codings)
             self._checked = True
-        if self._inflater is None:
+        if self._decompressor is None:
             return await self._read_raw()
         while True:
             if self._pieces is not None:
@@ -105,19 +115,19 @@ class Answer:
                 self._pieces = None
             data = await self._read_raw()
             if not data:
-                self._inflater.finish()
+                self._decompressor.finish()
                 return b""
-            self._pieces = self._inflater.feed(data)
+            self._pieces = self._decompressor.feed(data)
 
     def ended(self) -> bool:
-        """Tell whether the body is known to have been read to its end. (Of a compressed one that is not known.)"""
-        return self._checked and self._inflater is None and self._content.at_eof()
+        """Return whether the body has been read to its end; False for a compressed one, where that is not known."""
+        return self._checked and self._decompressor is None and self._content.at_eof()
 
     async def _read_raw(self) -> bytes:
         content = self._content
         scope = self.scope
         try:
-            data = content.read_nowait()  # a small body has often come with its headers
+            data = content.read_nowait()  # a small body often arrives with its headers
             if data or content.at_eof():
                 return data
             scope.expect_bytes()
@@ -128,17 +138,17 @@ class Answer:
         except asyncio.CancelledError:
             if not scope.read_timed_out():
                 raise
-            fault = silence(self._host)
+            failure = read_timed_out(self._host)
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends here
-            fault = self._fault(error, self._host)
+            failure = self._transport_error(error, self._host)
             self._close()  # a body that has failed may look as if it had ended
         finally:
             scope.got_bytes()
-        raise fault
+        raise failure
 
     def close(self) -> None:
-        """Let the connection go, back to the pool if the body was read to its end, else closed; and the slots."""
-        if not self._content.at_eof():  # else it has gone back already
+        """Release the slots, and the connection: to the pool if the body was read to its end, otherwise it is closed."""
+        if not self._content.at_eof():  # otherwise the pool has it already
             self._close()
         slots, self._slots = self._slots, ()
         for slot in slots:
@@ -146,34 +156,36 @@ class Answer:
                 slot.release()
 
 
-#: An error's status has said enough: its words are not waited for longer than this, however they drip.
+#: The status of an error is enough to go on: its body is not waited for longer than this, however slowly it arrives.
 ERROR_BODY_SECONDS = 2.0
 
 
-async def read_some(answer: Answer, *, strict: bool = False) -> bytes:
-    """Return the first 64 KiB of an answer and close it; of one that breaks, or drips, what came, unless `strict`."""
+async def read_prefix(response: HttpResponse, *, strict: bool = False) -> bytes:
+    """Return the first 64 KiB of the body, and close the response.
+
+    If the body is interrupted or slow, returns the bytes received; with `strict` that is raised.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(None if strict else ERROR_BODY_SECONDS):
-            while len(body) < ERROR_BODY_BYTES and (piece := await answer.read()):
+            while len(body) < ERROR_BODY_BYTES and (piece := await response.read()):
                 body += piece
-                if answer.ended():
+                if response.ended():
                     break
     except (ArzamedError, TimeoutError):
         if strict:
             raise
-        # The status has said enough.
     finally:
-        answer.close()
+        response.close()
     return bytes(body[:ERROR_BODY_BYTES])
 
 
-async def read_body(answer: Answer, limit_bytes: int) -> bytes | None:
-    """Return the whole body, or None if it is longer than the limit; then the answer is closed."""
+async def read_body(response: HttpResponse, limit_bytes: int) -> bytes | None:
+    """Return the whole body. If it is longer than the limit, closes the response and returns None."""
     body = bytearray()
-    while piece := await answer.read():
+    while piece := await response.read():
         body += piece
         if len(body) > limit_bytes:
-            answer.close()
+            response.close()
             return None
     return bytes(body)

@@ -23,8 +23,8 @@ __all__ = [
     "ERROR_BODY_BYTES",
     "FOREIGN_TEXT_LENGTH",
     "STATUS_ERRORS",
-    "clean",
     "json_object",
+    "printable_excerpt",
     "retry_after_seconds",
     "status_error",
 ]
@@ -47,7 +47,7 @@ def _printable(text: str) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
-def clean(text: object, secrets: Iterable[str]) -> str:
+def printable_excerpt(text: object, secrets: Iterable[str]) -> str:
     """Return a server's own words fit for a log: control characters gone, secrets masked, 200 characters at most."""
     if not isinstance(text, str):
         return ""
@@ -91,7 +91,7 @@ def status_error(
         request_id = ""
     error = STATUS_ERRORS.get(status, StatusError)(
         status,
-        clean(json_object(body).get("error"), secrets),
+        printable_excerpt(json_object(body).get("error"), secrets),
         request_id=request_id,
         retry_after_seconds=retry_after_seconds(headers.get("retry-after"), wall_now),
     )

@@ -1,4 +1,4 @@
-"""One HTTP attempt: a request out, an answer in, its body in pieces. The only importer of aiohttp.
+"""Sends one request and returns its response, with a body to be read piece by piece. The only importer of aiohttp.
 
 Every exception of aiohttp, ssl or the operating system ends here as a TransportError made of facts, while the body
 streams, too. Nothing is chained: aiohttp's exceptions hold the request's headers.
@@ -23,8 +23,8 @@ from ..config import PoolLimits, Timeouts
 from ..errors import ConfigurationError, TransportError
 from .connections import Connections
 from .decompress import ACCEPT_ENCODING
-from .reasons import certificate_fault, connection_fault
-from .response import Answer, silence
+from .reasons import certificate_reason, connection_reason
+from .response import HttpResponse, read_timed_out
 
 try:
     from aiohttp.client_proto import ResponseHandler
@@ -35,12 +35,12 @@ __all__ = ["Http", "Transport"]
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 
-#: The most of an answer's head that is read: bytes of one line, and lines.
+#: Limits of a response's head: bytes of a line, and number of headers.
 HEADER_BYTES, MOST_HEADERS = 8190, 128
 
 
 class DisconnectedError(aiohttp.ClientError):
-    """The connection was lost, under a name that aiohttp does not take as a call to send the request again."""
+    """The connection was lost. aiohttp does not resend a request after this exception."""
 
 
 #: What the pool uses of aiohttp although aiohttp does not promise it.
@@ -78,14 +78,14 @@ REASONS: dict[type[BaseException], str] = {
 }
 
 
-def _fault(error: BaseException, host: str) -> TransportError:
-    """Return the TransportError for a foreign exception: which fault, and at which host."""
+def _transport_error(error: BaseException, host: str) -> TransportError:
+    """Return the TransportError for an exception of a library: the reason, and the host."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", 0)
-        return TransportError(f"{certificate_fault(code)} ({host})", transient=False)
-    # What is neither a connection's nor a server's doing (a ValueError of aiohttp's own) comes again.
+        return TransportError(f"{certificate_reason(code)} ({host})", transient=False)
+    # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
     return TransportError(
-        f"{connection_fault(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
+        f"{connection_reason(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
     )
 
 
@@ -110,7 +110,7 @@ class _Pool(aiohttp.TCPConnector):
     aiohttp's own limit counts connections in use; idle ones, to other hosts, stay open beside them. Here `Connections`
     closes an idle one where a new one would be one too many. Each request that `expect` announces gets one connection:
     aiohttp asks for a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
-    count. The wait for a connection does not count as the server's silence: `listen` comes after it.
+    count. The wait for a connection does not count as the server's silence: `expect_bytes` comes after it.
     """
 
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
@@ -159,7 +159,7 @@ class _Pool(aiohttp.TCPConnector):
         return connection
 
     async def close(self, *, abort_ssl: bool = False) -> None:
-        """Do as aiohttp does, which no longer knows of those that are closing."""
+        """Close all connections. aiohttp no longer knows of those that are closing already."""
         self.sockets.abort_closing()
         await super().close(abort_ssl=abort_ssl)
 
@@ -223,20 +223,20 @@ class Transport:
         return client
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
-        """Return aiohttp's part of the timeouts: the connection; the reads, too, where the pool is its owner's."""
+        """Return aiohttp's timeouts: to connect, and with a session of the caller's also to read."""
         if self._timeouts is None or self._timeouts[0] is not timeouts:
             reads = timeouts.read_seconds if self.pool is None else math.inf
             connect, read = (None if math.isinf(each) else each for each in (timeouts.connect_seconds, reads))
             self._timeouts = (timeouts, aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read))
         return self._timeouts[1]
 
-    def take_room(self) -> bool:
-        """Take a slot of the pool if one is free. The `open` that has to follow gives it back, or else its answer does."""
+    def acquire_slot_nowait(self) -> bool:
+        """Acquire a slot of the pool if one is free. `open` must follow; it, or else its response, releases the slot."""
         self._bound_client()
         return self.pool is None or self.pool.slots.acquire_nowait()
 
-    async def room(self) -> None:
-        """Wait for such a slot, behind a `take_room` that found none."""
+    async def acquire_slot(self) -> None:
+        """Wait for a slot, after `acquire_slot_nowait` found none."""
         if self.pool is not None:
             await self.pool.slots.acquire()
 
@@ -249,15 +249,15 @@ class Transport:
         scope: CancelScope,
         body: bytes | None = None,
         clinic_slot: FairSemaphore | None = None,
-    ) -> Answer:
-        """Send one request, for which there is `room`; return its response, whatever its status, or raise TransportError.
+    ) -> HttpResponse:
+        """Send one request, with an acquired slot. Returns the response, whatever its status; raises TransportError.
 
         Closing the response releases `clinic_slot`. If this raises, the caller releases it.
         """
         client, pool = self._bound_client(), self.pool
         if pool is not None:
             pool.expect(scope)
-        answer: Answer | None = None
+        result: HttpResponse | None = None
         host = ""
         try:
             host = (target := URL(url, encoded=True)).authority
@@ -274,46 +274,48 @@ class Transport:
         except asyncio.CancelledError:
             if not scope.read_timed_out():
                 raise
-            fault = silence(host)
+            failure = read_timed_out(host)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            fault = _fault(error, host)
+            failure = _transport_error(error, host)
         else:
             if response.status >= 200:
-                answer = _answer(response, host, scope, (pool.slots if pool else None, clinic_slot))
-                return answer
+                result = _response(response, host, scope, (pool.slots if pool else None, clinic_slot))
+                return result
             response.close()  # 101: the connection speaks something else from here on
-            fault = TransportError(f"HTTP {response.status}, which is no final response ({host})")
+            failure = TransportError(f"HTTP {response.status}, which is no final response ({host})")
         finally:
             scope.got_bytes()
             if pool is not None:
                 pool.expect_no_more(scope)
-                if answer is None:
+                if result is None:
                     pool.slots.release()
-        raise fault
+        raise failure
 
     def use(self) -> tuple[int, int, int] | tuple[None, None, None]:
-        """Return how many connections are in use and open, and how many requests wait for one; None: not ours."""
+        """Return the connections in use and open, and the requests waiting for one; None for a session of the caller's."""
         pool = self.pool
         if pool is not None:
             return pool.slots.taken, pool.sockets.open_count(), pool.slots.waiting
         return (0, 0, 0) if self._given is None else (None, None, None)
 
     def leave_loop(self) -> None:
-        """Forget the pool of a loop that no longer runs; nothing of it is awaited."""
+        """Drop the pool of an event loop that no longer runs, without awaiting anything."""
         self._client = self._closer = self.pool = None
 
     async def close(self) -> None:
-        """Close the pool, unless its owner is the caller."""
+        """Close the pool, unless it belongs to the caller."""
         closer, self._closer = self._closer, None
         self._client = None
         if closer is not None:
             await closer.aclose()
 
 
-def _answer(
+def _response(
     response: aiohttp.ClientResponse, host: str, scope: CancelScope, slots: tuple[FairSemaphore | None, ...]
-) -> Answer:
-    return Answer(response.status, response.headers, response.content, response.close, host, scope, _fault, slots)
+) -> HttpResponse:
+    return HttpResponse(
+        response.status, response.headers, response.content, response.close, host, scope, _transport_error, slots
+    )
 
 
 async def _close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from .._concurrency.cancel_scope import CancelScope
-from .._http.response import Answer
+from .._http.response import HttpResponse
 from .._records.decoder import Decoder
 from .._records.json_array import JsonArrayParser, parse_small_array
 from ..config import Limits
@@ -24,7 +24,7 @@ WINDOWS_A_TURN = PIECES_A_TURN = 4
 DIGEST = hashlib.sha256
 
 
-def small_list(response: Answer, data: bytes, limits: Limits) -> list[Any] | None:
+def small_list(response: HttpResponse, data: bytes, limits: Limits) -> list[Any] | None:
     """Return the values of a body that is small and complete in `data`; None if it has to be read in windows."""
     if response.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
         return parse_small_array(data)
@@ -41,7 +41,7 @@ class BodyReader(Generic[T]):
 
     def __init__(
         self,
-        response: Answer,
+        response: HttpResponse,
         decoder: Decoder[T],
         limits: Limits,
         *,
@@ -134,7 +134,7 @@ class BodyReader(Generic[T]):
             self._parser = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
         return self._parser
 
-    async def resume(self, response: Answer, scope: CancelScope, seconds: float) -> None:
+    async def resume(self, response: HttpResponse, scope: CancelScope, seconds: float) -> None:
         """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
 
         Each piece that arrives extends the scope's deadline by `seconds`. Raises StreamInterruptedError if

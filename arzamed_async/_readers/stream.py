@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from .._calls.call import LEFT, Call
 from .._calls.request import Request
 from .._concurrency.cancel_scope import current_task_or_none
-from .._http.response import Answer
+from .._http.response import HttpResponse
 from .._records.decoder import Decoder
 from .._resilience.retry import Retries, retry
 from ..errors import (
@@ -93,7 +93,7 @@ class ResumingReader(Generic[T]):
         self.ending = "left"
         self._call.scope.cancel("left")
 
-    async def _first(self, response: Answer) -> tuple[BodyReader[T], list[T] | None]:
+    async def _first(self, response: HttpResponse) -> tuple[BodyReader[T], list[T] | None]:
         if self._errors is not None:
             self._errors.clear()  # those of a failed attempt
         request = self._request
@@ -135,7 +135,7 @@ class ResumingReader(Generic[T]):
         self._lifetime.let_go(body.response)
         scope = call.next_scope(seconds)
 
-        async def handle(response: Answer) -> None:
+        async def handle(response: HttpResponse) -> None:
             await body.resume(response, scope, seconds)
             self._lifetime.hold_open(response)
 

@@ -10,7 +10,7 @@ from attrs import evolve
 from .._calls.call import Call
 from .._calls.request import Request
 from .._concurrency.single_flight import Flight
-from .._http.response import Answer
+from .._http.response import HttpResponse
 from .._records.decoder import Decoder
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .body import BodyReader, small_list
@@ -31,7 +31,7 @@ class ListReader(Generic[T]):
         """Read all records. An attempt after an interrupted one starts from the beginning."""
         return Call(self.request).run(self._read_all)
 
-    async def _read_all(self, response: Answer) -> list[T]:
+    async def _read_all(self, response: HttpResponse) -> list[T]:
         data = await response.read()
         request = self.request
         limits = request.options.limits

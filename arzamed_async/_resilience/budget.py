@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["Account", "Quota"]
+__all__ = ["Account", "RetryBudget"]
 
 PAID_AFTER_A_RETRY = 1.0
 PAID_OTHERWISE = 0.1
@@ -21,25 +21,25 @@ class Account(Protocol):
     owed: float
 
 
-class Quota:
+class RetryBudget:
     """The retries in hand, for one session."""
 
     def __init__(self, retries: float) -> None:
-        self._all = self.in_hand = float(retries)
+        self._all = self.remaining = float(retries)
         self._share = min(retries, max(1.0, retries * LARGEST_SHARE))
 
     def spend(self, account: Account) -> bool:
         """Take one retry; False where none is left, or none for this account."""
-        if self.in_hand < 1 or account.owed + 1 > self._share:
+        if self.remaining < 1 or account.owed + 1 > self._share:
             return False
-        self.in_hand -= 1
+        self.remaining -= 1
         account.owed += 1
         return True
 
     def succeeded(self, account: Account, *, retried: bool) -> None:
         """Take note of a call that has succeeded."""
-        if self.in_hand >= self._all and not account.owed:
+        if self.remaining >= self._all and not account.owed:
             return
         paid = PAID_AFTER_A_RETRY if retried else PAID_OTHERWISE
-        self.in_hand = min(self._all, self.in_hand + paid)
+        self.remaining = min(self._all, self.remaining + paid)
         account.owed = max(0.0, account.owed - paid)

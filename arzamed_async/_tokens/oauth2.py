@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from attrs import field, frozen
 
 from .._concurrency.clocks import Moment
-from .._http.status import clean, json_object, retry_after_seconds
+from .._http.status import json_object, printable_excerpt, retry_after_seconds
 from .._masked import Masked
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 
@@ -122,11 +122,11 @@ def read_token_response(
 def _token_error(
     status: int, retry_after: str | None, fields: Mapping[str, Any], secrets: tuple[str, ...], wall_now: float
 ) -> TokenError:
-    error = clean(fields.get("error"), secrets)
+    error = printable_excerpt(fields.get("error"), secrets)
     facts: dict[str, Any] = {
         "status": status,
         "error": error,
-        "description": clean(fields.get("error_description"), secrets),
+        "description": printable_excerpt(fields.get("error_description"), secrets),
         "retry_after_seconds": retry_after_seconds(retry_after, wall_now),
     }
     if status == 429 or status >= 500:

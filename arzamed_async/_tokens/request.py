@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
-from .._http.response import read_some
+from .._http.response import read_prefix
 from .._http.transport import Transport
 from .._resilience.retry import too_long
 from .._telemetry import TOKEN_PATH, Observers, RequestSpans, Spans, token_work
@@ -77,8 +77,8 @@ class TokenRequest:
             "Content-Type": "application/x-www-form-urlencoded",
         }
         client = self._client
-        if not client.transport.take_room():
-            await client.transport.room()
+        if not client.transport.acquire_slot_nowait():
+            await client.transport.acquire_slot()
         self.attempts += 1
         self._count()
         if client.observers.present:
@@ -103,7 +103,7 @@ class TokenRequest:
             if spans is not None:
                 spans.responded(status)
             retry_after = response.header("Retry-After")
-            body = await read_some(response, strict=200 <= status <= 299)
+            body = await read_prefix(response, strict=200 <= status <= 299)
             outcome = read_token_response(status, retry_after, body, sent, requested_at, client.clocks.wall())
         except TransportError as fault:
             outcome = _unavailable(fault)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzamed_async import DecodeError, TransportError
-from arzamed_async._http.decompress import PIECE_BYTES, Inflater, inflater
+from arzamed_async._http.decompress import PIECE_BYTES, Decompressor, decompressor_for
 
 TEXT = b"[" + b'{"name": "Dr. Inventata"},' * 20_000 + b"0]"
 
@@ -29,7 +29,7 @@ CODINGS = {
 
 
 def undo(coding: str, data: bytes, size: int) -> bytes:
-    stream = inflater(coding)
+    stream = decompressor_for(coding)
     assert stream is not None
     pieces = [piece for start in range(0, len(data), size) for piece in stream.feed(data[start : start + size])]
     stream.finish()
@@ -79,7 +79,7 @@ def test_zeros_behind_the_end_are_padding() -> None:
 
 def test_a_bomb_comes_in_pieces() -> None:
     """A bomb of 1000:1 is handed out piece by piece, so that a limit can stop it."""
-    stream = inflater("gzip")
+    stream = decompressor_for("gzip")
     assert stream is not None
     pieces = stream.feed(gzip.compress(bytes(10_000_000)))
     assert len(next(pieces)) == PIECE_BYTES
@@ -87,16 +87,16 @@ def test_a_bomb_comes_in_pieces() -> None:
 
 def test_codings_nobody_asked_for() -> None:
     """No coding needs no undoing; one we never ask for is a DecodeError; an empty body is no cut one."""
-    assert inflater(None) is inflater("identity") is inflater("") is None
+    assert decompressor_for(None) is decompressor_for("identity") is decompressor_for("") is None
     with pytest.raises(DecodeError):
-        inflater("br")
-    empty = inflater("gzip")
+        decompressor_for("br")
+    empty = decompressor_for("gzip")
     assert empty is not None
     empty.finish()
 
 
-def inflating() -> Inflater:
-    made = inflater("gzip")
+def inflating() -> Decompressor:
+    made = decompressor_for("gzip")
     assert made is not None
     return made
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arzamed_async import ForbiddenError, StatusError
-from arzamed_async._http.status import clean, retry_after_seconds, status_error
+from arzamed_async._http.status import printable_excerpt, retry_after_seconds, status_error
 
 NOW = 1_800_000_000.0
 
@@ -51,7 +51,7 @@ def test_retry_after_never_raises(value: str) -> None:
 def test_clean_text_is_printable_and_holds_no_secret(text: str, secrets: list[str]) -> None:
     """Cleaned text is printable, at most 200 characters, and holds a secret nowhere."""
     secrets = [secret for secret in secrets if secret.isprintable() and "*" not in secret]
-    cleaned = clean(" ".join([text, *secrets]), secrets)
+    cleaned = printable_excerpt(" ".join([text, *secrets]), secrets)
     assert len(cleaned) <= 200
     assert cleaned.isprintable()
     assert not any(secret in cleaned.replace("***", "") for secret in secrets if secret.strip() == secret)
@@ -59,12 +59,12 @@ def test_clean_text_is_printable_and_holds_no_secret(text: str, secrets: list[st
 
 def test_clean_masks_secrets_with_unprintable_characters() -> None:
     """A secret that holds characters which no log shows is masked all the same."""
-    assert clean("bad abc\u00a0def", ["abc\u00a0def"]) == "bad ***"
+    assert printable_excerpt("bad abc\u00a0def", ["abc\u00a0def"]) == "bad ***"
 
 
 def test_clean_takes_only_text() -> None:
     """What is not text says nothing."""
-    assert clean({"message": "x"}, ()) == ""
+    assert printable_excerpt({"message": "x"}, ()) == ""
 
 
 def test_status_error_facts() -> None:

@@ -31,7 +31,7 @@ from arzamed_async import (
 )
 from arzamed_async._concurrency.cancel_scope import PAUSE_SECONDS
 from arzamed_async._concurrency.semaphore import FairSemaphore
-from arzamed_async._http.response import Answer
+from arzamed_async._http.response import HttpResponse
 from arzamed_async._resilience.retry import Retries, retry
 
 R = TypeVar("R")
@@ -109,7 +109,7 @@ class Script:
         self.began: list[float] = []
         self.ended: list[float] = []
 
-    async def room(self) -> None:
+    async def acquire_slot(self) -> None:
         pass
 
     async def open(
@@ -121,7 +121,7 @@ class Script:
         scope: Any,
         body: Any = None,
         clinic_slot: FairSemaphore | None = None,
-    ) -> Answer:
+    ) -> HttpResponse:
         current = Try(200)
         if method == self.method:
             self.began.append(self.loop.time())
@@ -132,7 +132,7 @@ class Script:
             raise TransportError("an invented fault", transient=not current.lasting)
         sent = {} if current.header is None else {"Retry-After": current.header}
         content = Body(GOOD[method] if current.status == 200 else b"{}")
-        return Answer(
+        return HttpResponse(
             current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), (clinic_slot,)
         )
 
@@ -186,7 +186,7 @@ def call(method: str, policy: RetryPolicy, script: list[Try], total: float) -> T
             retry=policy, timeouts=Timeouts(total_seconds=total), observers=[events.append], wall_clock=lambda: WALL
         )
         pool = Script(method, script, loop)
-        session._engine.transport.room = pool.room  # type: ignore[method-assign]
+        session._engine.transport.acquire_slot = pool.acquire_slot  # type: ignore[method-assign]
         session._engine.transport.open = pool.open  # type: ignore[method-assign]
         clinic = session.clinic(CREDENTIALS)
         error: ArzamedError | None = None
