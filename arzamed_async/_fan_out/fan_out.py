@@ -45,7 +45,7 @@ async def gather(outcomes: FanOut[T]) -> list[Outcome[T]]:
     try:
         async with outcomes:
             while (step := await outcomes.numbered()) is not None:
-                numbered[step[0]] = step[1]
+                numbered.update((step,))
     except BaseException:
         step = None  # a traceback of this frame would show all clinics' results
         numbered.clear()

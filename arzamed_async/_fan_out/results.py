@@ -45,7 +45,8 @@ class Results(Generic[Item]):
             step = await self.numbered()
             if step is None:
                 raise StopAsyncIteration
-        return step[1]
+        _, item = step
+        return item
 
     async def numbered(self) -> tuple[int, Item | Failure] | None:
         """Return the next result and its clinic's number in the order of drawing; None at the end."""

@@ -25,6 +25,10 @@ class Counts:
         self.open += 1
         self.peak_open = max(self.peak_open, self.open)
 
+    def end(self) -> None:
+        """Count a request that has ended."""
+        self.open -= 1
+
 
 @define(eq=False)
 class FakeClinic:

@@ -113,7 +113,7 @@ class Handler:
             # Before the last bytes are sent: a client that has its response is never counted as open.
             self.tasks.discard(task)
             for counts in counted:
-                counts.open -= 1
+                counts.end()
 
     def _record(self, kind: On, clinic: FakeClinic | None, request: web.BaseRequest) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
