@@ -57,7 +57,7 @@ def arzamed_session_options() -> dict[str, Any]:
 
 
 class _SessionClock:
-    """The clock of a session, which asks it on its event loop: so that is known in the end."""
+    """A session's clock. The session reads it on its event loop, which is therefore known at the end."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -75,7 +75,7 @@ class _SessionClock:
             loop = asyncio.new_event_loop()
             with contextlib.closing(loop):
                 loop.run_until_complete(session.aclose())
-        elif loop.is_running():  # the application has a thread of its own, and goes on
+        elif loop.is_running():  # the application has its own thread, which continues
             asyncio.run_coroutine_threadsafe(session.aclose(), loop).result(_CLOSED_WITHIN_SECONDS)
         else:
             loop.run_until_complete(session.aclose())
@@ -85,7 +85,7 @@ class _SessionClock:
 def arzamed_session(
     fake_arzamed: FakeArzamed, arzamed_clock: ManualClock, arzamed_session_options: dict[str, Any]
 ) -> Iterator[ArzamedSession]:
-    """An ArzamedSession on `fake_arzamed` and `arzamed_clock`: retries as usual, but with no wait worth the name."""
+    """An ArzamedSession on `fake_arzamed` and `arzamed_clock`: retries as usual, with negligible waits."""
     from arzamed_async import ArzamedSession, RetryPolicy
 
     clock = _SessionClock(arzamed_clock)

@@ -74,7 +74,7 @@ def test_no_clinic_worked_is_exit_code_4(beside, place):
     assert "Equipe Settings" in lines(done.stderr)[0]
 
 
-def test_a_list_that_breaks_off_tells_how_much_of_it_is_written(beside, place):
+def test_a_list_that_is_cut_short_reports_how_much_of_it_is_written(beside, place):
     """Records received before a bad one are written, and the clinic's line gives their number."""
     file = beside.clinics(place, "Milano", doctors=["Dr. Uno", "Dr. Due", {"name": 3, "profileImage": None}])
     done = beside.run("doctors", "--clinics", file)
@@ -102,7 +102,7 @@ def test_params_and_path_reach_the_server(beside, place):
 
 
 @pytest.mark.parametrize("kind", ["slots", "patients"])
-def test_a_guessed_path_is_told_in_one_line_and_a_given_one_is_not(beside, place, kind):
+def test_a_guessed_path_is_reported_in_one_line_and_a_given_one_is_not(beside, place, kind):
     """Slots and patients report that their path is a guess, never as a Python warning, until --path gives it."""
     file = beside.clinics(place, "Milano")
     beside.do(lambda fake: fake.add_endpoint("v/right", "Milano", [{"clinic": "x"}]))
@@ -116,7 +116,7 @@ def test_a_guessed_path_is_told_in_one_line_and_a_given_one_is_not(beside, place
     assert records(given) == [{"clinic": "Milano", "data": {"clinic": "x"}}]
 
 
-def test_an_unpublished_path_that_is_wrong_says_so(beside, place):
+def test_a_wrong_unpublished_path_is_reported(beside, place):
     """A 4xx at a guessed path reports that the path itself may be wrong."""
     file = beside.clinics(place, "Milano")
     beside.do(lambda fake: fake.fail(404, path="equipe/slots"))
@@ -125,7 +125,7 @@ def test_an_unpublished_path_that_is_wrong_says_so(beside, place):
     assert "This path is unpublished; the path itself may be wrong" in lines(done.stderr)[1]
 
 
-def test_a_second_command_asks_for_no_token(beside, place):
+def test_a_second_command_requests_no_token(beside, place):
     """Tokens are kept for the next command, but not with --no-token-store; check requests a new one."""
     file = beside.clinics(place, "Milano")
     for _ in range(2):
@@ -139,7 +139,7 @@ def test_a_second_command_asks_for_no_token(beside, place):
 
 @pytest.mark.skipif(os.name != "posix", reason="modes mean nothing there")
 @pytest.mark.parametrize("trap", ["open to others", "a file in its place"])
-def test_a_token_folder_that_cannot_be_trusted_is_told_and_not_used(beside, place, trap):
+def test_a_token_folder_that_cannot_be_trusted_is_reported_and_not_used(beside, place, trap):
     """Such a folder costs a line of warning; the command goes on."""
     if trap == "open to others":
         (place / "cache" / "arzamed-async").mkdir(parents=True)
@@ -290,7 +290,7 @@ def test_a_failed_clinic_is_one_clear_line(beside, place, monkeypatch, kind):
     assert max(map(len, done.stderr.splitlines())) <= 80
 
 
-def test_check_tells_each_clinic_with_reason_and_remedy(beside, place):
+def test_check_reports_each_clinic_with_reason_and_remedy(beside, place):
     """A line for each clinic, working or not; one that has no doctors works."""
     file = beside.clinics(place, "Milano", "Roma")
     beside.do(lambda fake: fake.revoke_key("Roma"))

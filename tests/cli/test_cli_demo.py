@@ -158,7 +158,7 @@ def test_other_failures_have_their_reasons(quick, monkeypatch):
     assert demo._reason(TransportError("reset")) == ("TransportError", "TransportError")
 
 
-def test_a_demo_where_nothing_fails_says_so(quick, monkeypatch):
+def test_a_demo_where_nothing_fails_reports_zero_failures(quick, monkeypatch):
     """Without a failure the facts give no reason."""
     monkeypatch.setattr(FakeArzamed, "revoke_key", lambda self, clinic: None)
     out = io.StringIO()

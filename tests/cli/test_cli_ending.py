@@ -107,7 +107,7 @@ def test_a_full_disk_is_exit_code_1_and_one_line(arguments, full, monkeypatch, f
 
 
 @pytest.mark.parametrize(("form", "unbuffered"), BUFFERING)
-def test_a_broken_pipe_is_exit_code_141_and_silence(arguments, broken, monkeypatch, form, unbuffered):
+def test_a_broken_pipe_is_exit_code_141_without_a_message(arguments, broken, monkeypatch, form, unbuffered):
     """A reader that needs no output causes no message, whatever is run and however Python buffers."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     assert ended(*arguments(form), stdout=broken) == (141, b"", b"")

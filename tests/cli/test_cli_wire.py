@@ -85,7 +85,7 @@ def test_on_a_terminal_there_is_a_table_and_progress(place, monkeypatch):
     assert all(len(re.sub(r"\x1b\[[\d;?]*\w", "", line)) <= 80 for line in re.split(r"[\r\n]+", seen))
 
 
-def test_the_fake_serves_until_it_is_told_to_stop(place):
+def test_the_fake_serves_until_it_is_stopped(place):
     """`serve-fake` writes a clinics file for its owner, serves, ends well on SIGTERM, and replaces no other file."""
     file = place / "fake.toml"
     arguments = ("serve-fake", "--count", "2", "--write-clinics", str(file))

@@ -143,7 +143,7 @@ class Wrapped:
         return self.clinics
 
 
-async def test_a_length_that_cannot_be_told_is_unknown(fetch: Fetches) -> None:
+async def test_a_length_that_raises_is_unknown(fetch: Fetches) -> None:
     """Clinics whose `__len__` raises TypeError are taken like those of a generator."""
     totals = set()
     async with ArzamedSession() as session:
@@ -154,7 +154,7 @@ async def test_a_length_that_cannot_be_told_is_unknown(fetch: Fetches) -> None:
     assert totals == {None}
 
 
-async def test_a_list_filled_before_the_first_step_is_drawn_whole(fetch: Fetches) -> None:
+async def test_a_list_filled_before_the_first_step_is_drawn_completely(fetch: Fetches) -> None:
     """Nothing starts before the first step: clinics that came into the list until then have their outcomes."""
     clinics: list[ClinicCredentials] = []
     async with ArzamedSession() as session:
@@ -324,7 +324,7 @@ async def test_over_real_sockets() -> None:
     assert server.api_requests == 90
 
 
-async def test_none_among_the_clinics_is_told(fetch: Fetches) -> None:
+async def test_none_among_the_clinics_is_reported(fetch: Fetches) -> None:
     """None in place of a clinic is a mistake that is reported, never a fan-out that ends early."""
     one, two = credentials(2)
     async with ArzamedSession() as session:
@@ -350,7 +350,7 @@ async def test_closing_from_another_task_ends_the_reader(fetch: Fetches) -> None
             [outcome async for outcome in outcomes]
 
 
-async def test_a_fetch_that_raises_stop_async_iteration_does_not_end_the_fan_out_as_if_whole() -> None:
+async def test_a_fetch_that_raises_stop_async_iteration_does_not_end_the_fan_out_early() -> None:
     """Where a fetch takes a step of a stream that is empty, the loop over the outcomes raises and shows the place."""
 
     async def empty() -> AsyncIterator[int]:
@@ -382,7 +382,7 @@ async def test_several_readers_share_the_outcomes_and_all_come_to_the_end(fetch:
 
 @pytest.mark.parametrize("times", [1, 2, 3])
 @pytest.mark.parametrize("what", ["fan_out", "merge"])
-async def test_nothing_is_left_behind_it_however_often_it_is_cancelled(what: str, times: int) -> None:
+async def test_nothing_is_left_running_however_often_it_is_cancelled(what: str, times: int) -> None:
     """After the `async with` all work has ended, also where its task is cancelled again while that winds down."""
     running = 0
 

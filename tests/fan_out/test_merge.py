@@ -69,7 +69,7 @@ async def test_every_record_and_one_completion_item_a_clinic() -> None:
     assert sorted(streams.closed) == sorted(f"c{n}" for n in range(30))
 
 
-async def test_a_stream_that_breaks_never_looks_whole() -> None:
+async def test_a_stream_that_breaks_never_looks_complete() -> None:
     """A clinic whose stream fails half-way ends with Failure after its records; the others are not disturbed."""
     streams = Streams()
     streams.faults["c1"] = ForbiddenError(403, clinic="c1")
@@ -192,7 +192,7 @@ async def test_a_foreign_exception_rises_bare() -> None:
     assert sorted(streams.closed) == ["c0", "c1", "c2"]
 
 
-async def test_open_stream_that_raises_stop_async_iteration_does_not_end_the_merge_as_if_whole() -> None:
+async def test_open_stream_that_raises_stop_async_iteration_does_not_end_the_merge_early() -> None:
     """The loop over the records raises; it does not come to its end without the clinics' completion items."""
 
     def exhausted(clinic: Clinic) -> AsyncIterator[int]:

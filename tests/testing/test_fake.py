@@ -201,7 +201,7 @@ async def test_a_raw_clinic_takes_basic_credentials_as_they_are(fake, http):
         ({"grant_type": "client_credentials", "scope": "write"}, "invalid_scope"),
     ],
 )
-async def test_a_wrong_token_request_is_answered_400_with_its_reason(fake, http, form, error):
+async def test_a_wrong_token_request_gets_400_with_its_reason(fake, http, form, error):
     """grant_type and scope must each be there once, and right."""
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     milano = fake.add_clinic("Milano")
@@ -478,7 +478,7 @@ async def test_a_cut_beyond_the_end_still_cuts(fake, http):
             await read(http, fake, bearer, path)
 
 
-async def test_the_body_of_a_token_answer_can_be_cut_and_dripped(fake, http):
+async def test_the_body_of_a_token_response_can_be_cut_and_slowed(fake, http):
     """cut_body and slow_body reach the token endpoint with on="token"."""
     milano = fake.add_clinic("Milano")
     fake.cut_body(5, on="token")
@@ -488,7 +488,7 @@ async def test_the_body_of_a_token_answer_can_be_cut_and_dripped(fake, http):
     assert (await ask(http, milano)).status == 200
 
 
-async def test_a_dripped_body_arrives_whole_in_small_chunks(fake, http):
+async def test_a_slow_body_arrives_complete_in_small_chunks(fake, http):
     """slow_body sends chunks of the given size, for the given number of requests, to one clinic."""
     bearer = await token(http, fake.add_clinic("Milano", doctors=["Dr. Uno"]))
     fake.slow_body(7, 0, times=1, clinic="Milano")
@@ -504,7 +504,7 @@ async def test_a_dripped_body_arrives_whole_in_small_chunks(fake, http):
     assert "Content-Length" in (await read(http, fake, bearer)).headers
 
 
-async def test_a_drip_pauses_between_its_chunks(fake, http):
+async def test_a_slow_body_pauses_between_its_chunks(fake, http):
     """After a chunk nothing more comes before the pause is over, and the request stays open."""
     bearer = await token(http, fake.add_clinic("Milano", doctors=["Dr. Uno"]))
     fake.slow_body(3, 3600)
@@ -515,7 +515,7 @@ async def test_a_drip_pauses_between_its_chunks(fake, http):
     await open_requests(fake, 0)
 
 
-async def test_latency_comes_before_the_answer_for_all_or_for_one(fake, http):
+async def test_latency_comes_before_the_response_for_all_or_for_one(fake, http):
     """A clinic's own latency stands instead of the common one; for token requests there is another."""
     milano, roma = fake.add_clinic("Milano"), fake.add_clinic("Roma")
     mine, other = await token(http, milano), await token(http, roma)
@@ -537,7 +537,7 @@ async def test_latency_comes_before_the_answer_for_all_or_for_one(fake, http):
 # Counters
 
 
-async def test_counters_tell_kinds_and_clinics_apart_and_count_failures(fake, http):
+async def test_counters_distinguish_kinds_and_clinics_and_count_failures(fake, http):
     """Token and API requests are counted per clinic and in all, refused ones included."""
     milano, roma = fake.add_clinic("Milano"), fake.add_clinic("Roma")
     bearer = await token(http, milano)
@@ -604,7 +604,7 @@ async def test_everything_can_be_done_for_ten_thousand_clinics(fake, http):
     assert (await ask(http, clinics[-1])).status == 200
 
 
-async def test_closing_ends_open_requests_and_leaves_no_task_behind(http):
+async def test_closing_ends_open_requests_and_leaves_no_task(http):
     """Closing cancels slow requests at once; afterwards the port is closed and no task of the server runs."""
     before = asyncio.all_tasks()
     fake = FakeArzamed()
@@ -639,7 +639,7 @@ async def test_closing_ends_idle_connections():
             await writer.wait_closed()
 
 
-async def test_a_fake_that_has_not_started_says_so():
+async def test_a_fake_that_has_not_started_has_no_url():
     """base_url and add_clinic need the port; a fake starts once."""
     fake = FakeArzamed()
     with pytest.raises(ConfigurationError, match="no port yet"):

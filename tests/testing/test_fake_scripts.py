@@ -64,7 +64,7 @@ def milano(fake: FakeArzamed) -> ClinicCredentials:
         (Answer(json=None), DecodeError, "list|array"),
     ],
 )
-async def test_each_step_of_a_script_is_met_once(fake, session, milano, step, kind, words) -> None:
+async def test_each_step_of_a_script_applies_once(fake, session, milano, step, kind, words) -> None:
     """Every step applies to one request, as the documented error; the next request is good."""
     clinic = session.clinic(milano).with_options(timeouts=Timeouts(read_seconds=0.1))
     steps = [step, step] if step == 401 else [step]  # a 401 is retried once, with a new token
@@ -78,7 +78,7 @@ async def test_each_step_of_a_script_is_met_once(fake, session, milano, step, ki
 
 
 @pytest.mark.asyncio
-async def test_steps_come_in_order_also_behind_a_fail(fake, session, milano) -> None:
+async def test_steps_apply_in_order_also_after_a_fail(fake, session, milano) -> None:
     """A script is added after what is scripted, whatever its kind; "ok" lets one request through."""
     doctors = session.clinic(milano).doctors
     fake.fail(502)
@@ -115,7 +115,7 @@ def test_a_step_that_is_none_is_refused(step) -> None:
         assert fake._handler.faults._entries == []
 
 
-def test_an_answer_that_makes_no_sense_is_refused() -> None:
+def test_an_invalid_answer_is_refused() -> None:
     """A status out of range, or a body twice, is a ConfigurationError."""
     with pytest.raises(ConfigurationError, match="200 to 599"):
         Answer(100)
@@ -124,7 +124,7 @@ def test_an_answer_that_makes_no_sense_is_refused() -> None:
 
 
 @pytest.mark.asyncio
-async def test_assertions_tell_what_has_come_in(fake, session, milano) -> None:
+async def test_assertions_list_the_requests_received(fake, session, milano) -> None:
     """A failed assertion lists the requests with their clinics, and neither token nor secret."""
     with pytest.raises(AssertionError, match="no requests received"):
         fake.assert_requested("equipe/doctors")
@@ -167,7 +167,7 @@ async def test_only_the_last_requests_are_listed(fake, session, milano) -> None:
 
 
 @pytest.mark.asyncio
-async def test_waiting_until_idle_tells_of_what_stays_open(fake, session, milano) -> None:
+async def test_waiting_until_idle_reports_open_requests(fake, session, milano) -> None:
     """wait_until_idle returns once a cancelled call's connection has closed, and raises where a request stays open."""
     fake.script("hang")
     call = asyncio.create_task(session.clinic(milano).doctors.list())
@@ -222,7 +222,7 @@ def test_a_fake_in_a_thread_serves_one_loop_after_the_other() -> None:
     fake.assert_api_requests(milano, 4)
 
 
-def test_a_thread_that_cannot_start_says_why() -> None:
+def test_a_thread_that_cannot_start_raises_its_error() -> None:
     """What start raises is raised by `with`; close is for a fake in a thread."""
     with FakeArzamed() as fake:
         pass

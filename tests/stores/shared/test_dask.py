@@ -104,7 +104,7 @@ async def impatient(client: Any) -> AsyncIterator[None]:
 
 
 async def test_each_clinic_has_one_outcome(cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
-    """Every clinic yields exactly one outcome that names it, an ArzamedError as a Failure; nothing is left behind."""
+    """Every clinic yields exactly one outcome that names it, an ArzamedError as a Failure; nothing is left on the cluster."""
     fake.fail(403, times=None, clinic=(all_clinics := clinics(50))[7])
     async with fan_out_dask(client, all_clinics, names, shard_size=8, base_url=fake.base_url) as outcomes:
         got = {outcome.clinic: outcome async for outcome in outcomes}
@@ -168,7 +168,7 @@ async def test_a_worker_killed_midway(
 async def test_a_shard_that_kills_its_workers(
     cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shard that costs too many workers is given up: what it has told is kept, its other clinics fail, no more."""
+    """A shard that costs too many workers is given up: its outcomes so far are kept, its other clinics fail, no more."""
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 1)
 
     async def fetch(clinic: Clinic) -> None:
@@ -333,7 +333,7 @@ async def test_a_fetch_that_is_cancelled_from_within(
 
 
 async def test_what_does_not_pickle(cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
-    """A fetch that cannot be sent, and a value that cannot be sent back, are bugs that are told."""
+    """A fetch that cannot be sent, and a value that cannot be sent back, are bugs that are raised."""
     lock = threading.Lock()
 
     async def unsendable(clinic: Clinic) -> bool:
@@ -406,13 +406,13 @@ async def test_a_caller_that_dies(cluster: Any, client: Any, fake: FakeArzamed, 
         return not (any(left.values()) or cluster.scheduler.tasks)
 
     await until(nothing_left)
-    cluster.scheduler.extensions["queues"].queues.clear()  # the one thing that a dead caller leaves behind
+    cluster.scheduler.extensions["queues"].queues.clear()  # the one thing that a dead caller leaves there
     cluster.scheduler.extensions["queues"].client_refcount.clear()
 
 
 @pytest.mark.parametrize("given", [Store, Store()], ids=["made on the worker", "pickled"])
 async def test_a_token_store(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store, made or unpickled on the worker, is its session's, and is closed behind it; the caller's own is not."""
+    """A store, made or unpickled on the worker, is its session's, and is closed after it; the caller's own is not."""
     import cloudpickle
 
     from arzamed_async.dask import _worker
@@ -433,8 +433,8 @@ async def test_a_token_store(given: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     assert given is Store or not given.closed
 
 
-async def test_a_shard_behind_the_end_is_not_begun(client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
-    """A shard that reaches a worker when the fan-out has ended there asks nothing and opens no session."""
+async def test_a_shard_after_the_end_is_not_started(client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
+    """A shard that reaches a worker when the fan-out has ended there requests nothing and opens no session."""
     import cloudpickle
 
     from arzamed_async.dask import _worker
@@ -482,7 +482,7 @@ async def test_bad_settings(options: dict[str, Any], words: str, client: Any) ->
 
 
 async def test_bad_credentials(client: Any, clinics: Clinics) -> None:
-    """What is no credentials is told, and what the iterable of them raises is raised; none at all is an end at once."""
+    """Anything but credentials is reported, an error of their iterable is raised, and an empty one ends at once."""
     (one,) = clinics(1)
     with pytest.raises(ConfigurationError, match="ClinicCredentials, not NoneType"):
         fan_out_dask(client, [one, None], names)  # type: ignore[list-item]
