@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,7 @@ from arzamed_async import (
     SessionClosedError,
     Timeouts,
 )
+from arzamed_async._concurrency.single_flight import Flight, SingleFlight
 
 pytestmark = pytest.mark.asyncio
 
@@ -200,6 +202,28 @@ async def test_a_failure_is_shared_and_each_has_its_own() -> None:
 
 def _parts(credentials: object) -> tuple[str, str, str]:
     return credentials.client_id, credentials.client_secret, credentials.token_url  # type: ignore[attr-defined]
+
+
+async def test_a_bug_in_shared_work_is_raised_by_all_that_wait_and_logged_for_nobody_else() -> None:
+    """An exception that is no ArzamedError reaches each waiter as it is; asyncio logs it only where nobody waits."""
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(type(context["exception"])))
+    flights = SingleFlight()
+
+    async def work(_flight: Flight[int]) -> int:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError("invented")
+
+    outcomes = await asyncio.gather(*(flights.join("key", work) for _ in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 3
+    del outcomes
+    await settle()
+    gc.collect()
+    assert reported == []
+    flights.start("key", work)
+    await settle()
+    gc.collect()
+    assert reported == [ZeroDivisionError]
 
 
 async def test_closing_the_session_ends_all_who_wait() -> None:
