@@ -45,8 +45,9 @@ class Clinic:
         return f"<Clinic {self.name}>"
 
     def _live(self) -> ClinicState:
-        state = self._state = self._engine.clinics.live(self._state)
-        return state
+        if self._state.forgotten:  # checked here as well, which saves a call
+            self._state = self._engine.clinics.live(self._state)
+        return self._state
 
     @property
     def doctors(self) -> Resource[Doctor]:
