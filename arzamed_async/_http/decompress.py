@@ -1,4 +1,4 @@
-"""Content codings undone piece by piece, so that no answer can swell beyond what the reader takes at a time."""
+"""Decompresses a body piece by piece, so that a small response cannot fill the memory."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from ..errors import DecodeError, TransportError
 
 __all__ = ["ACCEPT_ENCODING", "Decompressor", "decompressor_for"]
 
-#: What we ask for: only codings that we can undo with a bound on memory.
+#: Only codings that can be decompressed with a bound on memory.
 ACCEPT_ENCODING = "gzip, deflate"
 PIECE_BYTES = 65_536
 SLICE_BYTES = 4096
-#: So many gzip members in a row that hold nothing, and the body is no honest one.
+#: A body with more empty gzip members in a row is refused: each costs time and yields nothing.
 MOST_EMPTY_MEMBERS = 64
 
-_GZIP_OR_ZLIB = 47  # window bits: 32 + 15, the header tells which
+_GZIP_OR_ZLIB = 47  # window bits: 32 + 15, the header decides
 _RAW_DEFLATE = -15
 
 
 class Decompressor:
-    """Undoes gzip (RFC 1952) or deflate (RFC 1950; the raw RFC 1951 that some servers send is taken too)."""
+    """Decompresses gzip (RFC 1952) or deflate (RFC 1950, and the raw RFC 1951 that some servers send)."""
 
     def __init__(self) -> None:
         self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._empty_members = 0
-        self._head: bytes | None = b""  # what came before the first byte went out: a raw stream shows only there
+        self._head: bytes | None = b""  # input before the first output: a raw stream is recognised only there
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the decompressed pieces of `data`, each at most 64 KiB; TransportError if it is corrupt."""
-        for start in range(0, len(data), SLICE_BYTES):  # what is left is copied for each member of a slice
+        for start in range(0, len(data), SLICE_BYTES):  # zlib copies the rest of a slice for each gzip member in it
             yield from self._feed(data[start : start + SLICE_BYTES])
 
     def _feed(self, data: bytes) -> Iterator[bytes]:
-        full = False  # a full piece may have more behind it, though all input is consumed
+        full = False  # more may follow a full piece, though all input is consumed
         while data or full:
             if self._stream.eof:  # a further gzip member (RFC 1952 section 2.2), or zeros to fill up a block
                 data = data.lstrip(b"\0")
@@ -73,16 +73,16 @@ class Decompressor:
         return piece
 
     def finish(self) -> None:
-        """Say that the body has ended; TransportError if a stream had begun and has not (its trailer is missing)."""
+        """Check the end of the body. Raises TransportError if the stream is incomplete, its trailer missing for instance."""
         if not self._stream.eof and self._head != b"":
             raise TransportError("the compressed body was cut")
 
 
 def decompressor_for(content_encoding: str | None) -> Decompressor | None:
-    """Return what undoes a Content-Encoding, None where there is nothing to undo; DecodeError for one never asked for."""
+    """Return a decompressor for a Content-Encoding, None if there is none. Raises DecodeError for a coding not requested."""
     coding = (content_encoding or "identity").strip().lower()
     if coding in ("identity", ""):
         return None
     if coding in ("gzip", "x-gzip", "deflate"):
         return Decompressor()
-    raise DecodeError("the body has a content coding that was not asked for")
+    raise DecodeError("the body has a content coding that was not requested")

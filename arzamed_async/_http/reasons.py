@@ -1,4 +1,4 @@
-"""Why a connection failed, in words that name neither the request nor a secret. No I/O."""
+"""Why a connection failed, in a text that names neither the request nor a secret. No I/O."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ class BodyStream(Protocol):
 
 
 def read_timed_out(host: str) -> TransportError:
-    """Return the error for a server that sent no byte within read_seconds."""
-    return TransportError(f"no byte within read_seconds ({host})")
+    """Return the error for a server that sent no data within read_seconds."""
+    return TransportError(f"read timed out: no data within read_seconds ({host})")
 
 
 class HttpResponse:
@@ -96,11 +96,11 @@ class HttpResponse:
     async def read(self) -> bytes:
         """Return the next piece of the body, decompressed; empty at its end.
 
-        Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding never asked for).
+        Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding not requested).
         """
         if not self._checked:
             if self._headers.get("Transfer-Encoding", "chunked").lower() not in ("chunked", "identity"):
-                raise TransportError("the body has a transfer coding that was not asked for")  # and is not undone
+                raise TransportError("the body has a transfer coding that was not requested")  # and is not decoded
             if "Content-Encoding" in self._headers:
                 codings = self.headers["Content-Encoding"]  # of all lines, if it is sent twice
                 self._decompressor = decompressor_for(codings)

@@ -1,4 +1,4 @@
-"""What a status over 299 means, and how a server's own text is made safe for a log. No I/O."""
+"""Turns a status over 299 into an error, and makes a server's text safe for a log. No I/O."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _printable(text: str) -> str:
 
 
 def printable_excerpt(text: object, secrets: Iterable[str]) -> str:
-    """Return a server's own words fit for a log: control characters gone, secrets masked, 200 characters at most."""
+    """Return a server's text fit for a log: control characters gone, secrets masked, 200 characters at most."""
     if not isinstance(text, str):
         return ""
     # Control characters go first: one put inside a secret would carry it past the mask.
@@ -67,7 +67,7 @@ def json_object(body: bytes) -> Mapping[str, Any]:
 
 
 def retry_after_seconds(value: str | None, wall_now: float) -> float | None:
-    """Return the wait a Retry-After asks for (RFC 9110 section 10.2.3: seconds or an HTTP date); None if it says nothing."""
+    """Return the seconds that a Retry-After requests (RFC 9110 section 10.2.3: a number or a date); None if it is invalid."""
     if value is None:
         return None
     text = value.strip()
@@ -85,7 +85,7 @@ def retry_after_seconds(value: str | None, wall_now: float) -> float | None:
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str], wall_now: float
 ) -> StatusError:
-    """Return the error for an answer of the API over 299."""
+    """Return the error for a response with a status over 299."""
     request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
     if not _REQUEST_ID.fullmatch(request_id) or any(secret in request_id for secret in secrets):
         request_id = ""

@@ -64,17 +64,17 @@ def _require_unpromised_names(*objects: object) -> None:
 
 #: Why there is no usable response, by class of exception; a subclass without a line has the reason of its base.
 REASONS: dict[type[BaseException], str] = {
-    aiohttp.ClientConnectorSSLError: "no TLS connection could be agreed on",
+    aiohttp.ClientConnectorSSLError: "TLS handshake failed",
     aiohttp.ClientConnectorDNSError: "the host name was not found",
-    aiohttp.ClientProxyConnectionError: "the proxy gave no connection",
-    aiohttp.ClientHttpProxyError: "the proxy gave no connection",
-    aiohttp.ConnectionTimeoutError: "no connection within connect_seconds",
-    TimeoutError: "no byte within read_seconds",
-    aiohttp.ServerDisconnectedError: "the connection was lost before the answer",
-    DisconnectedError: "the connection was lost before the answer",
+    aiohttp.ClientProxyConnectionError: "proxy connection failed",
+    aiohttp.ClientHttpProxyError: "proxy connection failed",
+    aiohttp.ConnectionTimeoutError: "connect timed out: no connection within connect_seconds",
+    TimeoutError: "read timed out: no data within read_seconds",
+    aiohttp.ServerDisconnectedError: "the connection was lost before the response",
+    DisconnectedError: "the connection was lost before the response",
     aiohttp.ClientPayloadError: "the body was cut",
-    aiohttp.ClientResponseError: "the answer is not HTTP",
-    ssl.SSLError: "the TLS connection broke",
+    aiohttp.ClientResponseError: "the response is not HTTP",
+    ssl.SSLError: "the TLS connection failed",
 }
 
 
@@ -109,7 +109,7 @@ class _Pool(aiohttp.TCPConnector):
 
     aiohttp's own limit counts connections in use; idle ones, to other hosts, stay open beside them. Here `Connections`
     closes an idle one where a new one would be one too many. Each request that `expect` announces gets one connection:
-    aiohttp asks for a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
+    aiohttp would open a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
     count. The wait for a connection does not count as the server's silence: `expect_bytes` comes after it.
     """
 

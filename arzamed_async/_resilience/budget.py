@@ -1,4 +1,4 @@
-"""The session's retry quota: a token bucket, so that retries never multiply an outage. Values in, a verdict out.
+"""The session's retry budget: a token bucket, so that retries do not multiply the load of an outage. No I/O.
 
 A retry costs 1. A call that succeeds after a retry pays back 1, any other success 0.1. One clinic may owe at
 most a quarter of the whole, so that a dead clinic never stops the others' retries.
@@ -16,20 +16,20 @@ LARGEST_SHARE = 0.25
 
 
 class Account(Protocol):
-    """Whoever may spend: `owed` is what it has spent and not paid back."""
+    """A spender, one for each clinic: `owed` is the number of retries spent and not paid back."""
 
     owed: float
 
 
 class RetryBudget:
-    """The retries in hand, for one session."""
+    """The retries that a session has left."""
 
     def __init__(self, retries: float) -> None:
         self._all = self.remaining = float(retries)
         self._share = min(retries, max(1.0, retries * LARGEST_SHARE))
 
     def spend(self, account: Account) -> bool:
-        """Take one retry; False where none is left, or none for this account."""
+        """Spend one retry. Returns False if none is left, or none for this account."""
         if self.remaining < 1 or account.owed + 1 > self._share:
             return False
         self.remaining -= 1
@@ -37,7 +37,7 @@ class RetryBudget:
         return True
 
     def succeeded(self, account: Account, *, retried: bool) -> None:
-        """Take note of a call that has succeeded."""
+        """Pay back for a call that has succeeded."""
         if self.remaining >= self._all and not account.owed:
             return
         paid = PAID_AFTER_A_RETRY if retried else PAID_OTHERWISE

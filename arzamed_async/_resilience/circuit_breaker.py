@@ -24,7 +24,7 @@ Verdict = Literal["healthy", "failing", "unknown"]
 def verdict(error: BaseException | None, *, timed_out: bool) -> Verdict:
     """Return what the outcome of a call means for its server.
 
-    `error` is None after a success; `timed_out` says that the deadline passed while the response was awaited. Any
+    `error` is None after a success; `timed_out` is true if the deadline passed while the response was awaited. Any
     response below 500 is a healthy server's, also one that cannot be decoded. Of a call that sent nothing to the
     server, or was cancelled, nothing is known.
     """
@@ -38,7 +38,7 @@ def verdict(error: BaseException | None, *, timed_out: bool) -> Verdict:
 class CircuitBreaker:
     """Call `admit` before a request, and `record` its outcome afterwards, with the permit that `admit` returned.
 
-    A permit is valid until the state changes: a request that began before says nothing about the state that is now.
+    A permit is valid until the state changes: the outcome of an earlier request does not count for the new state.
     """
 
     __slots__ = ("_failures", "_policy", "_probe_at", "_turn", "state")

@@ -17,14 +17,14 @@ R = TypeVar("R")
 
 
 class Retryable(Protocol):
-    """What the loop asks of the work that it retries."""
+    """What the loop needs of the work that it retries."""
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
-        """Return the delay that the server asks for, None if it asks for none. Raises the error if a retry would not help."""
+        """Return the delay that the server requests, None without one. Raises the error if a retry would not help."""
         ...
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
-        """Take note that the next attempt starts after this delay."""
+        """Report that the next attempt starts after this delay."""
         ...
 
 
@@ -39,7 +39,7 @@ class Retries:
 
 
 async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work: Retryable, retries: Retries) -> R:
-    """Retry after a failed first attempt, with full jitter, or after the delay that the server asks for.
+    """Retry after a failed first attempt, with full jitter, or after the delay that the server requests.
 
     The caller makes the first attempt itself, so that a call which succeeds at once pays nothing for retries.
     Returns the result of the first attempt that succeeds, or raises the ArzamedError of the last one.
@@ -62,7 +62,7 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
 
 
 def too_long(asked_seconds: float | None, policy: RetryPolicy, deadline: float | None) -> bool:
-    """Tell whether the wait a server asked for is beyond the policy's cap, or would outlast the deadline."""
+    """Return whether the delay that a server requests is longer than the policy allows, or ends after the deadline."""
     if asked_seconds is None:
         return False
     late = deadline is not None and asyncio.get_running_loop().time() + asked_seconds >= deadline

@@ -176,7 +176,7 @@ async def test_a_lost_connection_is_one_attempt() -> None:
     """A connection lost before the response is one attempt and one wire request: aiohttp resends nothing."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url, retry=QUICK) as session:
         script(server, *[None] * 10)
-        with pytest.raises(TransportError, match="lost before the answer .* after 4 attempts"):
+        with pytest.raises(TransportError, match="lost before the response .* after 4 attempts"):
             await session.clinic(server.credentials()).doctors.list()
     assert server.api_requests == 4
 
@@ -384,7 +384,7 @@ async def test_read_seconds_ends_one_attempt() -> None:
         RawServer(handler) as server,
         ArzamedSession(base_url=server.base_url, retry=QUICK, timeouts=Timeouts(read_seconds=0.05)) as session,
     ):
-        with pytest.raises(TransportError, match="no byte within read_seconds") as caught:
+        with pytest.raises(TransportError, match="no data within read_seconds") as caught:
             await session.clinic(server.credentials()).doctors.list()
     assert not isinstance(caught.value, DeadlineExceededError)
     assert caught.value.attempts == 4
@@ -598,7 +598,7 @@ async def test_two_codings_are_not_taken_for_one() -> None:
     twice = gzip.compress(gzip.compress(b"[]"))
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         script(server, answer(200, twice, "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"))
-        with pytest.raises(DecodeError, match="coding that was not asked for"):
+        with pytest.raises(DecodeError, match="coding that was not requested"):
             await session.clinic(server.credentials()).get("equipe/rooms")
 
 

@@ -52,9 +52,9 @@ def milano(fake: FakeArzamed) -> ClinicCredentials:
     ("step", "kind", "words"),
     [
         ("cut", TransportError, "cut"),
-        ("reset", TransportError, "lost before the answer"),
+        ("reset", TransportError, "lost before the response"),
         ("garbage", TransportError, "not HTTP"),
-        ("hang", TransportError, "no byte within read_seconds"),
+        ("hang", TransportError, "no data within read_seconds"),
         (401, UnauthorizedError, "401"),
         (Answer(429, retry_after=7), RateLimitedError, "429"),
         (Answer(), DecodeError, "empty"),
