@@ -97,9 +97,11 @@ class Clinic:
 
     async def token(self) -> Token:
         """Return the clinic's token, from the cache while that is valid. Raises TokenError and what `get` raises."""
-        state = self._live()
+        engine, state = self._engine, self._live()
+        engine.lifetime.enter(self.name)
         try:
-            return await self._engine.tokens.token(state.tokens, self.name, self._options.timeouts)
+            cached = state.tokens.current() or await engine.tokens.wait(state.tokens, self.name, self._options.timeouts)
+            return cached.token
         except ArzamedError:
             state.count_failure()
             raise

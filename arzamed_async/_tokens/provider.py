@@ -8,7 +8,6 @@ from .._concurrency.lifetime import Lifetime
 from .._telemetry import Observers, Spans, token_work
 from ..config import Timeouts
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
-from ..models import Token
 from .cache import CachedToken, TokenCache
 
 __all__ = ["TokenProvider"]
@@ -21,16 +20,12 @@ class TokenProvider:
         self._lifetime = lifetime
         self._observers = observers
 
-    async def token(self, cache: TokenCache, name: str, timeouts: Timeouts) -> Token:
-        """Return the token for a caller that wants nothing else. Raises what a call raises when there is no token."""
-        self._lifetime.enter(name)
-        held = cache.current()
-        if held is not None:
-            return held.token
+    async def wait(self, cache: TokenCache, name: str, timeouts: Timeouts) -> CachedToken:
+        """Wait for a token on behalf of a caller that wants nothing else, within its deadline. Raises as a call does."""
         scope = self._lifetime.scope(timeouts.total_seconds)
         try:
             with scope:
-                return (await self.new_token(cache, name)).token
+                return await self.new_token(cache, name)
         except ArzamedError as error:
             error.clinic = name  # the failure is shared with other handles, each under its own name
             raise
