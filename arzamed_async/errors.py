@@ -205,7 +205,7 @@ class TokenError(ArzamedError):
 
 
 class CredentialsRejectedError(TokenError):
-    """The token endpoint refused the clinic's credentials: 401, `invalid_client` or `unauthorized_client`."""
+    """The token endpoint rejected the clinic's credentials: 401, `invalid_client` or `unauthorized_client`."""
 
     remedy = (
         "Check client_id, client_secret and token_url; the clinic's administrator can create a new key"

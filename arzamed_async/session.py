@@ -43,7 +43,7 @@ ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | C
 
 def _checked_base_url(base_url: str) -> str:
     if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
-        raise ConfigurationError("base_url must not hold a query, nor '.' or '..' segments")
+        raise ConfigurationError("base_url must not contain a query, nor '.' or '..' segments")
     return base_url.rstrip("/")
 
 

@@ -44,7 +44,7 @@ class FanOutPlan(Generic[H]):
 
     def __attrs_post_init__(self) -> None:
         if self.deadline_seconds is not None and not self.deadline_seconds > 0:
-            raise ConfigurationError("deadline_seconds must be over zero")
+            raise ConfigurationError("deadline_seconds must be greater than zero")
         whole_number("concurrency", self.concurrency)
         whole_number("buffer", self.buffer)
 

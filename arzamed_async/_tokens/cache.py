@@ -118,7 +118,7 @@ class TokenCache:
             held = self.current()  # a newer flight may have brought one
             if held is not None:
                 return held
-        raise TokenError("two tokens in a row had expired before they could be used")
+        raise TokenError("two tokens in a row expired before they could be used")
 
     def reject(self, held: CachedToken) -> bool:
         """Record an HTTP 401 for this token; return whether `get` may return a better one.
@@ -168,7 +168,7 @@ class TokenCache:
         life = issued.lifetime_seconds
         expires_at = issued.requested_at.monotonic + life
         if self._source.clock() >= expires_at:
-            raise TokenError("the token had expired before it arrived")
+            raise TokenError("the token expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311
         wait_at = expires_at - min(policy.margin_seconds, life / 4)
         held = CachedToken(

@@ -116,7 +116,7 @@ def read_token_response(
         problem = "an expires_in that is no number of seconds"
     else:
         return IssuedToken(token, lifetime, requested_at)
-    return TokenError(f"the token endpoint's response holds {problem}", status=status)
+    return TokenError(f"the token endpoint's response contains {problem}", status=status)
 
 
 def _token_error(
@@ -132,7 +132,7 @@ def _token_error(
     if status == 429 or status >= 500:
         return TokenUnavailableError("the token endpoint is temporarily unavailable", **facts)
     if status == 401 or error in ("invalid_client", "unauthorized_client"):
-        return CredentialsRejectedError("the token endpoint refused the clinic's credentials", **facts)
+        return CredentialsRejectedError("the token endpoint rejected the clinic's credentials", **facts)
     if 300 <= status <= 399:
         return TokenError("the token endpoint responded with a redirect, which is not followed", **facts)
-    return TokenError("the token endpoint gave no token", **facts)
+    return TokenError("the token endpoint returned no token", **facts)

@@ -148,13 +148,13 @@ class TokenRequest:
 
     def deadline_error(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request that exceeded its deadline, which was this many seconds."""
-        what = f"the token endpoint gave no token within the deadline of {seconds:g} s"
+        what = f"no token within the deadline of {seconds:g} s"
         if self.last_failure:
             what = f"{what} (last failure: {self.last_failure})"
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
 
 
 def _unavailable(fault: TransportError) -> TokenUnavailableError:
-    error = TokenUnavailableError(f"the token endpoint gave no response: {fault.reason}")
+    error = TokenUnavailableError(f"token endpoint unreachable: {fault.reason}")
     error.transient = fault.transient
     return error
