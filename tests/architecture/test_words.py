@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.sources import PACKAGE, tree_of
+from support.sources import ALL_FILES, PACKAGE, tree_of
 
 #: What to avoid, as a pattern, and what to say instead.
 AVOID = {
@@ -50,9 +50,6 @@ PATTERNS = [(re.compile(rf"(?<![\w`.])(?:{pattern})(?![\w`(])", re.IGNORECASE | 
 #: Uses that are right, by file: a part of the line, and why it may stand.
 EXCUSED: dict[str, dict[str, str]] = {}
 
-#: Folders and modules still to be done. This only shrinks.
-TO_DO: set[str] = set()
-
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yield each comment, docstring and other text with white space in it, and where it begins."""
@@ -77,12 +74,7 @@ def avoided(path: Path) -> Iterator[str]:
                     yield f"{number}: {found[0].strip()!r} in {line!r}; say: {say}"
 
 
-MODULES = sorted(
-    path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in TO_DO
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", ALL_FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_speaks_the_terms_of_the_field(path: Path) -> None:
     """No docstring, comment or text of a module holds a phrase to avoid."""
     assert list(avoided(path)) == []
