@@ -44,17 +44,8 @@ class HttpResponse:
     """
 
     __slots__ = (
-        "_checked",
-        "_close",
-        "_content",
-        "_decompressor",
-        "_headers",
-        "_host",
-        "_pieces",
-        "_slots",
-        "_transport_error",
-        "scope",
-        "status",
+        "_checked", "_close", "_content", "_decompressor", "_headers", "_host", "_pieces", "_slots", "_transport_error",
+        "scope", "status",
     )  # fmt: skip
 
     def __init__(
