@@ -118,7 +118,7 @@ class JsonArrayParser:
         return values
 
     def finish(self) -> None:
-        """Take note of the end of the body. Raises TransportError if it was cut, DecodeError if it is no list."""
+        """Record the end of the body. Raises TransportError if it was cut, DecodeError if it is not a list."""
         if self._state != _NEXT:
             self._between()
         if self._state == _START:

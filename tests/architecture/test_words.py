@@ -43,6 +43,9 @@ AVOID = {
     r"(brok|break|breaks)e?n? off": "was interrupted",
     r"at the most": "at most",
     r"in common": "shared",
+    r"tak(e|es|en) note": "record, count",
+    r"hand(s|ed|ing)? (out|over)": "deliver, pass",
+    r"in hand|for want of|by way of": "left, without, through",
     r"house|quota": "project, budget",
 }
 PATTERNS = [(re.compile(rf"(?<![\w`.])(?:{pattern})(?![\w`(])", re.IGNORECASE | re.MULTILINE), say) for pattern, say in AVOID.items()]  # fmt: skip

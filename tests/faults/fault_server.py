@@ -23,7 +23,7 @@ __all__ = ["DOCTORS_JSON", "FIRST_BYTES", "RECORD", "TOKEN_JSON", "Act", "Side",
 RECORD = "https://img.invented.example/canary-5b1e.png"  # stands for what a patient would not have in a log
 DOCTORS_JSON = json.dumps([{**doctor, "profileImage": RECORD} for doctor in DOCTORS]).encode()
 TOKEN_JSON = json.dumps({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}).encode()
-#: So much of a list is its first record and the comma behind it.
+#: So much of a list is its first record and the comma after it.
 FIRST_BYTES = DOCTORS_JSON.index(b"}, {") + 2
 
 Act = Callable[["Wire"], Awaitable[None]]

@@ -164,7 +164,7 @@ CONNECTION = themed(
     "Connecting",
     Fault(name="connection refused", start=Side.refuse, stage="start", expect=broken(early=True)),
     Fault(name="host name not found", start=Side.lose_its_name, stage="start", tls=True, expect=broken(early=True)),
-    Fault(name="connection not answered (full queue)", start=Side.overflow, stage="start", expect=broken(early=True)),
+    Fault(name="connection not accepted (full queue)", start=Side.overflow, stage="start", expect=broken(early=True)),
     Fault(name="accepted, then silence", act=silence, stage="accept", expect=late()),
     Fault(name="reset on accept", act=reset, stage="accept", expect=broken(early=True)),
     Fault(name="closed on accept", act=close, stage="accept", expect=broken(early=True)),
@@ -176,10 +176,10 @@ STATUS_LINE = b"HTTP/1.1 20"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le"
 #: How far an answer gets, and the act of a server that stops there.
 PLACES: dict[str, Callable[[str], Act]] = {
-    "behind the request": lambda then: said(b"", then),
+    "after the request": lambda then: said(b"", then),
     "in the status line": lambda then: said(STATUS_LINE, then),
     "in the headers": lambda then: said(HEAD, then),
-    "behind the headers": behind_head,
+    "after the headers": behind_head,
     "in the body": within_body,
 }
 
@@ -194,7 +194,7 @@ def stopping(place: str, then: str) -> Fault:
 
 
 ANSWERING = themed(
-    "The answer breaks off",
+    "The response is interrupted",
     *(stopping(place, then) for place in PLACES for then in ("reset", "close", "silence")),
     Fault(name="closed in the body, then another list", act=another_list, expect=CHANGED, differs=True),
     Fault(name="a head of one byte a second", act=drip_head, expect=late()),
@@ -202,21 +202,23 @@ ANSWERING = themed(
 )
 KEPT_ALIVE = themed(
     "Connections kept alive",
-    Fault(name="reset behind the last byte", act=behind_all("reset"), expect=WORKS),
-    Fault(name="closed behind the last byte", act=behind_all("close"), expect=WORKS),
+    Fault(name="reset after the last byte", act=behind_all("reset"), expect=WORKS),
+    Fault(name="closed after the last byte", act=behind_all("close"), expect=WORKS),
     Fault(name="reset under the second request", act=reset, warm=True, expect=broken()),
     Fault(name="closed under the second request", act=close, warm=True, expect=broken()),
     Fault(name="silence under the second request", act=silence, warm=True, expect=late()),
     Fault(name="Connection: close", act=closing, expect=WORKS),
     Fault(name="Connection: close, and left open", act=closing_not, expect=WORKS),
     Fault(name="Keep-Alive: timeout=0", act=keep_alive_zero, expect=WORKS),
-    Fault(name="a second answer behind the first", act=unasked(stale, at_once=True), expect=WORKS),
-    Fault(name="a second answer, a while later", act=unasked(stale, at_once=False), expect=WORKS),
+    Fault(name="a second response after the first", act=unasked(stale, at_once=True), expect=WORKS),
+    Fault(name="a second response, a while later", act=unasked(stale, at_once=False), expect=WORKS),
     Fault(
-        name="half an answer, a while later", act=unasked(lambda wire: stale(wire)[:30], at_once=False), expect=WORKS
+        name="half a response, a while later", act=unasked(lambda wire: stale(wire)[:30], at_once=False), expect=WORKS
     ),
     Fault(
-        name="garbage behind the answer", act=unasked(lambda _wire: b"\0garbage\r\n\r\n", at_once=True), expect=broken()
+        name="garbage after the response",
+        act=unasked(lambda _wire: b"\0garbage\r\n\r\n", at_once=True),
+        expect=broken(),
     ),
     Fault(name="garbage, a while later", act=unasked(lambda _wire: b"\0garbage\r\n\r\n", at_once=False), expect=WORKS),
 )

@@ -164,7 +164,7 @@ NOT_HTTP = themed(
         expect=WORKS,
     ),
     Fault(
-        name="a request instead of an answer",
+        name="a request instead of a response",
         act=sending(b"GET / HTTP/1.1\r\nHost: invented.example\r\n\r\n"),
         expect=GARBLED,
     ),
@@ -190,13 +190,13 @@ HEADS = themed(
     Fault(name="a header without a name", act=headed(": x"), expect=GARBLED),
     Fault(name="a space in a header's name", act=headed("X Invented: x"), expect=GARBLED),
     Fault(name="a NUL in a header", act=headed("X-Invented: x\0x"), expect=GARBLED),
-    Fault(name="100 before the answer", act=interim("100 Continue"), expect=WORKS),
+    Fault(name="100 before the response", act=interim("100 Continue"), expect=WORKS),
     Fault(
-        name="102 and 103 before the answer",
+        name="102 and 103 before the response",
         act=interim("102 Processing", "103 Early Hints\r\nLink: </invented.css>; rel=preload"),
         expect=WORKS,
     ),
-    Fault(name="a thousand 100s before the answer", act=interim("100 Continue", times=1000), expect=WORKS),
+    Fault(name="a thousand 100s before the response", act=interim("100 Continue", times=1000), expect=WORKS),
     Fault(
         name="100s without end",
         act=endless_interim,
@@ -204,12 +204,12 @@ HEADS = themed(
     ),
     Fault(name="100, and closed", act=sending(b"HTTP/1.1 100 Continue\r\n\r\n", then_close=True), expect=GARBLED),
     Fault(
-        name="101 as the answer",
+        name="101 as the response",
         act=sending(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: invented\r\nConnection: upgrade\r\n\r\n"),
         expect=GARBLED,
     ),
     Fault(
-        name="101 as the answer, with a body",
+        name="101 as the response, with a body",
         act=headed("Upgrade: invented", "Connection: upgrade", status="101 X"),
         expect=GARBLED,
     ),
@@ -219,7 +219,7 @@ LENGTHS = themed(
     Fault(name="chunked", act=chunked(b"0\r\n\r\n", then=""), expect=WORKS),
     Fault(name="chunked, with extensions", act=chunked(b"0;invented=1\r\n\r\n", then=""), expect=WORKS),
     Fault(name="chunked, with a trailer", act=chunked(b"0\r\nX-Invented: 1\r\n\r\n", then=""), expect=WORKS),
-    Fault(name="chunked, reset behind the last byte", act=chunked(b"0\r\n\r\n", then="reset"), expect=WORKS),
+    Fault(name="chunked, reset after the last byte", act=chunked(b"0\r\n\r\n", then="reset"), expect=WORKS),
     Fault(name="chunked, closed in a chunk", act=chunked(b"ff\r\n[{", rest=False), expect=broken(body=True)),
     Fault(
         name="chunked, reset in a chunk", act=chunked(b"ff\r\n[{", rest=False, then="reset"), expect=broken(body=True)
@@ -242,7 +242,7 @@ LENGTHS = themed(
     ),
     Fault(name="an empty chunk size", act=chunked(b"\r\n[]\r\n", rest=False, then=""), expect=broken(body=True)),
     Fault(
-        name="a chunk longer than it says",
+        name="a chunk longer than declared",
         act=chunked(chunk(b"[" * 50, "1"), rest=False, then=""),
         expect=broken(body=True),
     ),

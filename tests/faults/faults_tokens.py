@@ -64,7 +64,7 @@ def refusal(name: str, status: int, kind: type[ArzamedError], **body: Any) -> Fa
 
 
 SHAPES = themed(
-    "Token answers: the body",
+    "Token responses: the body",
     raw("not JSON", "invented"),
     raw("an array", json.dumps([GOOD])),
     raw("a string", json.dumps(TOKEN)),
@@ -72,7 +72,7 @@ SHAPES = themed(
     raw("null", "null"),
     raw("an empty object", "{}"),
     raw("cut JSON", TOKEN_JSON[:-5]),
-    raw("something behind the JSON", TOKEN_JSON + b"x"),
+    raw("something after the JSON", TOKEN_JSON + b"x"),
     raw("two objects", TOKEN_JSON * 2),
     raw("single quotes", TOKEN_JSON.replace(b'"', b"'")),
     raw("a trailing comma", TOKEN_JSON[:-1] + b",}"),
@@ -93,7 +93,7 @@ SHAPES = themed(
     taken("201", TOKEN_JSON, "201 Created"),
 )
 FIELDS = themed(
-    "Token answers: the fields",
+    "Token responses: the fields",
     raw("access_token: missing", json.dumps(without("access_token"))),
     field("empty", "access_token", ""),
     field("null", "access_token", None),
@@ -133,7 +133,7 @@ FIELDS = themed(
     literal("hexadecimal", "expires_in", "0xe10"),
 )
 OAUTH_ERRORS = themed(
-    "Token answers: OAuth errors",
+    "Token responses: OAuth errors",
     refusal("400 invalid_client", 400, CredentialsRejectedError, error="invalid_client"),
     refusal("400 unauthorized_client", 400, CredentialsRejectedError, error="unauthorized_client"),
     refusal("401 invalid_client", 401, CredentialsRejectedError, error="invalid_client"),
