@@ -65,7 +65,8 @@ class ArzamedError(Exception):
 
     `clinic` is the clinic's name. `method` and `path` name the call; `path` is the endpoint's, never a
     URL, and empty for a token request. `attempts` is the number of requests sent for the call, `hint` an
-    additional sentence for the reader. Each is empty (or 0) where it does not apply.
+    additional sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do
+    about any error of the class; the text ends with both.
     """
 
     remedy: ClassVar[str] = ""
@@ -86,6 +87,11 @@ class ArzamedError(Exception):
         self.path = path
         self.attempts = attempts
         self.hint = hint
+
+    def add_hint(self, sentence: str) -> None:
+        """Append a sentence to `hint`; an empty one changes nothing."""
+        if sentence:
+            self.hint = f"{self.hint}. {sentence}" if self.hint else sentence
 
     def _what(self) -> str:
         """Return what failed, without place and number of attempts; subclasses build it from their facts."""

@@ -108,7 +108,7 @@ class ArzamedSession:
             clocks=clocks,
             lifetime=lifetime,
             transport=transport,
-            quota=RetryBudget(retry.budget),
+            retry_budget=RetryBudget(retry.budget),
             tokens=TokenProvider(lifetime, observed),
             clinics=clinics,
             reads=flights if coalesce else None,
@@ -157,7 +157,7 @@ class ArzamedSession:
         engine = self._engine
         in_use, opened, queued = engine.transport.use()
         pool = PoolStats(connections=self._pool.connections, in_use=in_use, open=opened, queued=queued)
-        return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.quota.remaining)
+        return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.retry_budget.remaining)
 
     def fan_out(
         self,

@@ -74,10 +74,10 @@ class Call:
                 except ArzamedError as error:
                     failure = error
                 else:
-                    self._engine.quota.succeeded(clinic, retried=False)
+                    self._engine.retry_budget.succeeded(clinic, retried=False)
                     return result
                 result = await retry(partial(self.attempt, handle), failure, self, Retries(self._request.options.retry))
-                self._engine.quota.succeeded(clinic, retried=True)
+                self._engine.retry_budget.succeeded(clinic, retried=True)
                 return result
             raise self.cancellation_error(seconds)
         except (ArzamedError, asyncio.CancelledError) as error:
@@ -198,7 +198,7 @@ class Call:
         secrets = (held.issued.access_token, *self._secret_sent(held).forms())
         error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
         if 400 <= response.status <= 499:
-            error.hint = self._request.hint
+            error.add_hint(self._request.hint)
         return error
 
     def _secret_sent(self, held: CachedToken) -> ResolvedSecret:
@@ -258,9 +258,8 @@ class Call:
             repeatable = isinstance(error, TransportError) and error.transient
         if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
-        if not self._engine.quota.spend(self._request.clinic):
-            spent = "Not retried: the session's retry budget is spent (RetryPolicy.budget)"
-            error.hint = f"{error.hint}. {spent}" if error.hint else spent
+        if not self._engine.retry_budget.spend(self._request.clinic):
+            error.add_hint("Not retried: the session's retry budget is spent (RetryPolicy.budget)")
             raise error
         self._request.clinic.count_retry()
         self.last_failure = str(error.args[0])

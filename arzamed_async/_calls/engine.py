@@ -41,7 +41,7 @@ class Engine:
     clocks: Clocks
     lifetime: Lifetime
     transport: Transport
-    quota: RetryBudget
+    retry_budget: RetryBudget
     tokens: TokenProvider
     clinics: ClinicRegistry
     reads: SingleFlight | None

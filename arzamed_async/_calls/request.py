@@ -17,7 +17,8 @@ __all__ = ["Request"]
 class Request:
     """A GET of one clinic's URL under a handle's policies.
 
-    Errors and events show `name` and `path`, never `url`, which may hold what identifies a person.
+    Errors and events show `name` and `path`, never `url`, which may hold what identifies a person. `hint` goes
+    into the text of any 4xx: it is set where the path is a guess.
     """
 
     engine: Engine = field(repr=False)

@@ -143,7 +143,7 @@ class ResumingReader(Generic[T]):
         with scope:
             try:
                 await retry(partial(call.attempt, handle), broken, call, self._retries)
-                request.engine.quota.succeeded(request.clinic, retried=True)
+                request.engine.retry_budget.succeeded(request.clinic, retried=True)
             except (TransportError, StatusError, TokenError, ResponseError) as error:
                 failure = error
             if failure is None:

@@ -1,4 +1,8 @@
-"""The retry loop: attempts after the first, with backoff between them. The only importer of backoff."""
+"""The retry loop: attempts after the first, with backoff between them. The only importer of backoff.
+
+Which failures are retried is the caller's decision, in `delay_asked_for`: that of `_calls.call` for a read, that of
+`_tokens.request` for a token. The statuses are `RetryPolicy`'s.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ class Retryable(Protocol):
     """What the loop needs of the work that it retries."""
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
-        """Return the delay that the server requests, None without one. Raises the error if a retry would not help."""
+        """Return the delay that the server requests, None without one. Raises the error if it must not be retried."""
         ...
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:

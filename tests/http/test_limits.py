@@ -272,7 +272,7 @@ async def test_the_last_attempt_spends_no_retry() -> None:
         assert session.stats().retry_budget_remaining == pytest.approx(97.1)
 
 
-async def test_resumes_draw_on_the_quota_too() -> None:
+async def test_resumes_draw_on_the_retry_budget_too() -> None:
     """A stream that breaks is taken up again at the cost of a retry; where none is left it says so by its error."""
     body = b"[" + b",".join([b'{"name":"Dr. Inventata","profileImage":null}'] * 5000) + b"]"
     cut = b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:100_000]

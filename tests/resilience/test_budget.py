@@ -20,52 +20,52 @@ class Clinic:
 
 def test_one_clinic_spends_a_quarter_and_all_of_them_the_whole() -> None:
     """Of a hundred retries one clinic may take 25; four take all; the fifth finds none."""
-    quota = RetryBudget(100)
+    budget = RetryBudget(100)
     clinics = [Clinic() for _ in range(5)]
-    spent = [sum(quota.spend(clinic) for _ in range(40)) for clinic in clinics]
+    spent = [sum(budget.spend(clinic) for _ in range(40)) for clinic in clinics]
     assert spent == [25, 25, 25, 25, 0]
-    assert quota.remaining == 0
+    assert budget.remaining == 0
 
 
 def test_success_pays_back() -> None:
     """A success after a retry pays 1, any other 0.1, and there is never more in hand than the whole."""
-    quota = RetryBudget(100)
+    budget = RetryBudget(100)
     dead, healthy = Clinic(), Clinic()
     for _ in range(25):
-        quota.spend(dead)
-    quota.succeeded(healthy, retried=True)
-    assert quota.remaining == 76
+        budget.spend(dead)
+    budget.succeeded(healthy, retried=True)
+    assert budget.remaining == 76
     for _ in range(100):
-        quota.succeeded(healthy, retried=False)
-    assert quota.remaining == pytest.approx(86)
+        budget.succeeded(healthy, retried=False)
+    assert budget.remaining == pytest.approx(86)
     for _ in range(1000):
-        quota.succeeded(healthy, retried=True)
-    assert quota.remaining == 100
-    assert not quota.spend(dead)  # what others pay back is not its to spend
-    quota.succeeded(dead, retried=True)
-    assert quota.spend(dead)
-    assert not quota.spend(dead)
+        budget.succeeded(healthy, retried=True)
+    assert budget.remaining == 100
+    assert not budget.spend(dead)  # what others pay back is not its to spend
+    budget.succeeded(dead, retried=True)
+    assert budget.spend(dead)
+    assert not budget.spend(dead)
 
 
 @pytest.mark.parametrize(("retries", "spent"), [(0, 0), (0.5, 0), (1, 1), (2, 1), (8, 2), (math.inf, 500)])
-def test_small_and_unbounded_quotas(retries: float, spent: int) -> None:
+def test_small_and_unbounded_budgets(retries: float, spent: int) -> None:
     """One clinic always has one retry if there is one at all; none means none, infinity sets no bound."""
-    quota = RetryBudget(retries)
+    budget = RetryBudget(retries)
     clinic = Clinic()
-    assert sum(quota.spend(clinic) for _ in range(500)) == spent
+    assert sum(budget.spend(clinic) for _ in range(500)) == spent
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["spend", "retried", "plain"])), max_size=300))
 def test_its_bounds_hold(steps: list[tuple[int, str]]) -> None:
     """Whatever happens, in hand is between 0 and the whole, and no clinic owes over a quarter."""
-    quota = RetryBudget(20)
+    budget = RetryBudget(20)
     clinics = [Clinic() for _ in range(4)]
     act: dict[str, Callable[[Clinic], object]] = {
-        "spend": quota.spend,
-        "retried": lambda clinic: quota.succeeded(clinic, retried=True),
-        "plain": lambda clinic: quota.succeeded(clinic, retried=False),
+        "spend": budget.spend,
+        "retried": lambda clinic: budget.succeeded(clinic, retried=True),
+        "plain": lambda clinic: budget.succeeded(clinic, retried=False),
     }
     for which, step in steps:
         act[step](clinics[which])
-        assert 0 <= quota.remaining <= 20
+        assert 0 <= budget.remaining <= 20
         assert all(0 <= clinic.owed <= 5 for clinic in clinics)
