@@ -75,7 +75,7 @@ def test_token_answers(change: dict[str, object], lifetime: float | None) -> Non
     outcome = read_token_response(200, None, orjson.dumps({**GOOD, **change}), SENT, NOW, 0.0)
     if lifetime is None:
         assert type(outcome) is TokenError
-        assert "holds" in str(outcome)
+        assert "contains" in str(outcome)
     else:
         assert outcome == IssuedToken("abc.def", lifetime, NOW)
 
