@@ -30,9 +30,9 @@ WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 
 @frozen(kw_only=True)
 class RequestFinished:
-    """A request to the API has received its response (the body may not have been read yet), or has failed.
+    """A request to the API has received the head of its response, or has failed, or was cancelled.
 
-    `path` is the endpoint's. `attempt` counts from 1. `status` is None if there was no response. `error` is the
+    The body may not have been read yet. `_telemetry.RequestSpans` sends this event. `path` is the endpoint's. `attempt` counts from 1. `status` is None if there was no response. `error` is the
     class name of the exception, or empty.
     """
 
@@ -62,7 +62,7 @@ class RetryScheduled:
 
 @frozen(kw_only=True)
 class TokenRequestFinished:
-    """A request to a clinic's token endpoint has ended; the fields are those of RequestFinished."""
+    """A request to a clinic's token endpoint has ended, its body included. The fields mean the same as in RequestFinished."""
 
     clinic: str
     attempt: int

