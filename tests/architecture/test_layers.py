@@ -52,7 +52,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 #: These decide from values: none of them waits.
 NEVER_WAIT = re.compile(
-    r"_records(\..*)?|_tokens\.oauth2|_http\.(urls|status|decompress)|_resilience\.(budget|circuit_breaker)"
+    r"_records(\..*)?|_tokens\.oauth2|_http\.(urls|status|decompress)|_resilience\.(attribution|budget|circuit_breaker|clinic_scope|in_flight|origin_scope|pace)"
 )
 
 

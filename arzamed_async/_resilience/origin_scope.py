@@ -1,0 +1,297 @@
+"""The scopes of one origin: its own pace, and each clinic's. Times and outcomes in, verdicts out; nothing awaits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from .attribution import HEAVY_ROW, LIGHT_ROW, Attribution
+from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, ClinicScope, Fate, life_seconds
+from .in_flight import InFlight
+from .pace import KnownRate, Pace
+
+__all__ = ["Changed", "OriginScope"]
+
+#: A scope is forgotten this long after its last refusal.
+REST_SECONDS = 30.0
+#: How often it is checked whether there are such scopes.
+SWEEP_SECONDS = 1.0
+#: A clinic's pace that is younger than this was the origin's, where the origin is blamed.
+GIVEN_BACK_SECONDS = 10.0
+
+#: A scope (None is the origin), its requests a second (None: not paced any more), and why.
+Changed = Callable[[ClinicScope | None, float | None, str], None]
+
+
+class OriginScope:
+    """The pace of an origin and of the clinics at it.
+
+    While no request is refused, `active` is False, and a call does no more than `start`, and `accepted` or `lost`.
+    """
+
+    def __init__(
+        self,
+        *,
+        known_rate: float | None = None,
+        max_retry_after_seconds: float = 20.0,
+        changed: Changed = lambda clinic, rate, why: None,
+    ) -> None:
+        self.active = known_rate is not None
+        self.alive_at = -math.inf  # the last response that was not a refusal
+        self.shut_until = -math.inf
+        self.in_flight = 0
+        self.sent = 0
+        self.waiting = 0
+        self.repeating = 0  # of those that wait
+        self.pace: Pace | None = None
+        self.levels: InFlight | None = None
+        self.paced: set[ClinicScope] = set()  # clinics with a pace of their own, or shut
+        self.known = None if known_rate is None else KnownRate(known_rate)
+        self._max_retry_after_seconds = max_retry_after_seconds
+        self._changed = changed
+        self._evidence = Attribution()
+        self._dead_at = math.nan  # the sign of life after which an outage was found
+        self._turn_at = 0.0
+        self._swept_at = 0.0
+        self._holds = 0
+        self._held_until = -math.inf
+
+    # The queue.
+
+    def join_queue(self, clinic: ClinicScope, *, repeat: bool) -> None:
+        """A call waits for its turn; `repeat` if its request was refused before."""
+        self.waiting += 1
+        self.repeating += repeat
+        clinic.join_queue()
+
+    def leave_queue(self, clinic: ClinicScope, *, repeat: bool) -> None:
+        """It waits no longer."""
+        self.waiting -= 1
+        self.repeating -= repeat
+        clinic.leave_queue()
+
+    def leave_loop(self) -> None:
+        """Nothing waits and nothing is under way on a new event loop."""
+        self.waiting = self.repeating = self.in_flight = 0
+
+    # Before a request.
+
+    def ready_at(self) -> float:
+        """Return the moment of the next request to the origin."""
+        ready = self._held_until if self.known is None else max(self.known.ready_at, self._held_until)
+        return ready if self.pace is None else max(ready, self.pace.ready_at())
+
+    def full(self, now: float) -> bool:
+        """Return whether a turn has to wait for a request in flight to end."""
+        return self.levels is not None and self.levels.full(now)
+
+    def fate(self, clinic: ClinicScope, status: int, now: float) -> Fate:
+        """Return the fate of a repeat whose turn has come: without a sign of life it waits for one, or leaves."""
+        short = self._evidence.short_lived(clinic)
+        life = life_seconds(status, short=short)
+        if now - self.alive_at <= life:
+            return clinic.fate(life, now)
+        if self._dead_at != self.alive_at and self.in_flight and self._holds < HOLD_TIMES:
+            self._holds += 1
+            self._held_until = now + HOLD_SECONDS
+            return "hold"
+        if not short:
+            self._lifeless()
+        return "leave"
+
+    def take(self, clinic: ClinicScope, now: float, *, late: bool = False) -> None:
+        """It is this clinic's turn; `late` if a timer may have been late."""
+        self._turn_at = now
+        if self.known is not None:
+            self.known.take(now, late=late)
+        if self.levels is not None:
+            self.levels.take()
+        if self.pace is not None:
+            self.pace.take(now, waiting=self._held_up(now), late=late)
+        if clinic.pace is not None:
+            clinic.pace.take(now, waiting=clinic.waiting > 0, late=late)
+
+    def _held_up(self, now: float) -> bool:
+        """Return whether it is the rate that holds requests up."""
+        return self.waiting > 0 and not self.full(now)
+
+    def give_back(self, clinic: ClinicScope) -> None:
+        """A turn was not used: the next may follow at once."""
+        if self.levels is not None:
+            self.levels.give_back()
+        if self.pace is not None:
+            self.pace.give_back()
+        if clinic.pace is not None:
+            clinic.pace.give_back()
+
+    def start(self, clinic: ClinicScope) -> int:
+        """Return the number of a request that is sent now."""
+        self.sent += 1
+        self.in_flight += 1
+        clinic.in_flight += 1
+        if self.levels is not None:
+            self.levels.start(self.sent, self._turn_at)
+        return self.sent
+
+    # After it.
+
+    def lost(self, clinic: ClinicScope, sent: int) -> None:
+        """A request has ended without a response."""
+        self.in_flight -= 1
+        clinic.in_flight -= 1
+        if clinic.heat:
+            clinic.cool()
+        if self.levels is not None:
+            self.levels.ended(sent)
+
+    def accepted(self, clinic: ClinicScope, sent: int, now: float) -> None:
+        """A response that is not a refusal has arrived."""
+        self.in_flight -= 1
+        clinic.in_flight -= 1
+        first_try = clinic.last_refused_at <= clinic.alive_at
+        self.alive_at = clinic.alive_at = now
+        if self.active:
+            self._accepted(clinic, sent, now, first_try=first_try)
+
+    def _accepted(self, clinic: ClinicScope, sent: int, now: float, *, first_try: bool) -> None:
+        self._holds = 0
+        self._held_until = -math.inf
+        blamed = self._evidence.accepted(clinic, first_try=first_try)
+        if self.pace is not None and self.levels is not None:
+            if blamed:
+                self._cut(self.pace, now, blamed, "a refused request was accepted later")
+            self.levels.accepted(sent, now)
+            self.pace.accepted(now, sent, self.sent, waiting=self._held_up(now))
+        clinic.accepted(now, sent, self.sent)
+        self._rest(now)
+
+    def refused(
+        self, clinic: ClinicScope, sent: int, status: int, retry_after_seconds: float | None, now: float
+    ) -> bool:
+        """Return whether the request may wait for a turn and be repeated; else it is left to the retry loop."""
+        self.in_flight -= 1
+        clinic.in_flight -= 1
+        level = self.levels.ended(sent) if self.levels is not None else None
+        row = self._evidence.row(clinic, sent, now, paced=self.pace is not None)
+        if retry_after_seconds is not None and retry_after_seconds > self._max_retry_after_seconds:
+            if status == 429:
+                self._shut(clinic, now, retry_after_seconds, row)
+            return False
+        life = life_seconds(status, short=self._evidence.short_lived(clinic))
+        lifeless = now - self.alive_at > life
+        if lifeless and (self._dead_at == self.alive_at or not self.in_flight):
+            clinic.note_refusal(self.sent, now)
+            return False
+        pace = self._blamed(row, now)
+        own = pace is None or clinic.pace is not None or self._evidence.suspected(clinic, sent, self.alive_at)
+        if not own and pace is not None:
+            pace.refused(now, sent)
+            if level is None or self.levels is None or not self.levels.refused(level, now):
+                self._refused_by_origin(pace, clinic, sent, now, row, status, retry_after_seconds)
+        clinic.note_refusal(self.sent, now)
+        if not own:
+            return True
+        self.active = self.active or lifeless  # the responses under way decide
+        return self._refused_by_clinic(clinic, sent, now, status, retry_after_seconds) or lifeless
+
+    # The origin's refusals.
+
+    def _blamed(self, row: float, now: float) -> Pace | None:
+        """Return the origin's pace; it has one from now on if the row is heavy."""
+        if self.pace is None and row >= HEAVY_ROW:
+            self.pace = Pace(now, self.sent)
+            self.levels = InFlight(now)
+            self.active = True
+            self._evidence.begin(self.sent)
+            for clinic in list(self.paced):
+                if now - clinic.paced_at < GIVEN_BACK_SECONDS and clinic.shut_until <= now:
+                    self._forget(clinic, "the limit is the origin's")
+            self._changed(None, self.pace.rate, "requests of several clinics were refused")
+        return self.pace
+
+    def _refused_by_origin(
+        self, pace: Pace, clinic: ClinicScope, sent: int, now: float, row: float, status: int, pause: float | None
+    ) -> None:
+        bare = status == 503 and pause is None
+        if pause is not None and self._believed(clinic, pause, row):
+            self._cut(pace, now, sent, "the server requires a pause")
+            pace.close(now, pause)
+        elif row >= LIGHT_ROW or self._only_refuses(pace):
+            self._cut(pace, now, sent, "requests were refused in a row", row=True)
+        elif self._evidence.trusts(sent, bare=bare) and pace.plausible():
+            self._cut(pace, now, sent, "a request was refused")
+        else:
+            clinic.doubt(-sent if bare else sent)
+
+    def _only_refuses(self, pace: Pace) -> bool:
+        """Return whether no request is let through, and none waits that was not refused yet."""
+        return pace.only_refuses() and not self.in_flight and self.waiting <= self.repeating
+
+    def _believed(self, clinic: ClinicScope, seconds: float, row: float) -> bool:
+        only_refuses = self.pace is not None and self.pace.only_refuses()
+        return self._evidence.believes(clinic, seconds, row, self.alive_at, only_refuses=only_refuses)
+
+    def _cut(self, pace: Pace, now: float, sent: int, why: str, *, row: bool = False) -> None:
+        if pace.cut(now, sent, self.sent, row=row):
+            self._evidence.rows.clear()
+            self._changed(None, pace.rate, why)
+
+    def _shut(self, clinic: ClinicScope, now: float, seconds: float, row: float) -> None:
+        if self._believed(clinic, seconds, row):
+            self.shut_until = now + seconds
+            self._changed(None, 0.0, "the server requires a long pause")
+        clinic.shut(now + seconds)
+        clinic.note_refusal(self.sent, now)
+        self.paced.add(clinic)
+        self.active = True
+        self._changed(clinic, 0.0, "the server requires a long pause")
+
+    # A clinic's.
+
+    def _refused_by_clinic(
+        self, clinic: ClinicScope, sent: int, now: float, status: int, retry_after_seconds: float | None
+    ) -> bool:
+        again, changed = clinic.refused(sent, self.sent, status, retry_after_seconds, now)
+        if clinic.pace is not None:
+            self.paced.add(clinic)
+            self.active = True
+            if changed:
+                self._changed(clinic, clinic.pace.rate, "requests of this clinic were refused")
+        return again
+
+    def forget(self, clinic: ClinicScope) -> None:
+        """Forget a clinic's pace, and open it if it is shut."""
+        clinic.shut(-math.inf)
+        self._forget(clinic, "forgotten")
+
+    def _forget(self, clinic: ClinicScope, why: str) -> None:
+        clinic.forget()
+        if clinic in self.paced:
+            self.paced.discard(clinic)
+            self._changed(clinic, None, why)
+
+    # The end of a pace.
+
+    def _lifeless(self) -> None:
+        """An outage: pacing does not help, the retry budget decides."""
+        self._dead_at = self.alive_at
+        self._holds = 0
+        self._evidence.rows.clear()
+        self._end("the server only refuses")
+
+    def _end(self, why: str) -> None:
+        if self.pace is not None:
+            self.pace = self.levels = None
+            self._changed(None, None, why)
+
+    def _rest(self, now: float) -> None:
+        if self.pace is not None and not self.waiting and now - self.pace.last_refused_at >= REST_SECONDS:
+            self._end("no request was refused lately")
+        if now - self._swept_at >= SWEEP_SECONDS:
+            self._swept_at = now
+            for paced in list(self.paced):
+                refused_at = paced.last_refused_at if paced.pace is None else paced.pace.last_refused_at
+                if not paced.waiting and paced.shut_until <= now and now - refused_at >= REST_SECONDS:
+                    self._forget(paced, "no request was refused lately")
+        has_pace = self.known is not None or self.pace is not None or bool(self.paced)
+        self.active = has_pace or self.waiting > 0 or self.shut_until > now
