@@ -1,0 +1,269 @@
+"""Pacing on an event loop: turns, deadlines, cancellation, a known limit. Time is virtual."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rivals.pacing import Paced
+from servers.simulated import Bucket, Outage, Server
+from tools.pacing_scenarios import SCENARIOS, measure
+from tools.virtual_time import run_virtually
+
+from arzamed_async._resilience.in_flight import InFlight
+from arzamed_async._resilience.pace import Pace
+from arzamed_async._resilience.pacing import NoTurnError
+
+
+def paced(server: Server, known_rate: float | None = None) -> Paced:
+    return Paced(server, random.Random(1), known_rate)
+
+
+def most_in_a_second(times: list[float]) -> int:
+    return max(sum(start <= at < start + 1.0 for at in times) for start in times)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 3), st.none() | st.floats(0, 3)), min_size=1, max_size=60),
+    st.floats(0, 0.5),
+)
+def test_a_known_limit_is_never_exceeded(rate: int, calls: list[tuple[float, int, float | None]], noise: float) -> None:
+    """With a known limit no second has more requests than it allows, however calls come, fail and are cancelled."""
+
+    async def run() -> None:
+        server = Server(random.Random(1), noise=noise, limits=(Bucket(20, 5),))
+        client = paced(server, rate)
+
+        async def call(at: float, clinic: int, cancel_after: float | None) -> None:
+            await asyncio.sleep(at)
+            task = asyncio.create_task(client.call(clinic))
+            if cancel_after is not None:
+                asyncio.get_running_loop().call_later(cancel_after, task.cancel)
+            await asyncio.wait([task])
+
+        await asyncio.gather(*[call(*one) for one in calls])
+        if server.log:
+            assert most_in_a_second([at for at, _ in server.log]) <= rate
+        assert client.origin.waiting == client.origin.in_flight == len(client.pacing.turns) == 0
+
+    run_virtually(run())
+
+
+@pytest.mark.parametrize("rate", [1, 7, 20, 50])
+def test_a_known_limit_is_used_and_never_exceeded(rate: int) -> None:
+    """Of 300 calls at once, in no second more are sent than the known limit allows, and hardly fewer."""
+
+    async def run() -> list[float]:
+        server = Server(random.Random(1))
+        client = paced(server, rate)
+        calls = [asyncio.create_task(client.call(number % 7)) for number in range(300)]
+        await asyncio.sleep(5.0)
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+        return [at for at, _ in server.log]
+
+    times = run_virtually(run())
+    assert most_in_a_second(times) <= rate
+    assert len(times) >= 5 * rate * 0.98
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([429, 503]),
+    st.floats(0.5, 50),
+    st.integers(1, 20),
+    st.none() | st.sampled_from([0.0, 1.0, 5.0, 3600.0]),
+    st.lists(st.tuples(st.floats(0, 5), st.integers(0, 12), st.none() | st.floats(0, 5)), min_size=1, max_size=80),
+    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 20)), max_size=2),
+)
+def test_every_call_ends(
+    status: int,
+    rate: float,
+    burst: int,
+    retry_after: float | None,
+    calls: list[tuple[float, int, float | None]],
+    outages: list[tuple[float, float]],
+) -> None:
+    """Whatever the server refuses, and whichever call is cancelled, each call ends by its deadline, and none is left."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        breaks = tuple(Outage(start, start + seconds) for start, seconds in outages)
+        server = Server(
+            random.Random(1), status=status, retry_after=retry_after, limits=(Bucket(rate, burst),), outages=breaks
+        )
+        client = paced(server)
+
+        async def call(at: float, clinic: int, cancel_after: float | None) -> None:
+            await asyncio.sleep(at)
+            task = asyncio.create_task(client.call(clinic))
+            if cancel_after is not None:
+                loop.call_later(cancel_after, task.cancel)
+            await asyncio.wait([task])
+            assert loop.time() <= at + 30.001
+
+        await asyncio.gather(*[call(*one) for one in calls])
+        assert client.origin.waiting == client.origin.repeating == client.origin.in_flight == 0
+        assert all(clinic.waiting == clinic.in_flight == 0 for clinic in client.clinics.values())
+
+    run_virtually(run())
+
+
+def test_a_cancelled_turn_goes_to_the_next() -> None:
+    """A caller cancelled in the very tick in which its turn comes hands it on, and takes no place in flight."""
+
+    async def run() -> None:
+        client = paced(Server(random.Random(1)), 10)
+        client.origin.pace, client.origin.levels = Pace(0.0, 0), InFlight(0.0)
+        client.origin.levels.cap = 1
+        calls = [asyncio.create_task(client.call(number)) for number in range(3)]
+        await asyncio.sleep(0.05)
+        client.origin.known.ready_at = 0.05
+        client.pacing._hand_out()
+        calls[1].cancel()
+        done, _ = await asyncio.wait(calls)
+        assert [call.cancelled() for call in calls] == [False, True, False]
+        assert all(call.result() for call in (calls[0], calls[2]))
+        assert len(done) == 3
+        assert asyncio.get_running_loop().time() < 0.5
+
+    run_virtually(run())
+
+
+def test_a_call_without_a_turn_before_its_deadline_fails_at_once() -> None:
+    """Its error holds whose limit it is, the present rate, how many calls wait, and how long it would have waited."""
+
+    async def run() -> None:
+        client = paced(Server(random.Random(1), limits=(Bucket(2, 2),)))
+        loop = asyncio.get_running_loop()
+        calls = [asyncio.create_task(client.call(number)) for number in range(30)]
+        await asyncio.sleep(10.0)
+        scope = client.clinics[0]
+        started = loop.time()
+        with pytest.raises(NoTurnError) as caught:
+            await client.pacing.turn(scope, loop.time() + 0.5, 429)
+        assert loop.time() == started
+        assert caught.value.scope == "origin"
+        assert caught.value.waiting > 1
+        assert 0.5 < caught.value.requests_per_second < 4
+        assert caught.value.seconds > 0.5
+        await asyncio.gather(*calls)
+
+    run_virtually(run())
+
+
+def test_nobody_sends_before_a_retry_after_has_passed() -> None:
+    """Where several clinics get Retry-After: 2, no request is sent earlier, and the restart is spread."""
+
+    async def run() -> None:
+        server = Server(random.Random(1), retry_after=2.0, limits=(Bucket(50, 20),))
+        client = paced(server)
+        await asyncio.gather(*[client.call(number) for number in range(64)])
+        later = [at for at, _ in server.log if at > 0.01]
+        assert min(later) >= 2.0
+        assert later[10] - later[0] > 0.1
+
+    run_virtually(run())
+
+
+def test_a_long_retry_after_fails_later_calls_of_its_clinic_without_a_request() -> None:
+    """Retry-After: 3600 with 429 shuts its clinic alone; `forget` opens it."""
+
+    async def run() -> None:
+        server = Server(random.Random(1), retry_after=3600.0, exhausted=lambda clinic: clinic == 7)
+        client = paced(server)
+        assert [await client.call(number) for number in (1, 7, 2)] == [True, False, True]
+        sent = server.sent
+        with pytest.raises(NoTurnError) as caught:
+            await client.pacing.turn(client.clinics[7], None)
+        assert caught.value.scope == "clinic"
+        assert 3590 < caught.value.seconds <= 3600
+        assert not await client.call(7)
+        assert server.sent == sent
+        client.origin.forget(client.clinics[7])
+        await client.call(7)
+        assert server.sent == sent + 1
+
+    run_virtually(run())
+
+
+def test_an_outage_with_all_clinics_twice_costs_exactly_its_budget() -> None:
+    """1,000 calls against a server that only responds with 503, two of each clinic, are exactly 1,100 requests."""
+
+    async def run() -> int:
+        server = Server(random.Random(1), outages=(Outage(0, 1e9),))
+        await paced(server).fan_out([*range(500), *range(500)], lambda _: asyncio.sleep(0), 1)
+        client = paced(server)
+
+        async def fetch(clinic: int) -> None:
+            await client.call(clinic)
+
+        await client.fan_out([*range(500), *range(500)], fetch)
+        return server.sent
+
+    assert run_virtually(run()) == 1100
+
+
+def test_workers_that_wait_for_room_do_not_hang() -> None:
+    """Where all callers reach their deadlines while workers wait for room, the workers go on, and the run ends."""
+
+    async def run() -> tuple[int, float]:
+        server = Server(random.Random(1), limits=(Bucket(1, 64),), outages=(Outage(1, 1e9),))
+        client = paced(server)
+        ended = 0
+
+        async def fetch(clinic: int) -> None:
+            nonlocal ended
+            await client.call(clinic)
+            ended += 1
+
+        await client.fan_out(list(range(200)), fetch)
+        return ended, asyncio.get_running_loop().time()
+
+    ended, seconds = run_virtually(run())
+    assert ended == 200
+    assert seconds < 200
+
+
+def test_an_idle_pacing_waits_for_nobody() -> None:
+    """While no request is refused, a call neither waits nor leaves a timer."""
+
+    async def run() -> None:
+        client = paced(Server(random.Random(1)))
+        await asyncio.gather(*[client.call(number) for number in range(1000)])
+        assert not client.origin.active
+        assert client.pacing._timer is None
+
+    run_virtually(run())
+
+
+#: Of the scenarios, those with a figure to reach. The benchmark runs all, with many seeds.
+ASKED = [scenario for scenario in SCENARIOS if scenario.asked != (None, None)]
+
+
+@pytest.mark.parametrize("scenario", ASKED, ids=lambda scenario: scenario.name)
+def test_scenarios(scenario) -> None:
+    """All are served, nearly as fast as by a client that knows the limit, and few requests are refused."""
+    time_over, refused = scenario.asked
+    figures = measure(scenario, Paced, 0)
+    assert figures.served > 0.9995
+    assert figures.over_ideal < 1.1 * time_over
+    assert refused is None or figures.refused < 1.25 * refused
+    assert figures.more.get("jain", 1.0) > 0.93
+
+
+@pytest.mark.parametrize(
+    "name", ["1% of 503s at random", "10% of 503s at random", "10 % exhausted", "nobody is refused"]
+)
+def test_what_is_no_throttling_changes_nothing(name: str) -> None:
+    """Random 503s, and clinics whose limit is used up, cost what they cost without pacing: no call waits for a turn."""
+    [scenario] = [one for one in SCENARIOS if one.name == name]
+    figures = measure(scenario, Paced, 0)
+    assert figures.served == 1.0
+    assert figures.seconds < 2.5
