@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex, cast
 
-__all__ = ["Masked", "masked"]
+__all__ = ["Masked", "as_masked", "masked"]
 
 
 class Masked(str):
@@ -17,6 +17,11 @@ class Masked(str):
 
     def __getitem__(self, key: SupportsIndex | slice) -> Masked:
         return Masked(super().__getitem__(key))  # rich and structlog truncate long text before they call repr
+
+
+def as_masked(text: str) -> Masked:
+    """Return the text masked: the same object where it is masked already, so that a token is held once."""
+    return text if type(text) is Masked else Masked(text)
 
 
 def masked(value: Any) -> Any:

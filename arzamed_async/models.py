@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
 import orjson
 from attrs import field, frozen
 
-from ._masked import Masked
+from ._masked import as_masked
 from .errors import ArzamedError, DecodeError
 from .events import BreakerState
 
@@ -112,7 +112,7 @@ class Patient(OpenRecord):
 class Token:
     """An access token, valid until `expires_at` (aware, UTC). The repr of `access_token` is masked, too."""
 
-    access_token: str = field(converter=Masked)
+    access_token: str = field(converter=as_masked)
     expires_at: datetime
 
 

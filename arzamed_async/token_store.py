@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from ._masked import Masked
+from ._masked import as_masked
 
 __all__ = ["Lease", "StoredRejection", "StoredToken", "TokenStore"]
 
@@ -15,7 +15,7 @@ __all__ = ["Lease", "StoredRejection", "StoredToken", "TokenStore"]
 class StoredToken:
     """A token in a TokenStore, with its age and its remaining lifetime in seconds by the store's clock."""
 
-    access_token: str = field(converter=Masked)
+    access_token: str = field(converter=as_masked)
     age_seconds: float
     seconds_left: float
 

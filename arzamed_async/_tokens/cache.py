@@ -41,14 +41,11 @@ class CachedToken:
     from_401: bool  # fetched because the API responded to the token before it with HTTP 401
     blocked: bool = False  # the API responded with HTTP 401 to this one as well
     _token: Token | None = None
-    _headers: Mapping[str, str] | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of a request with this token (RFC 6750 section 2.1), created lazily."""
-        if self._headers is None:
-            self._headers = {"Authorization": Masked(f"Bearer {self.issued.access_token}")}
-        return self._headers
+        """The headers of a request with this token (RFC 6750 section 2.1), created for each so that the token is held once."""
+        return {"Authorization": Masked("Bearer " + self.issued.access_token)}
 
     @property
     def token(self) -> Token:

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from .._concurrency.clocks import Moment
 from .._http.status import json_object, printable_excerpt, retry_after_seconds
-from .._masked import Masked
+from .._masked import Masked, as_masked
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 
 __all__ = [
@@ -74,7 +74,7 @@ class IssuedToken:
     `rejected` is true if the API has responded to it with HTTP 401.
     """
 
-    access_token: str = field(converter=Masked)
+    access_token: str = field(converter=as_masked)
     lifetime_seconds: float
     requested_at: Moment
     secret: ResolvedSecret | None = None
