@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 
@@ -27,6 +28,18 @@ class Decompressor:
         self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
         self._empty_members = 0
         self._head: bytes | None = b""  # input before the first output: a raw stream is recognised only there
+
+    def whole(self, data: bytes) -> bytes | None:
+        """Return all of a small body that has been received completely; None: it has to be fed.
+
+        Most compressed bodies are such: one stream of at most one piece, with nothing after it.
+        """
+        stream, self._stream = self._stream, zlib.decompressobj(_GZIP_OR_ZLIB)
+        piece = None
+        if len(data) <= PIECE_BYTES:
+            with contextlib.suppress(zlib.error):
+                piece = stream.decompress(data, PIECE_BYTES)
+        return piece if stream.eof and not stream.unused_data else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the decompressed pieces of `data`, each at most 64 KiB; TransportError if it is corrupt."""

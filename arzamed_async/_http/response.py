@@ -13,7 +13,16 @@ from ..models import Headers
 from .decompress import Decompressor, decompressor_for
 from .status import ERROR_BODY_BYTES
 
-__all__ = ["ERROR_BODY_SECONDS", "BodyStream", "HttpResponse", "read_body", "read_prefix", "read_timed_out"]
+__all__ = [
+    "ERROR_BODY_SECONDS",
+    "BodyStream",
+    "HttpResponse",
+    "WholeBody",
+    "not_final",
+    "read_body",
+    "read_prefix",
+    "read_timed_out",
+]
 
 
 class BodyStream(Protocol):
@@ -37,10 +46,39 @@ def read_timed_out(host: str) -> TransportError:
     return TransportError(f"read timed out: no data within read_seconds ({host})")
 
 
+def not_final(status: int, host: str) -> TransportError:
+    """Return the error for a status below 200 that is not followed by a final response."""
+    return TransportError(f"HTTP {status}, which is no final response ({host})")
+
+
+class WholeBody:
+    """A body that has been received completely: a BodyStream."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read_nowait(self) -> bytes:
+        """Return the whole body; after that, nothing."""
+        data, self._data = self._data, b""
+        return data
+
+    async def readany(self) -> bytes:
+        """Return the rest."""
+        return self.read_nowait()
+
+    def at_eof(self) -> bool:
+        """Return whether it has been read."""
+        return not self._data
+
+
 class HttpResponse:
     """A response whose body is still arriving. It must be closed: it holds slots and a connection.
 
-    `scope` is what ends a read that waits too long; a stream has a new one for each step.
+    The body of an `uncoded` one has no transfer or content coding.
+
+    A `plain` one has a body without any coding. `scope` is what ends a read that waits too long; a stream has a new one for each step.
     """
 
     __slots__ = (
@@ -58,6 +96,8 @@ class HttpResponse:
         scope: CancelScope,
         transport_error: Callable[[Exception, str], TransportError],
         slots: tuple[FairSemaphore | None, ...],
+        *,
+        uncoded: bool = False,
     ) -> None:
         self._content = content
         self._close = close
@@ -66,7 +106,7 @@ class HttpResponse:
         self._transport_error = transport_error
         self._pieces: Iterator[bytes] | None = None
         self._decompressor: Decompressor | None = None
-        self._checked = False
+        self._checked = uncoded
         self.scope = scope
         self._slots = slots
         self.status = status
@@ -92,10 +132,9 @@ class HttpResponse:
         if not self._checked:
             if self._headers.get("Transfer-Encoding", "chunked").lower() not in ("chunked", "identity"):
                 raise TransportError("the body has a transfer coding that was not requested")  # and is not decoded
-            if "Content-Encoding" in self._headers:
-                codings = self.headers["Content-Encoding"]  # of all lines, if it is sent twice
-                self._decompressor = decompressor_for(codings)
             self._checked = True
+            if "Content-Encoding" in self._headers:
+                return await self._read_first_compressed()
         if self._decompressor is None:
             return await self._read_raw()
         while True:
@@ -109,6 +148,23 @@ class HttpResponse:
                 self._decompressor.finish()
                 return b""
             self._pieces = self._decompressor.feed(data)
+
+    async def _read_first_compressed(self) -> bytes:
+        """Return the first piece of a compressed body: all of it if it is small and has been received completely."""
+        decompressor = self._decompressor = decompressor_for(
+            self.headers["Content-Encoding"]
+        )  # all lines, if sent twice
+        data = await self._read_raw()
+        if decompressor is None:
+            return data
+        if self._content.at_eof() and (body := decompressor.whole(data)) is not None:
+            self._decompressor = None
+            return body
+        if not data:
+            decompressor.finish()
+            return b""
+        self._pieces = decompressor.feed(data)
+        return await self.read()
 
     def ended(self) -> bool:
         """Return whether the body has been read to its end; False for a compressed one, where that is not known."""

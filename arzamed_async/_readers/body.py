@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from .._concurrency.cancel_scope import CancelScope
 from .._http.response import HttpResponse
 from .._records.decoder import Decoder
-from .._records.json_array import JsonArrayParser, parse_small_array
+from .._records.json_array import WINDOW_BYTES, JsonArrayParser, parse_small_array
 from ..config import Limits
 from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
 
@@ -18,15 +18,18 @@ __all__ = ["BodyReader", "small_list"]
 
 T = TypeVar("T")
 
+#: A complete list that is no longer than this is decoded at once. (A stream's window stays a window.)
+WHOLE_BYTES = 65_536
 #: Other tasks get a turn after this many windows (of about 16 KiB) or skipped pieces: none of them may need to wait.
 WINDOWS_A_TURN = PIECES_A_TURN = 4
 #: Distinguishes one list from another. SHA-256 runs in hardware, faster than the bytes are decoded.
 DIGEST = hashlib.sha256
 
 
-def small_list(response: HttpResponse, data: bytes, limits: Limits) -> list[Any] | None:
+def small_list(response: HttpResponse, data: bytes, limits: Limits, most_bytes: int = WHOLE_BYTES) -> list[Any] | None:
     """Return the values of a body that is small and complete in `data`; None if it has to be read in windows."""
-    if response.ended() and len(data) <= limits.list_bytes and len(data) <= limits.record_bytes:
+    size = len(data)
+    if size <= most_bytes and response.ended() and size <= limits.list_bytes and size <= limits.record_bytes:
         return parse_small_array(data)
     return None
 
@@ -112,7 +115,7 @@ class BodyReader(Generic[T]):
     async def _read_small(self) -> list[T] | None:
         """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""
         data = await self.response.read()
-        values = small_list(self.response, data, self._limits)
+        values = small_list(self.response, data, self._limits, WINDOW_BYTES)
         if values is not None:
             self._ended = True
             return self._decode(values)

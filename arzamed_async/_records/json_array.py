@@ -20,7 +20,7 @@ import orjson
 from ..errors import DecodeError, LimitExceededError, TransportError
 from .json_cuts import DELTAS, comes_down, last_end, learn_separator
 
-__all__ = ["MAX_DEPTH", "Digest", "JsonArrayParser", "parse_small_array"]
+__all__ = ["MAX_DEPTH", "WINDOW_BYTES", "Digest", "JsonArrayParser", "parse_small_array"]
 
 #: The deepest nesting that is read, the list itself included: orjson's own limit.
 MAX_DEPTH = 1024
@@ -49,9 +49,7 @@ class Digest(Protocol):
 
 
 def parse_small_array(body: bytes) -> list[Any] | None:
-    """Return the elements of a small, complete body; None if it is not a list (JsonArrayParser then raises the reason)."""
-    if len(body) > WINDOW_BYTES:
-        return None
+    """Return the elements of a complete body; None if it is not a list (JsonArrayParser then raises the reason)."""
     try:
         values = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import random
 import zlib
 
 import pytest
@@ -42,6 +43,28 @@ def undo(coding: str, data: bytes, size: int) -> bytes:
 def test_each_coding_in_any_chunks(coding: str, size: int) -> None:
     """Gzip (several members too), zlib and raw deflate come back whole, however they are cut, in pieces of 64 KiB at most."""
     assert undo(coding, CODINGS[coding](TEXT), size) == TEXT
+
+
+@given(st.binary(max_size=300), st.sampled_from(list(CODINGS)), st.binary(max_size=3), st.integers(0, 20))
+def test_all_at_once_is_what_pieces_give(data: bytes, coding: str, after: bytes, cut: int) -> None:
+    """A small body undone at once is what it is in pieces, and where pieces meet an error it is left to them."""
+    body = CODINGS[coding](data) + after
+    body = body[: len(body) - cut]
+    stream = decompressor_for(coding)
+    assert stream is not None
+    whole = stream.whole(body)
+    if whole is not None:
+        assert undo(coding, body, 7) == whole
+    else:
+        assert "gzip" not in coding or cut or after or coding == "x-gzip"
+        assert b"".join(stream.feed(CODINGS[coding](data))) == data  # it begins anew
+
+
+def test_at_once_is_for_what_stays_small() -> None:
+    """Neither a bomb nor a body over 64 KiB is undone at once."""
+    assert Decompressor().whole(gzip.compress(b"x" * PIECE_BYTES)) == b"x" * PIECE_BYTES
+    assert Decompressor().whole(gzip.compress(b"x" * (PIECE_BYTES + 1))) is None
+    assert Decompressor().whole(gzip.compress(random.Random(1).randbytes(PIECE_BYTES), 0)) is None
 
 
 @given(st.binary(max_size=300), st.sampled_from(list(CODINGS)), st.integers(1, 50))
