@@ -126,6 +126,23 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+@nox.parametrize("aiohttp", ["newest", "3.14.0"])
+def lanes(session: nox.Session, aiohttp: str) -> None:
+    """Run what goes over the wire in both lanes, with the newest and the lowest aiohttp."""
+    session.install("-q", "-e", ".[test]")
+    session.install("-q", "-U", "aiohttp" if aiohttp == "newest" else f"aiohttp=={aiohttp}")
+    what = ("tests/http", "tests/observers/test_tracebacks.py", "tests/calls", "tests/readers")
+    session.run("python", "-m", "pytest", *what, *session.posargs)
+    other = (
+        "tests/faults",
+        *what,
+        "--deselect=tests/http/test_lane.py",
+        "--deselect=tests/http/test_request_bytes.py::test_both_lanes_send_the_same_requests",
+    )
+    session.run("python", "-m", "pytest", *other, *session.posargs, env={"ARZAMED_TESTS_LANE": "aiohttp"})
+
+
+@nox.session(python=OLDEST)
 def lint(session: nox.Session) -> None:
     """Check style and spelling."""
     session.install("-q", "ruff", "codespell")

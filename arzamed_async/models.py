@@ -241,13 +241,15 @@ class ClinicStats:
 class PoolStats:
     """Connections: the limit, those in use, those open (in use and idle), and the requests that wait for one.
 
-    All but the limit are None if the caller owns the pool (`http=`); then the limit has no effect.
+    All numbers but the limit are None if the caller owns the pool (`http=`); then the limit has no effect. `lane` is
+    "direct", or "aiohttp: " and the reason why requests go through aiohttp's own session; empty before the first request.
     """
 
     connections: int
     in_use: int | None
     open: int | None
     queued: int | None
+    lane: str = ""
 
 
 def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:

@@ -156,7 +156,8 @@ class ArzamedSession:
         """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
         engine = self._engine
         in_use, opened, queued = engine.transport.use()
-        pool = PoolStats(connections=self._pool.connections, in_use=in_use, open=opened, queued=queued)
+        limit, lane = self._pool.connections, engine.transport.lane
+        pool = PoolStats(connections=limit, in_use=in_use, open=opened, queued=queued, lane=lane)
         return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.retry_budget.remaining)
 
     def fan_out(

@@ -57,6 +57,17 @@ def _place_for_temporary_files(pytestconfig: pytest.Config, tmp_path_factory: py
             yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def lane() -> Iterator[None]:
+    """Have all requests take aiohttp's own lane where ARZAMED_TESTS_LANE is aiohttp, as a tracer's patch has it."""
+    from support.raw_server import take_ordinary_lane  # not before it is registered above
+
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("ARZAMED_TESTS_LANE") == "aiohttp":
+            take_ordinary_lane(patch)
+        yield
+
+
 @pytest.fixture
 def mocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
     """Give aioresponses, as users have it: no socket at all.

@@ -2,11 +2,17 @@
 
 In reading order:
 
-    transport    opens a response; the only importer of aiohttp
-    response     a response whose body is read piece by piece
-    decompress   undoes gzip and deflate, within bounds
-    connections  counts the open sockets and closes idle ones, so that there are never more than the pool allows
-    reasons      why a connection failed, without addresses or secrets
-    urls         builds a URL below the base URL
-    status       turns a status over 299 into an error
+    transport      opens a response, over one of two lanes
+    direct         the direct lane: one write, one read
+    line           one connection of that lane, and one exchange over it
+    handler        aiohttp's protocol, and the guard of its private names
+    request_bytes  the bytes of a request
+    response_scan  recognises a response received completely in one read
+    pool           opens connections with aiohttp, never more than the limit
+    response       a response whose body is read piece by piece
+    decompress     undoes gzip and deflate, within bounds
+    connections    counts the open sockets and closes idle ones, so that there are never more than the pool allows
+    reasons        why a connection failed, without addresses or secrets
+    urls           builds a URL below the base URL
+    status         turns a status over 299 into an error
 """

@@ -98,6 +98,19 @@ class Connections:
         self._connections[transport] = known
         return not (spoiled or known.has_unread_bytes())
 
+    def hand_over(self, transport: asyncio.Transport, user: User) -> None:
+        """Let a user have a claimed connection for as long as it is open: nobody else reuses it."""
+        known = self._connections[transport]
+        known.user, known.host = user, None
+
+    def reuse(self, transport: asyncio.Transport) -> bool:
+        """Record that its user uses it again. Returns False if it must not be used, as `claim` does."""
+        known = self._connections.pop(transport, None)
+        if known is None:
+            return False
+        self._connections[transport] = known
+        return not known.has_unread_bytes()
+
     def open_count(self) -> int:
         """Return how many connections are open."""
         self.abort_closing()

@@ -1,4 +1,7 @@
-"""Sends one request and returns its response, with a body to be read piece by piece. The only importer of aiohttp.
+"""Sends one request and returns its response, with a body to be read piece by piece, over one of two lanes.
+
+Most requests take the direct lane (`direct`). The ordinary lane, aiohttp's own request, serves where a part of aiohttp
+has to see or change requests: a session given by the caller, a proxy, trace configurations, a patched session.
 
 Every exception of aiohttp, ssl or the operating system ends here as a TransportError made of facts, while the body
 streams, too. Nothing is chained: aiohttp's exceptions hold the request's headers.
@@ -8,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, cast
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -21,45 +24,31 @@ from .._concurrency.semaphore import FairSemaphore
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ConfigurationError, TransportError
-from .connections import Connections
 from .decompress import ACCEPT_ENCODING
+from .direct import Direct
+from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, NotHttpError
+from .pool import Pool
 from .reasons import certificate_reason, connection_reason
-from .response import HttpResponse, read_timed_out
-
-try:
-    from aiohttp.client_proto import ResponseHandler
-except ImportError:
-    raise ImportError(f"aiohttp {aiohttp.__version__} has no aiohttp.client_proto.ResponseHandler") from None
+from .response import HttpResponse, not_final, read_timed_out
 
 __all__ = ["Http", "Transport"]
 
+_log = logging.getLogger("arzamed_async")
+
+#: A library that replaces aiohttp's own method (aioresponses, vcrpy, tracers) has to see every request.
+_REQUEST = vars(aiohttp.ClientSession).get("_request")
+_PATCHED_WHY = "ClientSession._request is not aiohttp's own"
+
+
+#: A patch made before this import copies the name and the module of the method (functools.wraps), but not its globals.
+_IS_GENUINE = getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client)
+
+
+def _is_patched() -> bool:
+    return not _IS_GENUINE or getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
+
+
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
-
-#: Limits of a response's head: bytes of a line, and number of headers.
-HEADER_BYTES, MOST_HEADERS = 8190, 128
-
-
-class DisconnectedError(aiohttp.ClientError):
-    """The connection was lost. aiohttp does not resend a request after this exception."""
-
-
-#: What the pool uses of aiohttp although aiohttp does not promise it.
-UNPROMISED_NAMES = {"TCPConnector": ["_factory"], "ResponseHandler": ["_payload", "exception", "should_close"]}
-
-
-def _require_unpromised_names(*objects: object) -> None:
-    """Raise ConfigurationError if this aiohttp lacks a name that the pool uses: a cut body would pass for a whole one."""
-    missing = [
-        f"{kind.__name__}.{name}"
-        for each in objects
-        for kind in type(each).__mro__
-        for name in UNPROMISED_NAMES.get(kind.__name__, ())
-        if not (hasattr(kind, name) or hasattr(each, name))  # a property that needs another name counts as there
-    ]
-    if missing:
-        raise ConfigurationError(
-            f"aiohttp {aiohttp.__version__} has no {', '.join(missing)}: use another version of aiohttp"
-        )
 
 
 #: Why there is no usable response, by class of exception; a subclass without a line has the reason of its base.
@@ -74,6 +63,7 @@ REASONS: dict[type[BaseException], str] = {
     DisconnectedError: "the connection was lost before the response",
     aiohttp.ClientPayloadError: "the body was cut",
     aiohttp.ClientResponseError: "the response is not HTTP",
+    NotHttpError: "the response is not HTTP",
     ssl.SSLError: "the TLS connection failed",
 }
 
@@ -87,81 +77,6 @@ def _transport_error(error: BaseException, host: str) -> TransportError:
     return TransportError(
         f"{connection_reason(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
     )
-
-
-class _Protocol(ResponseHandler):
-    """aiohttp's protocol, but a body that is still incomplete fails whenever its connection fails.
-
-    aiohttp's fast parser drops the body when it meets what is not HTTP, so that its reader would wait in vain; and it
-    takes a reset for the end of a body without a length.
-    """
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Fail the body first."""
-        body = self._payload
-        if (exc or self.exception()) and body is not None and not body.is_eof():
-            body.set_exception(aiohttp.ClientPayloadError())
-        super().connection_lost(exc)
-
-
-class _Pool(aiohttp.TCPConnector):
-    """Keeps connections alive, never more than `limit` open. A request holds one of its `slots`.
-
-    aiohttp's own limit counts connections in use; idle ones, to other hosts, stay open beside them. Here `Connections`
-    closes an idle one where a new one would be one too many. Each request that `expect` announces gets one connection:
-    aiohttp would open a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
-    count. The wait for a connection does not count as the server's silence: `expect_bytes` comes after it.
-    """
-
-    def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
-        loop = asyncio.get_running_loop()
-        _require_unpromised_names(self, ResponseHandler(loop))
-        self._factory = cast("Any", lambda: _Protocol(loop))
-        self.slots = FairSemaphore(limit)
-        self.sockets = Connections(limit, loop)
-        self._senders: dict[asyncio.Task[Any] | None, CancelScope] = {}
-
-    def expect(self, scope: CancelScope) -> None:
-        """Allow one connection to the request that the task of `scope` sends next."""
-        self._senders[scope.task] = scope
-
-    def expect_no_more(self, scope: CancelScope) -> None:
-        """Withdraw what `expect` allowed, if it was not used."""
-        self._senders.pop(scope.task, None)
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
-    ) -> aiohttp.connector.Connection:
-        """Return a connection, as aiohttp does, once there is room."""
-        scope = self._senders.pop(asyncio.current_task(), None)
-        if scope is None:
-            raise DisconnectedError
-        sockets, host = self.sockets, req.connection_key
-        while True:
-            if sockets.is_full():
-                await sockets.make_room(host)
-            sockets.start_opening()
-            try:
-                connection = await super().connect(req, traces, timeout)
-            except BaseException:
-                sockets.opening_failed()
-                raise
-            protocol = connection.protocol
-            spoiled = protocol is not None and protocol.should_close
-            if sockets.claim(connection.transport, connection, host, spoiled=spoiled):
-                break
-            connection.close()
-        scope.expect_bytes()
-        return connection
-
-    async def close(self, *, abort_ssl: bool = False) -> None:
-        """Close all connections. aiohttp no longer knows of those that are closing already."""
-        self.sockets.abort_closing()
-        await super().close(abort_ssl=abort_ssl)
 
 
 class Transport:
@@ -184,7 +99,9 @@ class Transport:
         self._client: aiohttp.ClientSession | None = None
         self._closer: AsyncGenerator[None, None] | None = None
         self._timeouts: tuple[Timeouts, aiohttp.ClientTimeout] | None = None
-        self.pool: _Pool | None = None
+        self.pool: Pool | None = None
+        self._direct: Direct | None = None
+        self.lane = ""  # which lane requests take, and why if it is not the direct one
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
@@ -194,7 +111,7 @@ class Transport:
     def _make_client(self) -> aiohttp.ClientSession:
         if callable(self._given):
             return self._given()
-        self.pool = _Pool(self._limits.connections, self._ssl_context)
+        self.pool = Pool(self._limits.connections, self._ssl_context)
         return aiohttp.ClientSession(
             connector=self.pool,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -218,9 +135,31 @@ class Transport:
                 with contextlib.suppress(StopIteration):
                     self._closer.__anext__().send(None)  # runs to its yield, which awaits nothing
             self._client = client
+            self._choose_lane(client)
         if client.closed:
             raise ConfigurationError("the aiohttp session given as http= is closed")
         return client
+
+    def _choose_lane(self, client: aiohttp.ClientSession) -> None:
+        """Decide whether requests may take the direct lane: the one place for that, except for later patches."""
+        self._direct, why = None, ""
+        if self.pool is None:
+            why = "the aiohttp session is given as http="
+        elif self._proxy is not None:
+            why = "there is a proxy"
+        elif self._trust_env:
+            why = "proxies come from the environment"
+        elif client.trace_configs:
+            why = "there are trace configurations"
+        elif _is_patched():
+            why = _PATCHED_WHY
+        if self.pool is not None and not why:
+            self._direct = Direct(client, self.pool, self._headers, _transport_error)
+        self._note_lane(why)
+
+    def _note_lane(self, why: str) -> None:
+        self.lane = f"aiohttp: {why}" if why else "direct"
+        _log.debug("requests take the lane: %s", self.lane)
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts: to connect, and with a session of the caller's also to read."""
@@ -240,7 +179,31 @@ class Transport:
         if self.pool is not None:
             await self.pool.slots.acquire()
 
-    async def open(
+    def open(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        scope: CancelScope,
+        body: bytes | None = None,
+        clinic_slot: FairSemaphore | None = None,
+    ) -> Awaitable[HttpResponse]:
+        """Send one request, with an acquired slot. Returns the response, whatever its status; raises TransportError.
+
+        Closing the response releases `clinic_slot`. If this raises, the caller releases it.
+        """
+        direct = self._direct
+        if direct is not None:
+            if not _is_patched():
+                if self.lane != "direct":
+                    self._note_lane("")
+                return direct.open(method, url, headers, timeouts, scope, body, clinic_slot)
+            if self.lane == "direct":
+                self._note_lane(_PATCHED_WHY)
+        return self._open(method, url, headers, timeouts, scope, body, clinic_slot)
+
+    async def _open(
         self,
         method: str,
         url: str,
@@ -250,10 +213,6 @@ class Transport:
         body: bytes | None = None,
         clinic_slot: FairSemaphore | None = None,
     ) -> HttpResponse:
-        """Send one request, with an acquired slot. Returns the response, whatever its status; raises TransportError.
-
-        Closing the response releases `clinic_slot`. If this raises, the caller releases it.
-        """
         client, pool = self._bound_client(), self.pool
         if pool is not None:
             pool.expect(scope)
@@ -281,8 +240,8 @@ class Transport:
             if response.status >= 200:
                 result = _response(response, host, scope, (pool.slots if pool else None, clinic_slot))
                 return result
-            response.close()  # 101: the connection speaks something else from here on
-            failure = TransportError(f"HTTP {response.status}, which is no final response ({host})")
+            response.close()  # after 101 the connection speaks another protocol
+            failure = not_final(response.status, host)
         finally:
             scope.got_bytes()
             if pool is not None:
@@ -300,12 +259,14 @@ class Transport:
 
     def leave_loop(self) -> None:
         """Drop the pool of an event loop that no longer runs, without awaiting anything."""
-        self._client = self._closer = self.pool = None
+        self._client = self._closer = self.pool = self._direct = None
 
     async def close(self) -> None:
         """Close the pool, unless it belongs to the caller."""
         closer, self._closer = self._closer, None
-        self._client = None
+        direct, self._client, self._direct = self._direct, None, None
+        if direct is not None:
+            direct.close()
         if closer is not None:
             await closer.aclose()
 

@@ -9,7 +9,6 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 300, 50
 #: Longer modules, each with the reason why it is one.
 EXCUSED = {
     "errors": "the one tree of errors is drawn, and stands, in one file",
-    "_http.transport": "the one importer of aiohttp: its pool, its exceptions and its private names stand in one file",
 }
 LONGEST = 400
 

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from support import RawServer, Request, json_answer, token_answer
+from support.raw_server import RawServer, Request, json_answer, token_answer, unfit
 from test_limits import until
 
 from arzamed_async import ArzamedSession, Clinic, PoolLimits
@@ -115,11 +115,9 @@ async def test_a_connection_that_is_no_longer_fit_makes_room_for_its_successor(
         async with ArzamedSession(base_url=server.base_url, pool=ONE) as session:
             clinic = session.clinic(server.credentials())
             await clinic.token()
-            pool = session._engine.transport.pool
-            assert pool is not None
-            ((idle, _),) = next(iter(pool._conns.values()))
+            is_unfit = unfit(session)
             writers[0].write(b"HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n")
-            await until(lambda: idle.should_close)
+            await until(is_unfit)
             await clinic.get("x")
         assert server.connections == 2
         assert sockets.most == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib.util
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from aiohttp.client_proto import ResponseHandler
 from support import RawServer
 
 from arzamed_async import ArzamedSession, ConfigurationError
-from arzamed_async._http import transport
-from arzamed_async._http.transport import UNPROMISED_NAMES, _Pool, _Protocol
+from arzamed_async._http import handler, line, pool
+from arzamed_async._http.handler import UNPROMISED_NAMES, Handler
+from arzamed_async._http.line import _Parsed
+from arzamed_async._http.pool import Pool
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,8 +32,10 @@ def remove(owner: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kind: Any = OWNERS[owner]
     for each in kind.__mro__:
         if name in vars(each):
+            is_slot = isinstance(vars(each)[name], types.MemberDescriptorType)  # without it instances have a dict entry
             monkeypatch.delattr(each, name)
-            return
+            if not is_slot:
+                return
     made: Callable[..., None] = kind.__init__
 
     def without(self: Any, *args: Any, **options: Any) -> None:
@@ -72,7 +77,7 @@ async def test_a_session_that_is_given_needs_none_of_them(monkeypatch: pytest.Mo
 async def test_an_aiohttp_without_the_class_is_named_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where aiohttp has moved ResponseHandler, the import fails with the version and the name."""
     monkeypatch.delattr("aiohttp.client_proto.ResponseHandler")
-    spec = importlib.util.spec_from_file_location("arzamed_async._http.again", transport.__file__)
+    spec = importlib.util.spec_from_file_location("arzamed_async._http.again", handler.__file__)
     assert spec is not None
     assert spec.loader is not None
     with pytest.raises(
@@ -85,10 +90,12 @@ async def test_each_private_name_in_use_is_guarded() -> None:
     """A private name that a class derived from aiohttp's uses is its own, unknown to aiohttp, or it is guarded."""
     plain = aiohttp.TCPConnector()
     try:
-        bases = {_Pool.__name__: plain, _Protocol.__name__: ResponseHandler(plain._loop)}
+        plain_handler = ResponseHandler(plain._loop)
+        bases = {Pool.__name__: plain, Handler.__name__: plain_handler, _Parsed.__name__: plain_handler}
         classes = {
             node.name: node
-            for node in ast.parse(Path(transport.__file__).read_text(encoding="utf-8")).body
+            for module in (pool, handler, line)
+            for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
             if isinstance(node, ast.ClassDef) and node.name in bases
         }
         assert classes.keys() == bases.keys()

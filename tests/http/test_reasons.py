@@ -5,7 +5,8 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from arzamed_async._http.transport import REASONS, DisconnectedError, _transport_error
+from arzamed_async._http.handler import DisconnectedError
+from arzamed_async._http.transport import REASONS, _transport_error
 
 OF_AIOHTTP = [kind for kind in REASONS if kind.__module__.startswith("aiohttp.")]
 

@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any
 
-from arzamed_async import ClinicCredentials
+import aiohttp
+import pytest
+
+from arzamed_async import ArzamedSession, ClinicCredentials
 
 SECRET = "invented-secret-canary-7f3a"
 TOKEN = "invented.token.canary-91c2"
@@ -20,6 +23,28 @@ async def settle() -> None:
     """Let every task that can go on do so."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+def take_ordinary_lane(patch: pytest.MonkeyPatch) -> None:
+    """Wrap aiohttp's ClientSession._request, as tracers do: requests go through it from then on."""
+    original: Any = aiohttp.ClientSession._request
+
+    async def request(self: aiohttp.ClientSession, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        response: aiohttp.ClientResponse = await original(self, *args, **options)
+        return response
+
+    patch.setattr(aiohttp.ClientSession, "_request", request)
+
+
+def unfit(session: ArzamedSession) -> Callable[[], bool]:
+    """Return what tells whether the one idle connection of a session is known to be unfit for another request."""
+    transport: Any = session._engine.transport
+    if transport.lane == "direct":
+        (line,) = transport._direct.idle_lines()
+        is_closing: Callable[[], bool] = line.transport.is_closing
+        return is_closing
+    ((idle, _),) = next(iter(transport.pool._conns.values()))
+    return lambda: idle.should_close is True
 
 
 class Request:

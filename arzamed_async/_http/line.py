@@ -1,0 +1,265 @@
+"""One connection of the direct lane, and one exchange over it: a request out, its response in.
+
+aiohttp opens the connection; then `Line` replaces its protocol. A response that `scan` recognises needs no parser.
+Any other goes, from its first byte, to a new `ResponseHandler` of aiohttp's: bytes that it has read beyond its response
+never become the head of the next one.
+
+A line is owned by one exchange, its `owner`, from `send` until the whole response has been received. Then it is idle at
+once, before the caller resumes. Only the owner may close it: a caller that is cancelled at that moment does not close a
+line that has a new owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, Handler
+from .request_bytes import request_bytes
+from .response import BodyStream, WholeBody
+from .response_scan import RawHeaders, scan
+
+__all__ = ["Exchange", "Home", "Line", "Received"]
+
+#: A response: status, headers, body, and whether the body is known to have no transfer or content coding.
+Received = tuple[int, Mapping[str, str], BodyStream, bool]
+
+
+class Home:
+    """The owner of idle lines."""
+
+    def take_back(self, line: Line) -> None:
+        """Keep a line that is idle now."""
+        raise NotImplementedError
+
+    def forget(self, line: Line) -> None:
+        """Drop a line whose connection is lost."""
+        raise NotImplementedError
+
+
+class _Parsed(Handler):
+    """Reads one response for one exchange. (Names that are not of aiohttp begin with `arz`.)"""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, transport: asyncio.Transport) -> None:
+        super().__init__(loop)
+        self.arz_exchange: Exchange | None = exchange
+        self.arz_body: Any = None
+        self.arz_more = False
+        self.connection_made(transport)
+        self.set_response_params(
+            read_until_eof=True,
+            auto_decompress=False,
+            max_line_size=HEADER_BYTES,
+            max_field_size=HEADER_BYTES,
+            max_headers=MOST_HEADERS,
+        )
+
+    def feed_data(self, data: tuple[Any, Any], size: int = 0) -> None:
+        """Receive the head of a response, and its body, still arriving. A second head makes the line unfit for reuse."""
+        message, body = data
+        if self.arz_body is not None:
+            self.arz_more = True
+        elif not 100 <= message.code <= 199 or message.code == 101:
+            self.arz_body = body
+            if self.arz_exchange is not None:
+                self.arz_exchange.end((message.code, message.headers, body, False))
+
+    def set_exception(self, exc: BaseException, *args: Any, **options: Any) -> None:
+        """Record a failure; before there is a head, it is the outcome of the exchange."""
+        super().set_exception(exc, *args, **options)
+        if self.arz_body is None and self.arz_exchange is not None:
+            self.arz_exchange.end(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the bytes, and release the line at the end of the response. (aiohttp calls this with b"" as well.)"""
+        exchange = self.arz_exchange
+        if exchange is None:
+            return
+        super().data_received(data)
+        if self.arz_exchange is not exchange:
+            return
+        if self.exception() is not None:
+            exchange.close()
+        elif self.arz_body is not None and self.arz_body.is_eof():
+            self.arz_leave(exchange, at_once=bool(data))
+
+    def arz_leave(self, exchange: Exchange, *, at_once: bool) -> None:
+        """Release the line: for reuse if the response was the only thing received.
+
+        If the end of the response was in what the parser held back while reading was paused, TLS may hold more, which
+        the event loop delivers in its next turn: the line is released after that.
+        """
+        spoiled = self.arz_more or self.should_close
+        if not spoiled:
+            try:
+                spoiled = self._parser is None or self._parser.feed_eof() is not None  # part of another head
+            except Exception:  # noqa: BLE001 - the same
+                spoiled = True
+        transport, self.transport = self.transport, None  # from here on another exchange may own it
+        self._parser = self._payload = self.arz_body = self.arz_exchange = None  # leave no cycle
+        if spoiled or transport is None:
+            exchange.close()
+            return
+        transport.resume_reading()
+        if at_once:
+            exchange.give_back()
+        else:
+            exchange.give_back_soon()
+
+
+class Exchange:
+    """One request and its response. The result of `future` is the response received, or the exception."""
+
+    __slots__ = ("_leaving", "_line", "_parsed", "future", "got_bytes", "reused", "sent_at")
+
+    def __init__(self, line: Line, future: asyncio.Future[Received | BaseException]) -> None:
+        self._leaving = False
+        self._line = line
+        self._parsed: _Parsed | None = None
+        self.future = future
+        self.got_bytes = False
+        self.reused = line.reused
+        self.sent_at = line.idle_since
+
+    def end(self, outcome: Received | BaseException) -> None:
+        """Set the outcome. A failure is a result as well: after a cancellation it is not retrieved."""
+        if not self.future.done():
+            self.future.set_result(outcome)
+
+    def received(self, data: bytes) -> None:
+        """Receive bytes."""
+        parsed = self._parsed
+        if self._leaving:
+            self._line.close()
+            return
+        if parsed is None:
+            self.got_bytes = True
+            whole = scan(data)
+            if whole is not None:
+                status, head, body, coded = whole
+                self.give_back()
+                self.end((status, RawHeaders(head), WholeBody(body), not coded))
+                return
+            parsed = self._parsed = _Parsed(self._line.loop, self, self._line.transport)
+        parsed.data_received(data)
+
+    def lost(self, error: BaseException | None) -> None:
+        """End the exchange: the connection is lost."""
+        parsed, self._parsed = self._parsed, None
+        if parsed is not None:
+            parsed.connection_lost(error)
+            parsed.arz_body = parsed.arz_exchange = None  # leave no cycle
+        self.end(error or DisconnectedError())
+
+    def give_back(self) -> None:
+        """Release the line: the whole response has been received."""
+        line = self._line
+        if line.owner is self:
+            line.owner = None
+            line.rest()
+
+    def give_back_soon(self) -> None:
+        """Release the line in the next turn of the event loop, unless more bytes arrive before."""
+        self._leaving = True
+        self._line.loop.call_soon(self.give_back)
+
+    def close(self) -> None:
+        """Close the line, unless it has a new owner or none."""
+        if self._line.owner is self and not self._leaving:
+            self._line.close()
+
+
+class Line(asyncio.BufferedProtocol):
+    """A connection that carries one exchange at a time. aiohttp's own `connection` is held while it is open."""
+
+    __slots__ = (
+        "_connection", "_filled", "_handler", "_home", "_view", "idle_since", "loop", "owner", "place", "reused", "transport",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        home: Home,
+        place: Any,
+        connection: Any,
+        transport: asyncio.Transport,
+        view: memoryview,
+    ) -> None:
+        self.loop = loop
+        self.place = place
+        self.transport = transport
+        self.owner: Exchange | None = None
+        self.reused = False
+        self.idle_since = loop.time()
+        self._filled = False
+        self._home = home
+        self._connection = connection
+        self._handler = connection.protocol
+        self._view = view
+        transport.set_protocol(self)
+        # uvloop chooses how it reads when it starts to.
+        transport.pause_reading()
+        transport.resume_reading()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is idle: `Connections` reads this name."""
+        return self.owner is None
+
+    def fit(self) -> bool:
+        """Return whether it is open."""
+        return not self.transport.is_closing()
+
+    def send(self, method: str, target: str, common: str, headers: Mapping[str, str], body: bytes | None) -> Exchange:
+        """Send a request. It is built here, so that no other frame holds the token."""
+        exchange = self.owner = Exchange(self, self.loop.create_future())
+        try:
+            self.transport.write(request_bytes(method, target, common, headers, body))
+        except BaseException:
+            self.close()
+            raise
+        return exchange
+
+    def rest(self) -> None:
+        """Become idle, unless a part of the request is still to be sent, or more may have been received.
+
+        A response can come before its request is out. Over TLS a read that fills the buffer may leave bytes
+        in the TLS layer, where no look at the socket shows them.
+        """
+        if self.transport.is_closing():
+            return
+        if self._filled or self.transport.get_write_buffer_size():
+            self.close()
+            return
+        self.reused = True
+        self.idle_since = self.loop.time()
+        self._home.take_back(self)
+
+    def close(self) -> None:
+        """Close at once: over TLS an orderly close waits for the peer."""
+        self.transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer that all lines of a loop read into; what was read is copied before the next read."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Receive the bytes that were read."""
+        if self.owner is None:
+            self.close()  # there is no request they could belong to
+            return
+        self._filled = nbytes == len(self._view)
+        self.owner.received(self._view[:nbytes].tobytes())
+
+    def eof_received(self) -> None:
+        """Let the transport close itself."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Report it to the exchange, the pool, and the connector of aiohttp."""
+        owner, self.owner = self.owner, None
+        self._home.forget(self)
+        self._handler.connection_lost(exc)
+        self._connection.close()
+        if owner is not None:
+            owner.lost(exc)

@@ -1,0 +1,84 @@
+"""The connection pool of one event loop: opened by aiohttp, bounded, and checked before each use."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import aiohttp
+
+from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.semaphore import FairSemaphore
+from .connections import Connections
+from .handler import DisconnectedError, Handler, require_unpromised_names
+
+__all__ = ["Pool"]
+
+
+class Pool(aiohttp.TCPConnector):
+    """Keeps connections alive, never more than `limit` open. A request holds one of its `slots`.
+
+    aiohttp's own limit counts connections in use; idle ones, to other hosts, stay open beside them. Here `Connections`
+    closes an idle one where a new one would be one too many. Each request that `expect` announces gets one connection:
+    aiohttp would open a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
+    count. The wait for a connection does not count as the server's silence: `expect_bytes` comes after it.
+    """
+
+    def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
+        super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
+        loop = asyncio.get_running_loop()
+        require_unpromised_names(self, Handler(loop))
+        self._factory = cast("Any", lambda: Handler(loop))
+        self.slots = FairSemaphore(limit)
+        self.sockets = Connections(limit, loop)
+        self._senders: dict[asyncio.Task[Any] | None, CancelScope] = {}
+
+    def expect(self, scope: CancelScope) -> None:
+        """Allow one connection to the request that the task of `scope` sends next."""
+        self._senders[scope.task] = scope
+
+    def expect_no_more(self, scope: CancelScope) -> None:
+        """Withdraw what `expect` allowed, if it was not used."""
+        self._senders.pop(scope.task, None)
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+    ) -> aiohttp.connector.Connection:
+        """Return a connection, as aiohttp does, once there is room."""
+        scope = self._senders.pop(asyncio.current_task(), None)
+        if scope is None:
+            raise DisconnectedError
+        sockets, host = self.sockets, req.connection_key
+        while True:
+            if sockets.is_full():
+                await sockets.make_room(host)
+            sockets.start_opening()
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except BaseException:
+                sockets.opening_failed()
+                raise
+            protocol = connection.protocol
+            spoiled = protocol is not None and protocol.should_close
+            if sockets.claim(connection.transport, connection, host, spoiled=spoiled):
+                break
+            connection.close()
+        scope.expect_bytes()
+        return connection
+
+    def connect_for(
+        self, request: aiohttp.ClientRequest, scope: CancelScope
+    ) -> Awaitable[aiohttp.connector.Connection]:
+        """Open a connection for the direct lane, which sets its own timeout."""
+        self.expect(scope)
+        return self.connect(request, [], aiohttp.ClientTimeout())
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        """Close all connections. aiohttp no longer knows of those that are closing already."""
+        self.sockets.abort_closing()
+        await super().close(abort_ssl=abort_ssl)
