@@ -813,3 +813,46 @@ def test_collected_errors_have_an_end() -> None:
     with pytest.raises(DecodeError, match="record 10000"):
         decoder_for(Leveled).decode_each([0] * 10_001, 0, errors)
     assert len(errors) == 10_000
+
+
+def test_records_are_of_their_class_and_frozen() -> None:
+    """However they are filled, records are of the class itself, frozen, with equality, hash and weak references."""
+    (made,) = decoder_for(Doctor).decode([{"name": "Dr. Inventata", "profileImage": None}], 0)
+    assert type(made) is Doctor
+    assert made == Doctor("Dr. Inventata", None)
+    assert hash(made) == hash(Doctor("Dr. Inventata", None))
+    assert weakref.ref(made)() is made
+    assert pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        made.name = "another"  # type: ignore[misc]
+
+
+def test_a_class_of_a_user_gets_no_subclass() -> None:
+    """The decoder of a class that is not the package's own makes no subclass of it, and no unfinished object of it is deleted."""
+    seen: list[object] = []
+
+    @attrs.frozen
+    class Watched:
+        name: str
+
+        def __init_subclass__(cls) -> None:
+            seen.append(cls)
+
+        def __del__(self) -> None:
+            seen.append(self.name)
+
+    @attrs.frozen
+    class Plain(Doctor):
+        pass
+
+    @attrs.frozen
+    class Counted(Watched):
+        pass
+
+    seen.clear()
+    made = [decoder_for(kind).decode([{"name": "x"}], 0)[0] for kind in (Watched, Counted)]
+    assert [type(each) for each in made] == [Watched, Counted]
+    assert seen == []
+    (plain,) = decoder_for(Plain).decode([{"name": "x", "profileImage": None}], 0)
+    assert type(plain) is Plain
+    assert Plain.__subclasses__() == Counted.__subclasses__() == []
