@@ -123,6 +123,8 @@ def faults(session: nox.Session) -> None:
     session.install("-q", "-e", ".[test]")
     what = ("tests/faults", "tests/tokens/test_token_machine.py")
     session.run("python", "-m", "pytest", *what, *session.posargs, env={"HYPOTHESIS_PROFILE": "deep"})
+    matrix = ("tests/faults/test_matrix.py", "tests/http/test_transport.py")
+    session.run("python", "-m", "pytest", *matrix, *session.posargs, env={"ARZAMED_TESTS_LANE": "aiohttp"})
 
 
 @nox.session(python=OLDEST)
