@@ -1,4 +1,4 @@
-"""The entry point of `arzamed`. Without the extra it reports how to install it."""
+"""The entry point of `arzamed`, which `_arzamed_async_script` calls. Without the extra it reports how to install it."""
 
 from __future__ import annotations
 

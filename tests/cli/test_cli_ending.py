@@ -173,10 +173,24 @@ def test_wrong_use_writes_nothing_to_standard_output(full):
 
 
 def test_the_installed_command_ends_in_the_same_place(full):
-    """The script `arzamed` calls what `python -m arzamed_async.cli` calls."""
+    """The script `arzamed` ends where `python -m arzamed_async.cli` does."""
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="arzamed")
     code = f"import sys; from {script.module} import {script.attr}; sys.exit({script.attr}())"
     assert ended("--version", command=[sys.executable, "-c", code], stdout=full) == (1, b"", FULL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_package_is_imported_is_silent(place, monkeypatch, number):
+    """The script `arzamed` ends by the signal, which a shell shows as 130 and 143, and not with a traceback."""
+    (place / "aiohttp.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(600)\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(place))  # instead of the package that takes longest to import
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="arzamed")
+    code = f"from {script.module} import {script.attr}; {script.attr}()"
+    with running("--version", command=[sys.executable, "-c", code]) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        assert process.wait(SECONDS) == -number
+        assert process.stderr.read() == b""
 
 
 def test_importing_the_command_changes_nothing():

@@ -66,7 +66,7 @@ def test_the_wheel_holds_the_package_and_nothing_else():
     with zipfile.ZipFile(WHEEL) as wheel:
         names = set(wheel.namelist())
     info = {name for name in names if name.startswith(INFO)}
-    package = re.compile(r"arzamed_async/|_arzamed_async_pytest\.py$")
+    package = re.compile(r"arzamed_async/|_arzamed_async_(pytest|script)\.py$")
     assert names - info == set(filter(package.match, tracked()))
     assert "arzamed_async/py.typed" in names
     files = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
