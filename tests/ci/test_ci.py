@@ -59,3 +59,18 @@ def test_commands_of_ci_see_a_clean_environment() -> None:
     found = clean({"PATH": os.environ["PATH"], **kept, **gone})
     assert found == {"PATH": os.environ["PATH"], "HOME": "/new/home", "CI": "true", **kept}
     assert clean({"PATH": os.environ["PATH"]})["LANG"] == "C.UTF-8"
+
+
+def test_a_user_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The run of another user fails with what `useradd` said, and removes its temporary files."""
+    programs, temporary = tmp_path / "programs", tmp_path / "temporary"
+    temporary.mkdir()
+    programs.mkdir()
+    for name, script in {"id": "[ $# = 1 ] && echo 0", "useradd": "echo no user can be made >&2; exit 1"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": str(temporary)}
+    command = ["bash", ".ci/elsewhere", "true"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "no user can be made\n")
+    assert list(temporary.iterdir()) == []
