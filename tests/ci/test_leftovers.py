@@ -121,6 +121,21 @@ def test_what_is_left_behind_is_found(leftovers: Leftovers, kind: Callable[[], A
         assert leftovers.after_module() == []
 
 
+@pytest.mark.parametrize("kind", [a_thread, a_process, an_open_socket, a_pending_task, a_temporary_file])
+def test_what_was_left_before_a_fixture_of_the_session_is_found(
+    leftovers: Leftovers, kind: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """Such a fixture may keep what it opens; what a test has left before is found all the same."""
+    with kind(), socket.socket() as left:
+        with leftovers.accepting():
+            kept = socket.socket()
+        found = leftovers.after_module()
+        assert len([each for each in found if re.search(KINDS[kind].partition(r" \(there")[0], each)]) >= 1, found
+        assert any(str(Path(f"/proc/self/fd/{left.fileno()}").readlink()) in each for each in found)
+        assert not any(str(Path(f"/proc/self/fd/{kept.fileno()}").readlink()) in each for each in found)
+        kept.close()
+
+
 def test_what_is_tidied_up_is_not_told(leftovers: Leftovers) -> None:
     """Tasks that are done, files that are closed or removed, and threads that end are nothing to tell."""
 

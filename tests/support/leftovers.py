@@ -102,12 +102,21 @@ class Leftovers:
 
     def accept(self) -> None:
         """Take what there is now for granted."""
-        self._threads = threads()
         self._open = open_files()
-        self._children = children()
-        self._tasks = set(pending_tasks())
-        self._temporary = self._temporary_files()
-        self._checkout = set(tree(ROOT))
+        self._threads, self._children, self._tasks, self._temporary, self._checkout = self._sets()
+
+    @contextlib.contextmanager
+    def accepting(self) -> Iterator[None]:
+        """Take for granted what comes in this context, and nothing that a test has left before it."""
+        opened, sets = open_files(), self._sets()
+        yield
+        self._open += open_files() - opened
+        known = (self._threads, self._children, self._tasks, self._temporary, self._checkout)
+        for kept, before, after in zip(known, sets, self._sets(), strict=True):
+            kept.update(after - before)
+
+    def _sets(self) -> tuple[set[threading.Thread], set[str], set[int], set[str], set[str]]:
+        return threads(), children(), set(pending_tasks()), self._temporary_files(), set(tree(ROOT))
 
     def after_test(self, name: str) -> None:
         """Remember of a thread or an open file in which test it first was there."""
@@ -170,10 +179,9 @@ class Watch:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object]) -> Iterator[None]:
         """Take for granted what a fixture of the whole session opens: it is closed in the end."""
-        result = yield
-        if fixturedef.scope == "session" and self._leftovers is not None:
-            self._leftovers.accept()
-        return result
+        accepts = fixturedef.scope == "session" and self._leftovers is not None
+        with self._leftovers.accepting() if accepts else contextlib.nullcontext():
+            return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
