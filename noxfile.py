@@ -131,7 +131,7 @@ def faults(session: nox.Session) -> None:
 @nox.parametrize("aiohttp", ["newest", "3.14.0"])
 def lanes(session: nox.Session, aiohttp: str) -> None:
     """Run what goes over the wire in both lanes, with the newest and the lowest aiohttp."""
-    session.install("-q", "-e", ".[test]")
+    session.install("-q", "-e", ".[cli,test]")
     session.install("-q", "-U", "aiohttp" if aiohttp == "newest" else f"aiohttp=={aiohttp}")
     what = ("tests/http", "tests/observers/test_tracebacks.py", "tests/calls", "tests/readers")
     session.run("python", "-m", "pytest", *what, *session.posargs)
