@@ -48,7 +48,7 @@ class Pacing:
 
     def __init__(self, origin: OriginScope, lots: random.Random | None = None) -> None:
         self.origin = origin
-        self.turns = Turns(lots or random.Random())  # noqa: S311 - a lot between two lanes is no secret
+        self.turns = Turns(lots or random.Random())  # noqa: S311 - a lot between two lanes is no secret  # nosec B311
         self._timer: asyncio.TimerHandle | None = None
 
     async def turn(self, clinic: ClinicScope, deadline: float | None, refused_status: int = 0) -> bool:
