@@ -8,7 +8,6 @@ from typing import Any, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
-from .. import models
 from ..errors import ConfigurationError
 from .hooks import EXACT_TYPES, Hook, HookOf
 from .scalars import Mismatch
@@ -134,11 +133,6 @@ class DecoderCompiler:
 
     def _set_slots(self) -> list[str]:
         # What the generated __init__ of such a class does, and nothing else, without its frame.
-        twin = _unlocked_twin(self._model)
-        if twin is not None:
-            self._names["twin"] = twin
-            sets = [f"made_one.{attribute.name} = v{i}" for i, attribute in enumerate(self._fields)]
-            return ["made_one = twin()", *sets, "made_one.__class__ = model"]
         self._names["new"] = object.__new__
         lines = ["made_one = new(model)"]
         for i, attribute in enumerate(self._fields):
@@ -217,28 +211,6 @@ def _validate(trial: Any, given: tuple[attrs.Attribute[Any], Any]) -> None:
 
 def _slot(model: type[Any], name: str) -> Any:
     return next((vars(base)[name] for base in model.__mro__ if name in vars(base)), None)
-
-
-def _unlocked_twin(model: type[Any]) -> type[Any] | None:
-    """Return a subclass of the same layout whose attributes can be set, if the model is of this package; else None.
-
-    Its objects are filled and then become the model's: a third less work than to call the setter of each slot. It shows
-    in __subclasses__, and a metaclass, an __init_subclass__ or a __del__ would see it: so no class of a user has one.
-    """
-    if model.__module__ != models.__name__ or vars(model).keys() & {"__init_subclass__", "__del__"}:
-        return None
-    unlocked = {
-        "__slots__": (),
-        "__init__": object.__init__,
-        "__setattr__": object.__setattr__,
-        "__delattr__": object.__delattr__,
-    }
-    try:
-        twin = type(model.__name__, (model,), unlocked)
-        object.__setattr__(twin(), "__class__", model)
-    except TypeError:
-        return None
-    return twin
 
 
 def _is_generated(init: Any) -> bool:
