@@ -12,6 +12,7 @@ line that has a new owner.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,7 +102,8 @@ class _Parsed(Handler):
         if spoiled or transport is None:
             exchange.close()
             return
-        transport.resume_reading()
+        with contextlib.suppress(RuntimeError):  # uvloop raises it where the connection has been closed meanwhile
+            transport.resume_reading()
         if at_once:
             exchange.give_back()
         else:
