@@ -50,18 +50,20 @@ def tracker() -> None:
     resource_tracker.ensure_running()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give each cluster here a folder for its files, whichever test comes first: dask leaves it behind."""
+    with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
+        yield
+
+
 @pytest.fixture(scope="module")
-def cluster(tracker: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(tracker: None, _scratch: None) -> Iterator[Any]:
     """Give a cluster of two worker processes with one thread each."""
     # Nannies start workers anew; the cluster would do so as well, and close the nannies that take too long.
     # Without a dashboard a scheduler has a port for HTTP all the same: a fixed one, if no address is given.
     with (
-        dask.config.set(
-            {
-                "distributed.deploy.lost-worker-timeout": "1h",
-                "temporary-directory": str(tmp_path_factory.mktemp("dask")),
-            }
-        ),
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}),
         distributed.LocalCluster(
             n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
