@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
-from attrs import field, frozen
+from attrs import field
 
+from ._frozen import frozen
 from ._validation import at_least_one, positive, relative_path, zero_or_more
 from .errors import ConfigurationError
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, field
 
+from ._frozen import frozen
 from ._masked import Masked, masked
 from ._validation import plain_text, web_url
 from .errors import ConfigurationError

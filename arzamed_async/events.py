@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from attrs import frozen
+from ._frozen import frozen
 
 __all__ = [
     "BreakerState",

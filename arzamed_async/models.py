@@ -7,9 +7,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
+import attrs
 import orjson
-from attrs import field, frozen
+from attrs import field
 
+from ._frozen import frozen
 from ._masked import as_masked
 from .errors import ArzamedError, DecodeError
 from .events import BreakerState
@@ -35,7 +37,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-@frozen
+@attrs.frozen  # its own methods: many doctors are compared and hashed
 class Doctor:
     """An active practitioner, as `GET equipe/doctors` sends them (vendor's page "Doctors").
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import field
 
+from ._frozen import frozen
 from ._masked import as_masked
 
 __all__ = ["Lease", "StoredRejection", "StoredToken", "TokenStore"]

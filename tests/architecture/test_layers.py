@@ -13,6 +13,7 @@ import arzamed_async
 #: What all may use: values and errors, without I/O.
 VALUES = {
     "_extras",
+    "_frozen",
     "_masked",
     "_validation",
     "_version",
@@ -27,15 +28,16 @@ LOW = {"_concurrency", "_http", "_resilience", "_telemetry"}
 #: The whole table. A package imports from these packages and no other; a module on top counts as a package.
 MAY_IMPORT = {
     "errors": set(),
-    "events": set(),
+    "events": {"_frozen"},
     "_extras": set(),
+    "_frozen": set(),
     "_masked": set(),
     "_version": set(),
     "_validation": {"errors"},
-    "models": {"_masked", "errors", "events"},
-    "token_store": {"_masked"},
-    "config": {"_validation", "errors"},
-    "credentials": {"_masked", "_validation", "errors"},
+    "models": {"_frozen", "_masked", "errors", "events"},
+    "token_store": {"_frozen", "_masked"},
+    "config": {"_frozen", "_validation", "errors"},
+    "credentials": {"_frozen", "_masked", "_validation", "errors"},
     "clinics_file": {"_masked", "credentials", "errors"},
     "_telemetry": {"events"},
     "_concurrency": {"errors"},
