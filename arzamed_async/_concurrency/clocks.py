@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
-
 __all__ = ["Clocks", "Moment"]
 
-
-@frozen
-class Moment:
-    """One point in time as both clocks show it, in seconds."""
-
-    monotonic: float
-    wall: float
+#: One point in time as both clocks show it, in seconds: the monotonic clock, the time of day.
+Moment = tuple[float, float]
 
 
-@frozen
 class Clocks:
     """Two clocks, both in seconds: one that never goes back, and the time of day."""
 
-    monotonic: Callable[[], float]
-    wall: Callable[[], float]
+    __slots__ = ("monotonic", "wall")
+
+    def __init__(self, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
+        self.monotonic = monotonic
+        self.wall = wall
 
     def ago(self, seconds: float = 0.0) -> Moment:
         """Return the moment that is this many seconds past."""
-        return Moment(self.monotonic() - seconds, self.wall() - seconds)
+        return self.monotonic() - seconds, self.wall() - seconds

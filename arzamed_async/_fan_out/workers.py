@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from attrs import frozen
-
 from .._concurrency.cancel_scope import CancelScope, CancelScopes, cancel_and_wait
 from .._concurrency.semaphore import FairSemaphore
 from .._validation import whole_number
@@ -27,7 +25,6 @@ Progress = Callable[[int, int, int | None], None]
 _UNBOUND = contextlib.nullcontext()
 
 
-@frozen(kw_only=True)
 class FanOutPlan(Generic[H]):
     """Which clinics, how many at a time, and for how long. Built by the session, checked once, and never changed.
 
@@ -35,18 +32,24 @@ class FanOutPlan(Generic[H]):
     Raises ConfigurationError.
     """
 
-    clinics: ClinicFeed[H]
-    enter: Callable[[], asyncio.AbstractEventLoop]
-    concurrency: int
-    deadline_seconds: float | None
-    on_progress: Progress | None
-    buffer: int = 1
-
-    def __attrs_post_init__(self) -> None:
-        if self.deadline_seconds is not None and not self.deadline_seconds > 0:
+    def __init__(
+        self,
+        *,
+        clinics: ClinicFeed[H],
+        enter: Callable[[], asyncio.AbstractEventLoop],
+        concurrency: int,
+        deadline_seconds: float | None,
+        on_progress: Progress | None,
+        buffer: int = 1,
+    ) -> None:
+        if deadline_seconds is not None and not deadline_seconds > 0:
             raise ConfigurationError("deadline_seconds must be greater than zero")
-        whole_number("concurrency", self.concurrency)
-        whole_number("buffer", self.buffer)
+        self.clinics = clinics
+        self.enter = enter
+        self.concurrency = whole_number("concurrency", concurrency)
+        self.deadline_seconds = deadline_seconds
+        self.on_progress = on_progress
+        self.buffer = whole_number("buffer", buffer)
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -14,8 +14,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 
-from attrs import Factory, define, evolve, frozen
-
 from .._concurrency.single_flight import Flight, SingleFlight
 from .._masked import Masked
 from ..config import TokenPolicy
@@ -30,17 +28,21 @@ __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 FAILURE_SHARED_SECONDS = 1.0
 
 
-@define(eq=False)
 class CachedToken:
     """A token and the moments that rule its use, by the monotonic clock."""
 
-    issued: IssuedToken
-    refresh_at: float
-    wait_at: float
-    expires_at: float
-    from_401: bool  # fetched because the API responded to the token before it with HTTP 401
-    blocked: bool = False  # the API responded with HTTP 401 to this one as well
-    _token: Token | None = None
+    __slots__ = ("_token", "blocked", "expires_at", "from_401", "issued", "refresh_at", "wait_at")
+
+    def __init__(
+        self, issued: IssuedToken, refresh_at: float, wait_at: float, expires_at: float, *, from_401: bool
+    ) -> None:
+        self.issued = issued
+        self.refresh_at = refresh_at
+        self.wait_at = wait_at
+        self.expires_at = expires_at
+        self.from_401 = from_401  # fetched because the API responded to the token before it with HTTP 401
+        self.blocked = False  # the API responded with HTTP 401 to this one as well
+        self._token: Token | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -51,19 +53,27 @@ class CachedToken:
     def token(self) -> Token:
         """The token as callers receive it, created lazily."""
         if self._token is None:
-            expires_at = self.issued.requested_at.wall + self.issued.lifetime_seconds
+            expires_at = self.issued.requested_at_wall + self.issued.lifetime_seconds
             self._token = Token(self.issued.access_token, datetime.fromtimestamp(expires_at, timezone.utc))
         return self._token
 
 
-@frozen
 class TokenSource:
     """What the caches of one session share. `fetch` takes credentials, the known token, and a counter of requests sent."""
 
-    fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None]], Awaitable[IssuedToken]]
-    policy: TokenPolicy
-    clock: Callable[[], float]
-    flights: SingleFlight = Factory(SingleFlight)
+    __slots__ = ("clock", "fetch", "flights", "policy")
+
+    def __init__(
+        self,
+        fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None]], Awaitable[IssuedToken]],
+        policy: TokenPolicy,
+        clock: Callable[[], float],
+        flights: SingleFlight | None = None,
+    ) -> None:
+        self.fetch = fetch
+        self.policy = policy
+        self.clock = clock
+        self.flights = SingleFlight() if flights is None else flights
 
 
 class TokenCache:
@@ -132,6 +142,7 @@ class TokenCache:
             held.blocked = True
             self._keep_until = now + self._source.policy.rejected_seconds
             return False
+        held.issued.note_rejection()
         self._held = None
         self._rejected = held
         return True
@@ -146,7 +157,7 @@ class TokenCache:
 
     def _known(self) -> IssuedToken | None:
         if self._rejected is not None:
-            return evolve(self._rejected.issued, rejected=True)
+            return self._rejected.issued
         return None if self._held is None else self._held.issued
 
     def _count_request(self) -> None:
@@ -163,7 +174,7 @@ class TokenCache:
     def _accept(self, issued: IssuedToken, flight: Flight[CachedToken]) -> CachedToken:
         policy = self._source.policy
         life = issued.lifetime_seconds
-        expires_at = issued.requested_at.monotonic + life
+        expires_at = issued.requested_at + life
         if self._source.clock() >= expires_at:
             raise TokenError("the token expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 from typing import Any
-
-from attrs import Factory, define
 
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import FairSemaphore
@@ -41,19 +40,23 @@ class StoreUnavailableError(Exception):
     """The store returned no usable result. Never leaves the modules that share tokens."""
 
 
-@define(eq=False)
 class StoreBudget:
     """What the store may cost for one token: the `seconds_left` for its calls, and whether one of them has failed.
 
     The token is stored under `key`. A rejection is stored under `refusal_key`, which depends on the secret as well.
     """
 
-    clinic: str
-    key: str
-    refusal_key: str
-    began_at: float
-    seconds_left: float = Factory(lambda: BUDGET_SECONDS)
-    failed: bool = False
+    def __init__(self, clinic: str, key: str, refusal_key: str, began_at: float) -> None:
+        self.clinic = clinic
+        self.key = key
+        self.refusal_key = refusal_key
+        self.began_at = began_at
+        self.seconds_left = BUDGET_SECONDS
+        self.failed = False
+
+    def copy(self) -> StoreBudget:
+        """Return a budget of its own, with what is left of this one."""
+        return copy.copy(self)
 
     def reset(self) -> None:
         """Allow the whole time again."""

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from attrs import field, frozen
-
 from .._concurrency.clocks import Moment
 from .._http.status import json_object, printable_excerpt, retry_after_seconds
 from .._masked import Masked, as_masked
@@ -52,13 +50,15 @@ def token_request_body(scope: str) -> bytes:
     return urlencode({"grant_type": "client_credentials", "scope": scope}).encode("ascii")
 
 
-@frozen
 class ResolvedSecret:
     """A clinic's secret as it was sent, to be masked in texts from a server."""
 
-    client_id: str
-    secret: str = field(converter=Masked)
-    encoding: str
+    __slots__ = ("client_id", "encoding", "secret")
+
+    def __init__(self, client_id: str, secret: str, encoding: str) -> None:
+        self.client_id = client_id
+        self.secret = as_masked(secret)
+        self.encoding = encoding
 
     def forms(self) -> tuple[str, ...]:
         """Return every form in which the secret goes over the wire."""
@@ -66,19 +66,30 @@ class ResolvedSecret:
         return (basic, quote(self.secret, safe=""), self.secret)
 
 
-@frozen
 class IssuedToken:
     """A token, and how long it lives, counted from the moment of its request.
 
-    `secret` is the secret it was requested with, to be masked in texts from the API; None where the credentials hold it.
-    `rejected` is true if the API has responded to it with HTTP 401.
+    `requested_at` is by the monotonic clock, `requested_at_wall` the time of day. `secret` is the secret it was requested
+    with, to be masked in texts from the API; None where the credentials hold it. `rejected` is true if the API has
+    responded to it with HTTP 401.
     """
 
-    access_token: str = field(converter=as_masked)
-    lifetime_seconds: float
-    requested_at: Moment
-    secret: ResolvedSecret | None = None
-    rejected: bool = False
+    __slots__ = ("access_token", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret")
+
+    def __init__(self, access_token: str, lifetime_seconds: float, requested_at: Moment) -> None:
+        self.access_token = as_masked(access_token)
+        self.lifetime_seconds = lifetime_seconds
+        self.requested_at, self.requested_at_wall = requested_at
+        self.secret: ResolvedSecret | None = None
+        self.rejected = False
+
+    def keep_secret(self, secret: ResolvedSecret) -> None:
+        """Keep the secret it was requested with."""
+        self.secret = secret
+
+    def note_rejection(self) -> None:
+        """Note that the API has responded to it with HTTP 401."""
+        self.rejected = True
 
 
 def _lifetime_seconds(value: object) -> float | None:

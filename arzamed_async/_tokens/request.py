@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attrs import evolve, frozen
-
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
 from .._http.response import read_prefix
@@ -30,15 +28,19 @@ from .secrets import resolved
 __all__ = ["TokenClient", "TokenRequest"]
 
 
-@frozen
 class TokenClient:
     """What all token requests of one session share. A token may serve many callers, so no option of a caller is here."""
 
-    transport: Transport
-    retry: RetryPolicy
-    timeouts: Timeouts
-    observers: Observers
-    clocks: Clocks
+    __slots__ = ("clocks", "observers", "retry", "timeouts", "transport")
+
+    def __init__(
+        self, transport: Transport, retry: RetryPolicy, timeouts: Timeouts, observers: Observers, clocks: Clocks
+    ) -> None:
+        self.transport = transport
+        self.retry = retry
+        self.timeouts = timeouts
+        self.observers = observers
+        self.clocks = clocks
 
 
 class TokenRequest:
@@ -86,8 +88,9 @@ class TokenRequest:
                 issued = await self._send(spans.headers(headers), sent, spans)
         else:
             issued = await self._send(headers, sent, None)
-        # The credentials hold a literal secret: it is not kept twice.
-        return issued if literal else evolve(issued, secret=sent)
+        if not literal:  # else the credentials hold it: it is not kept twice
+            issued.keep_secret(sent)
+        return issued
 
     async def _send(self, headers: Mapping[str, str], sent: ResolvedSecret, spans: RequestSpans | None) -> IssuedToken:
         status: int | None = None

@@ -15,8 +15,6 @@ import json
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from attrs import evolve
-
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
 from .._telemetry import Observers
@@ -123,7 +121,7 @@ class SharedTokens:
         try:
             async with self._renewed(budget, lease):
                 fetched = await request()
-            age = self._clocks.monotonic() - fetched.requested_at.monotonic
+            age = self._clocks.monotonic() - fetched.requested_at
             kept = StoredToken(fetched.access_token, age, fetched.lifetime_seconds - age)
         except CredentialsRejectedError as error:
             kept = StoredRejection(error.status, error.error, error.description, self._policy.rejected_seconds)
@@ -142,7 +140,7 @@ class SharedTokens:
             return None
         age = found.age_seconds
         life, requested_at = age + found.seconds_left, self._clocks.ago(age)
-        if known is not None and requested_at.monotonic <= known.requested_at.monotonic:
+        if known is not None and requested_at[0] <= known.requested_at:
             return None
         if found.seconds_left <= min(self._policy.margin_seconds, life / 4):
             return None
@@ -196,7 +194,7 @@ class SharedTokens:
         async def renew() -> None:
             while True:
                 await asyncio.sleep(LEASE_SECONDS / 3)
-                await self._store.renew(evolve(budget), lease, LEASE_SECONDS)
+                await self._store.renew(budget.copy(), lease, LEASE_SECONDS)
 
         task = self._lifetime.spawn(renew())
         try:
@@ -207,7 +205,7 @@ class SharedTokens:
 
     async def _settle(self, budget: StoreBudget, lease: Lease, kept: StoredToken | StoredRejection | None) -> None:
         """Store the outcome and release the lease. The caller waits within its budget; the rest continues in the background."""
-        own = evolve(budget)
+        own = budget.copy()
 
         async def settle() -> None:
             if kept is not None:

@@ -20,7 +20,6 @@ from arzamed_async import (
     TokenPolicy,
     TokenUnavailableError,
 )
-from arzamed_async._concurrency.clocks import Moment
 from arzamed_async._concurrency.single_flight import SingleFlight
 from arzamed_async._tokens.cache import CachedToken, TokenCache, TokenSource
 from arzamed_async._tokens.oauth2 import IssuedToken
@@ -239,7 +238,7 @@ class Clinic:
             self._failed(request, verdict)
             raise verdict
         self._came(request, verdict)
-        return IssuedToken(f"token-{request.number}", verdict, Moment(request.asked_at, WALL + request.asked_at))
+        return IssuedToken(f"token-{request.number}", verdict, (request.asked_at, WALL + request.asked_at))
 
     def _came(self, request: Request, life: float) -> None:
         assert request.asked_at is not None

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from arzamed_async import ArzamedError, ClinicCredentials, TokenPolicy
-from arzamed_async._concurrency.clocks import Moment
 from arzamed_async._tokens.oauth2 import IssuedToken
 
 CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token")
@@ -53,4 +52,4 @@ class Endpoint:
                 raise self.error()
         finally:
             self.concurrent -= 1
-        return IssuedToken(f"token-{number}", self.life, Moment(asked_at, 1_700_000_000.0 + asked_at))
+        return IssuedToken(f"token-{number}", self.life, (asked_at, 1_700_000_000.0 + asked_at))
