@@ -20,6 +20,7 @@ from ._fan_out.merge import Merge
 from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
 from ._resilience.budget import RetryBudget
+from ._resilience.retry import load as load_backoff
 from ._telemetry import Observers
 from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
@@ -90,6 +91,7 @@ class ArzamedSession:
         kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints), (coalesce, bool))
         if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
             raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
+        load_backoff()
         base_url = _checked_base_url(base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observers)
         lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)

@@ -33,7 +33,7 @@ from .hooks import (
     plain_hook,
     union_hook,
 )
-from .scalars import SCALAR_HOOKS, Mismatch
+from .scalars import SCALAR_HOOKS, Mismatch, decimal_hook, is_decimal
 
 __all__ = ["Decoder", "decoder_for"]
 
@@ -115,6 +115,7 @@ _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
     (lambda kind: kind is None, lambda _kind: plain_hook(types.NoneType)),
     (lambda kind: kind in EXACT_TYPES, plain_hook),
     (lambda kind: kind in SCALAR_HOOKS, lambda kind: SCALAR_HOOKS[kind]),
+    (is_decimal, decimal_hook),
     (lambda kind: isinstance(kind, type) and issubclass(kind, Enum), enum_hook),
     (attrs.has, _object_hook),
     (lambda kind: isinstance(kind, NewType), lambda kind: _hook_of(kind.__supertype__)),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..errors import DecodeError
 
-__all__ = ["SCALAR_HOOKS", "Mismatch"]
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+__all__ = ["SCALAR_HOOKS", "Mismatch", "decimal_hook", "is_decimal"]
 
 _KINDS: dict[type[Any], str] = {
     str: "text",
@@ -87,24 +90,35 @@ def _from_text(make: Callable[[str], Any], expected: str) -> Callable[[Any, Any]
     return structure
 
 
-def _decimal(value: Any, _: object) -> Decimal:
-    """Read a decimal from text, or from a number if that is certain to equal what was written."""
-    if value.__class__ is int:
-        return Decimal(value)
-    if value.__class__ is float:
-        number = Decimal(repr(value))
-        if len(number.as_tuple().digits) <= FLOAT_DIGITS and abs(value) < 1 << 53:
-            return number
-        raise Mismatch(f"a decimal number, as text where it has more than {FLOAT_DIGITS} digits", value)
-    if value.__class__ is str and _DECIMAL.fullmatch(value):
-        try:
-            number = Decimal(value)
-        except InvalidOperation:  # an exponent beyond what a Decimal holds
-            pass
-        else:
-            if number.is_finite():  # where the context does not trap such an exponent
+def is_decimal(kind: object) -> bool:
+    """Return whether a type is Decimal. Its module is not imported for it: few classes have such a field."""
+    decimal = sys.modules.get("decimal")
+    return decimal is not None and kind is decimal.Decimal
+
+
+def decimal_hook(_kind: object) -> Callable[[Any, Any], Decimal]:
+    """Return the function that reads a decimal from text, or from a number if that is certain to equal what was written."""
+    from decimal import Decimal, InvalidOperation
+
+    def structure(value: Any, _: object) -> Decimal:
+        if value.__class__ is int:
+            return Decimal(value)
+        if value.__class__ is float:
+            number = Decimal(repr(value))
+            if len(number.as_tuple().digits) <= FLOAT_DIGITS and abs(value) < 1 << 53:
                 return number
-    raise Mismatch("a decimal number", value)
+            raise Mismatch(f"a decimal number, as text where it has more than {FLOAT_DIGITS} digits", value)
+        if value.__class__ is str and _DECIMAL.fullmatch(value):
+            try:
+                number = Decimal(value)
+            except InvalidOperation:  # an exponent beyond what a Decimal holds
+                pass
+            else:
+                if number.is_finite():  # where the context does not trap such an exponent
+                    return number
+        raise Mismatch("a decimal number", value)
+
+    return structure
 
 
 def _uuid(text: str) -> UUID:
@@ -118,6 +132,5 @@ SCALAR_HOOKS: dict[Any, Callable[[Any, Any], Any]] = {
     datetime: _datetime,
     date: _from_text(date.fromisoformat, "a date (ISO 8601)"),
     time: _from_text(time.fromisoformat, "a time (ISO 8601)"),
-    Decimal: _decimal,
     UUID: _from_text(_uuid, "a UUID"),
 }

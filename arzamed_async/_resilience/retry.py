@@ -7,15 +7,14 @@ Which failures are retried is the caller's decision, in `delay_asked_for`: that 
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
-
-import backoff
 
 from ..config import RetryPolicy
 from ..errors import ArzamedError
 
-__all__ = ["Retries", "Retryable", "retry", "too_long"]
+__all__ = ["Retries", "Retryable", "load", "retry", "too_long"]
 
 R = TypeVar("R")
 
@@ -42,12 +41,19 @@ class Retries:
         self.left = policy.max_attempts - 1
 
 
+def load() -> None:
+    """Import backoff. A session does it when it is created, so that the first retry reads no file."""
+    importlib.import_module("backoff")
+
+
 async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work: Retryable, retries: Retries) -> R:
     """Retry after a failed first attempt, with full jitter, or after the delay that the server requests.
 
     The caller makes the first attempt itself, so that a call which succeeds at once pays nothing for retries.
     Returns the result of the first attempt that succeeds, or raises the ArzamedError of the last one.
     """
+    import backoff
+
     policy = retries.policy
     ceilings = backoff.expo(base=2, factor=policy.initial_backoff_seconds, max_value=policy.max_backoff_seconds)
     next(ceilings)  # generators of backoff yield nothing at first: they wait for a value to be sent
