@@ -287,6 +287,24 @@ async def test_a_body_that_ends_when_reading_resumes_gives_its_line_back_a_turn_
     assert home.idle == ([] if more else [line])
 
 
+async def test_a_line_closed_in_the_turn_in_which_its_response_ends_is_not_kept() -> None:
+    """Where reading resumes on a connection that has just been closed, uvloop raises RuntimeError: the response is whole."""
+    line, wire, home, feed = a_line()
+
+    def resume() -> None:
+        wire.abort()
+        raise RuntimeError("the handler is closed")
+
+    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    wire.resume_reading = resume  # type: ignore[method-assign]
+    feed(chunked([]))
+    received = exchange.future.result()
+    assert not isinstance(received, BaseException)
+    assert received[2].read_nowait() == b"[]"
+    assert home.idle == []
+    assert line.owner is None
+
+
 async def test_a_body_that_has_left_pauses_no_other() -> None:
     """What is left of a response in its reader's buffer no longer has a hand on the connection."""
     line, wire, _, feed = a_line()
