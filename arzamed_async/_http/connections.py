@@ -14,7 +14,7 @@ __all__ = ["Connections"]
 
 
 class User(Protocol):
-    """What uses a connection: for one request, or for as long as it likes."""
+    """What uses a connection: for one request, or for as long as it likes. One that is `leaving` becomes idle in a turn."""
 
     @property
     def closed(self) -> bool:
@@ -53,24 +53,30 @@ class Connections:
         """Return whether one more connection would be one too many."""
         return len(self._connections) + self._opening + self._closing >= self._limit
 
-    async def make_room(self, host: Hashable) -> None:
+    async def make_room(self, host: Hashable) -> bool:
         """Wait until a connection may be opened, or an idle one to the same host can be reused.
 
-        Closes the idle connection to another host that was used least recently.
+        Closes the idle connection to another host that was used least recently. Returns False if nothing can be closed.
         """
         for transport, each in self._connections.items():  # most often the first: it is the least recently used
             if each.user.closed and each.host == host and not transport.is_closing():
-                return
+                return True
         while True:
             self.abort_closing()
             if not self.is_full():
-                return
+                return True
             idle = {transport: each.host for transport, each in self._connections.items() if each.user.closed}
-            if host in idle.values() or not (idle or self._closing):
-                return  # an idle one to this host is reused, or nothing can be closed
-            if not self._closing:
+            if host in idle.values():
+                return True
+            if not (self._closing or self._is_leaving()):
+                if not idle:
+                    return False
                 next(iter(idle)).abort()
             await asyncio.sleep(0)
+
+    def _is_leaving(self) -> bool:
+        """Return whether a connection becomes idle in the next turn. (aiohttp's are idle at once, or closed.)"""
+        return any(getattr(each.user, "leaving", False) for each in self._connections.values())
 
     def start_opening(self) -> None:
         """Count one more, until `claim` or `opening_failed`."""
@@ -98,10 +104,10 @@ class Connections:
         self._connections[transport] = known
         return not (spoiled or known.has_unread_bytes())
 
-    def hand_over(self, transport: asyncio.Transport, user: User) -> None:
-        """Let a user have a claimed connection for as long as it is open: nobody else reuses it."""
+    def hand_over(self, transport: asyncio.Transport, user: User, host: Hashable) -> None:
+        """Let a user have a claimed connection for as long as it is open: under this host, aiohttp does not reuse it."""
         known = self._connections[transport]
-        known.user, known.host = user, None
+        known.user, known.host = user, host
 
     def reuse(self, transport: asyncio.Transport) -> bool:
         """Record that its user uses it again. Returns False if it must not be used, as `claim` does."""

@@ -151,7 +151,12 @@ class Direct(Home):
         return None
 
     async def _connect(self, place: _Origin, timeouts: Timeouts, scope: CancelScope) -> Line:
-        """Open a connection: DNS, TCP and TLS within connect_seconds."""
+        """Open a connection: DNS, TCP and TLS within connect_seconds. Or return one that became idle meanwhile."""
+        sockets = self._pool.sockets
+        while sockets.is_full() and await sockets.make_room(place):
+            line = self._idle_line(place)
+            if line is not None:
+                return line
         request = aiohttp.ClientRequest("GET", place.url, loop=self._loop, session=self._client)
         seconds = timeouts.connect_seconds
         connection = None
@@ -174,7 +179,7 @@ class Direct(Home):
             place.open -= 1
             raise
         line = Line(self._loop, self, place, connection, transport, self._view)
-        self._pool.sockets.hand_over(transport, line)
+        sockets.hand_over(transport, line, place)
         return line
 
     def take_back(self, line: Line) -> None:

@@ -113,10 +113,10 @@ class _Parsed(Handler):
 class Exchange:
     """One request and its response. The result of `future` is the response received, or the exception."""
 
-    __slots__ = ("_leaving", "_line", "_parsed", "future", "got_bytes", "reused", "sent_at")
+    __slots__ = ("_line", "_parsed", "future", "got_bytes", "leaving", "reused", "sent_at")
 
     def __init__(self, line: Line, future: asyncio.Future[Received | BaseException]) -> None:
-        self._leaving = False
+        self.leaving = False
         self._line = line
         self._parsed: _Parsed | None = None
         self.future = future
@@ -132,7 +132,7 @@ class Exchange:
     def received(self, data: bytes) -> None:
         """Receive bytes."""
         parsed = self._parsed
-        if self._leaving:
+        if self.leaving:
             self._line.close()
             return
         if parsed is None:
@@ -163,12 +163,12 @@ class Exchange:
 
     def give_back_soon(self) -> None:
         """Release the line in the next turn of the event loop, unless more bytes arrive before."""
-        self._leaving = True
+        self.leaving = True
         self._line.loop.call_soon(self.give_back)
 
     def close(self) -> None:
         """Close the line, unless it has a new owner or none."""
-        if self._line.owner is self and not self._leaving:
+        if self._line.owner is self and not self.leaving:
             self._line.close()
 
 
@@ -206,8 +206,13 @@ class Line(asyncio.BufferedProtocol):
 
     @property
     def closed(self) -> bool:
-        """Whether it is idle: `Connections` reads this name."""
+        """Whether it is idle: `Connections` reads this name, and the next one."""
         return self.owner is None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it becomes idle in the next turn, unless more bytes arrive before."""
+        return self.owner is not None and self.owner.leaving
 
     def fit(self) -> bool:
         """Return whether it is open."""

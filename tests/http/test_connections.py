@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from support.raw_server import RawServer, Request, json_answer, token_answer, un
 from test_limits import until
 
 from arzamed_async import ArzamedSession, Clinic, PoolLimits
+from arzamed_async._http.connections import Connections
 
 pytestmark = pytest.mark.asyncio
 
@@ -121,3 +123,93 @@ async def test_a_connection_that_is_no_longer_fit_makes_room_for_its_successor(
             await clinic.get("x")
         assert server.connections == 2
         assert sockets.most == 1
+
+
+class Transport(asyncio.Transport):
+    """A transport over no socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+
+class User:
+    """What uses it: busy, then leaving, then idle."""
+
+    closed = False
+    leaving = False
+
+    def left(self) -> None:
+        self.closed, self.leaving = True, False
+
+
+def in_use(sockets: Connections, user: User, host: str) -> Transport:
+    """Let this user have a new connection."""
+    transport = Transport()
+    sockets.start_opening()
+    assert sockets.claim(transport, user, None, spoiled=False)
+    sockets.hand_over(transport, user, host)
+    return transport
+
+
+@pytest.mark.parametrize("host", ["same", "other"])
+async def test_a_connection_that_is_leaving_is_waited_for(host: str) -> None:
+    """One that becomes idle in the next turn counts until then: it is reused, or closed before another one is opened."""
+    loop = asyncio.get_running_loop()
+    sockets, user = Connections(1, loop), User()
+    transport = in_use(sockets, user, "same")
+    user.leaving = True
+    loop.call_soon(user.left)
+    assert await sockets.make_room(host)
+    assert user.closed
+    assert transport.aborted == (host == "other")
+    assert sockets.is_full() == (host == "same")
+
+
+async def test_where_nothing_can_be_closed_nobody_waits() -> None:
+    """A connection in use is not closed for another, and there is no wait for what may never end."""
+    sockets, user = Connections(1, asyncio.get_running_loop()), User()
+    transport = in_use(sockets, user, "same")
+    assert not await sockets.make_room("other")
+    assert not transport.aborted
+
+
+async def test_a_connection_that_becomes_idle_while_room_is_made_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that had to wait for room takes the connection that became idle meanwhile, and opens none."""
+    make_room = Connections.make_room
+    gate, room = asyncio.Event(), asyncio.Event()
+    waiting: list[Hashable] = []
+
+    async def slow(self: Connections, host: Hashable) -> bool:
+        waiting.append(host)
+        await room.wait()
+        return await make_room(self, host)
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if "first" in request.target:
+            await gate.wait()
+        await server.good(request, writer)
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, pool=ONE) as session:
+        milano, roma = (session.clinic(server.credentials(name)) for name in ("Milano", "Roma"))
+        await milano.token()
+        await roma.token()
+        first = asyncio.create_task(milano.get("first"))
+        await until(lambda: server.api_requests == 1)
+        monkeypatch.setattr(Connections, "make_room", slow)
+        pool = session._engine.transport.pool
+        assert pool is not None
+        pool.slots.release()  # as if the first call had returned its slot a turn before its connection
+        second = asyncio.create_task(roma.get("second"))
+        await until(lambda: bool(waiting))
+        gate.set()
+        await first
+        room.set()
+        await second
+        assert server.connections == 1
