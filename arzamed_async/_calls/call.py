@@ -165,15 +165,7 @@ class Call:
             raise
 
     def _open(self, headers: Mapping[str, str]) -> Awaitable[HttpResponse]:
-        request = self._request
-        return self._engine.transport.open(
-            request.method,
-            request.url,
-            headers,
-            request.options.timeouts,
-            self.scope,
-            clinic_slot=request.clinic.bulkhead,
-        )
+        return self._engine.transport.open(self._request, headers, self.scope)
 
     async def _send_observed(self, headers: Mapping[str, str]) -> HttpResponse:
         with RequestSpans(self._engine.observers, self._work("request"), self._spans) as spans:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from attrs import field, frozen
 
+from .._concurrency.semaphore import FairSemaphore
+from ..config import Timeouts
 from ..errors import ArzamedError, TokenError
 from .clinics import ClinicState
 from .engine import Engine, Options
@@ -28,7 +28,18 @@ class Request:
     path: str
     url: str = field(repr=False)
     hint: str = ""
-    method: ClassVar[str] = "GET"
+    method = "GET"
+    body = None
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts of the handle: see Outgoing."""
+        return self.options.timeouts
+
+    @property
+    def clinic_slot(self) -> FairSemaphore:
+        """The semaphore of the clinic: see Outgoing."""
+        return self.clinic.bulkhead
 
     def add_facts(self, error: ArzamedError, attempts: int) -> None:
         """Complete the error's facts with those of this request."""

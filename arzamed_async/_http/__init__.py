@@ -2,6 +2,7 @@
 
 In reading order:
 
+    outgoing       what one request sends, and within which limits
     transport      opens a response, over one of two lanes
     direct         the direct lane: one write, one read
     line           one connection of that lane, and one exchange over it

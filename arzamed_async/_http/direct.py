@@ -17,11 +17,11 @@ from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from .._concurrency.cancel_scope import CancelScope
-from .._concurrency.semaphore import FairSemaphore
 from ..config import Timeouts
 from ..errors import TransportError
 from .handler import DisconnectedError, NotHttpError
 from .line import Exchange, Home, Line
+from .outgoing import Outgoing
 from .pool import Pool
 from .request_bytes import common_part, split_url, target_at
 from .response import HttpResponse, not_final, read_timed_out
@@ -72,26 +72,17 @@ class Direct(Home):
         self._view = memoryview(bytearray(READ_BYTES))
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def open(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        timeouts: Timeouts,
-        scope: CancelScope,
-        body: bytes | None = None,
-        clinic_slot: FairSemaphore | None = None,
-    ) -> HttpResponse:
+    async def open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> HttpResponse:
         """Do what `Transport.open` promises."""
         response: HttpResponse | None = None
         exchange: Exchange | None = None
         place: _Origin | None = None
         host = ""
         try:
-            place, target = self._find(url)
+            place, target = self._find(outgoing.url)
             host = place.host
-            line = self._idle_line(place) or await self._connect(place, timeouts, scope)
-            exchange = line.send(method, target, place.common, headers, body)
+            line = self._idle_line(place) or await self._connect(place, outgoing.timeouts, scope)
+            exchange = line.send(outgoing.method, target, place.common, headers, outgoing.body)
             scope.expect_bytes()
             received = await exchange.future
         except asyncio.CancelledError:
@@ -102,10 +93,10 @@ class Direct(Home):
             failure = self._transport_error(error, host)
         else:
             if isinstance(received, BaseException):
-                failure = self._failure(received, host, method)
+                failure = self._failure(received, host, outgoing.method)
             elif received[0] >= 200:
                 status, given, content, uncoded = received
-                slots = (self._slots, clinic_slot)
+                slots = (self._slots, outgoing.clinic_slot)
                 response = HttpResponse(
                     status, given, content, exchange.close, host, scope, self._transport_error, slots, uncoded=uncoded
                 )

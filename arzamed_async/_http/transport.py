@@ -27,6 +27,7 @@ from ..errors import ConfigurationError, TransportError
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
 from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, NotHttpError
+from .outgoing import Outgoing
 from .pool import Pool
 from .reasons import certificate_reason, connection_reason
 from .response import HttpResponse, not_final, read_timed_out
@@ -179,56 +180,38 @@ class Transport:
         if self.pool is not None:
             await self.pool.slots.acquire()
 
-    def open(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        timeouts: Timeouts,
-        scope: CancelScope,
-        body: bytes | None = None,
-        clinic_slot: FairSemaphore | None = None,
-    ) -> Awaitable[HttpResponse]:
+    def open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> Awaitable[HttpResponse]:
         """Send one request, with an acquired slot. Returns the response, whatever its status; raises TransportError.
 
-        Closing the response releases `clinic_slot`. If this raises, the caller releases it.
+        Closing the response releases the clinic's slot. If this raises, the caller releases it.
         """
         direct = self._direct
         if direct is not None:
             if not _is_patched():
                 if self.lane != "direct":
                     self._note_lane("")
-                return direct.open(method, url, headers, timeouts, scope, body, clinic_slot)
+                return direct.open(outgoing, headers, scope)
             if self.lane == "direct":
                 self._note_lane(_PATCHED_WHY)
-        return self._open(method, url, headers, timeouts, scope, body, clinic_slot)
+        return self._open(outgoing, headers, scope)
 
-    async def _open(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        timeouts: Timeouts,
-        scope: CancelScope,
-        body: bytes | None = None,
-        clinic_slot: FairSemaphore | None = None,
-    ) -> HttpResponse:
+    async def _open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> HttpResponse:
         client, pool = self._bound_client(), self.pool
         if pool is not None:
             pool.expect(scope)
         result: HttpResponse | None = None
         host = ""
         try:
-            host = (target := URL(url, encoded=True)).authority
+            host = (target := URL(outgoing.url, encoded=True)).authority
             response = await client.request(
-                method,
+                outgoing.method,
                 target,
-                data=body,
+                data=outgoing.body,
                 headers=headers if pool else {**self._headers, **headers},
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=False,
-                timeout=self._timeout(timeouts),
+                timeout=self._timeout(outgoing.timeouts),
             )
         except asyncio.CancelledError:
             if not scope.read_timed_out():
@@ -238,7 +221,7 @@ class Transport:
             failure = _transport_error(error, host)
         else:
             if response.status >= 200:
-                result = _response(response, host, scope, (pool.slots if pool else None, clinic_slot))
+                result = _response(response, host, scope, (pool.slots if pool else None, outgoing.clinic_slot))
                 return result
             response.close()  # after 101 the connection speaks another protocol
             failure = not_final(response.status, host)

@@ -62,6 +62,26 @@ class TokenRequest:
         self._count = count
         self._spans = spans
 
+    # What the transport needs: see Outgoing.
+
+    method = "POST"
+    clinic_slot = None
+
+    @property
+    def url(self) -> str:
+        """The clinic's token_url."""
+        return self.credentials.token_url
+
+    @property
+    def body(self) -> bytes:
+        """The form."""
+        return token_request_body(self.credentials.scope)
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The session's timeouts."""
+        return self._client.timeouts
+
     async def attempt(self) -> IssuedToken:
         """Send one request. Raises TokenError, or ConfigurationError where the secret is not available."""
         secret = self.credentials.client_secret
@@ -96,12 +116,10 @@ class TokenRequest:
         status: int | None = None
         outcome: IssuedToken | TokenError
         credentials = self.credentials
-        client, form = self._client, token_request_body(credentials.scope)
+        client = self._client
         requested_at = client.clocks.ago()
         try:
-            response = await client.transport.open(
-                "POST", credentials.token_url, headers, client.timeouts, self._scope, form
-            )
+            response = await client.transport.open(self, headers, self._scope)
             status = response.status
             if spans is not None:
                 spans.responded(status)

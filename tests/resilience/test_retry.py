@@ -30,7 +30,7 @@ from arzamed_async import (
     TransportError,
 )
 from arzamed_async._concurrency.cancel_scope import PAUSE_SECONDS
-from arzamed_async._concurrency.semaphore import FairSemaphore
+from arzamed_async._http.outgoing import Outgoing
 from arzamed_async._http.response import HttpResponse
 from arzamed_async._resilience.retry import Retries, retry
 
@@ -112,17 +112,9 @@ class Script:
     async def acquire_slot(self) -> None:
         pass
 
-    async def open(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        timeouts: Timeouts,
-        scope: Any,
-        body: Any = None,
-        clinic_slot: FairSemaphore | None = None,
-    ) -> HttpResponse:
+    async def open(self, outgoing: Outgoing, _headers: Mapping[str, str], scope: Any) -> HttpResponse:
         current = Try(200)
+        method = outgoing.method
         if method == self.method:
             self.began.append(self.loop.time())
             current = self.left.pop(0) if self.left else current
@@ -133,7 +125,14 @@ class Script:
         sent = {} if current.header is None else {"Retry-After": current.header}
         content = Body(GOOD[method] if current.status == 200 else b"{}")
         return HttpResponse(
-            current.status, sent, content, lambda: None, "invented", scope, lambda *_: TransportError(), (clinic_slot,)
+            current.status,
+            sent,
+            content,
+            lambda: None,
+            "invented",
+            scope,
+            lambda *_: TransportError(),
+            (outgoing.clinic_slot,),
         )
 
 
