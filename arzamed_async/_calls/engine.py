@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import SingleFlight
@@ -18,30 +16,49 @@ from .clinics import ClinicRegistry
 __all__ = ["Engine", "Options"]
 
 
-@frozen
 class Options:
     """The policies one handle's calls run under."""
 
-    retry: RetryPolicy
-    timeouts: Timeouts
-    limits: Limits
+    __slots__ = ("limits", "retry", "timeouts")
 
-    def __attrs_post_init__(self) -> None:
-        kinds((self.retry, RetryPolicy), (self.timeouts, Timeouts), (self.limits, Limits))
+    def __init__(self, retry: RetryPolicy, timeouts: Timeouts, limits: Limits) -> None:
+        kinds((retry, RetryPolicy), (timeouts, Timeouts), (limits, Limits))
+        self.retry = retry
+        self.timeouts = timeouts
+        self.limits = limits
 
 
-@frozen(eq=False)
 class Engine:
     """The parts of one session that its calls use. `reads` is None where identical reads are not shared."""
 
-    base_url: str
-    options: Options
-    endpoints: Endpoints
-    observers: Observers
-    clocks: Clocks
-    lifetime: Lifetime
-    transport: Transport
-    retry_budget: RetryBudget
-    tokens: TokenProvider
-    clinics: ClinicRegistry
-    reads: SingleFlight | None
+    __slots__ = (
+        "base_url", "clinics", "clocks", "endpoints", "lifetime", "observers", "options", "reads", "retry_budget",
+        "tokens", "transport",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        options: Options,
+        endpoints: Endpoints,
+        observers: Observers,
+        clocks: Clocks,
+        lifetime: Lifetime,
+        transport: Transport,
+        retry_budget: RetryBudget,
+        tokens: TokenProvider,
+        clinics: ClinicRegistry,
+        reads: SingleFlight | None,
+    ) -> None:
+        self.base_url = base_url
+        self.options = options
+        self.endpoints = endpoints
+        self.observers = observers
+        self.clocks = clocks
+        self.lifetime = lifetime
+        self.transport = transport
+        self.retry_budget = retry_budget
+        self.tokens = tokens
+        self.clinics = clinics
+        self.reads = reads

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen
-
 from .._concurrency.semaphore import FairSemaphore
-from ..config import Timeouts
 from ..errors import ArzamedError, TokenError
 from .clinics import ClinicState
 from .engine import Engine, Options
@@ -13,7 +10,6 @@ from .engine import Engine, Options
 __all__ = ["Request"]
 
 
-@frozen(eq=False)
 class Request:
     """A GET of one clinic's URL under a handle's policies.
 
@@ -21,25 +17,30 @@ class Request:
     into the text of any 4xx: it is set where the path is a guess.
     """
 
-    engine: Engine = field(repr=False)
-    options: Options
-    clinic: ClinicState
-    name: str
-    path: str
-    url: str = field(repr=False)
-    hint: str = ""
+    __slots__ = ("clinic", "engine", "hint", "name", "options", "path", "timeouts", "url")
     method = "GET"
     body = None
 
-    @property
-    def timeouts(self) -> Timeouts:
-        """The timeouts of the handle: see Outgoing."""
-        return self.options.timeouts
+    def __init__(
+        self, engine: Engine, options: Options, clinic: ClinicState, name: str, path: str, url: str, hint: str = ""
+    ) -> None:
+        self.engine = engine
+        self.options = options
+        self.timeouts = options.timeouts
+        self.clinic = clinic
+        self.name = name
+        self.path = path
+        self.url = url
+        self.hint = hint
 
     @property
     def clinic_slot(self) -> FairSemaphore:
         """The semaphore of the clinic: see Outgoing."""
         return self.clinic.bulkhead
+
+    def under(self, options: Options) -> Request:
+        """Return the same request under other policies."""
+        return Request(self.engine, options, self.clinic, self.name, self.path, self.url, self.hint)
 
     def add_facts(self, error: ArzamedError, attempts: int) -> None:
         """Complete the error's facts with those of this request."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Generic, TypeVar
 
-from attrs import evolve
-
 from .._calls.call import Call
 from .._calls.request import Request
 from .._concurrency.single_flight import Flight
@@ -74,4 +72,4 @@ class ListReader(Generic[T]):
             raise
 
     async def _read_once_for_all(self, _flight: Flight[list[T]]) -> list[T]:
-        return await ListReader(evolve(self.request, options=self.request.engine.options), self.decoder).read()
+        return await ListReader(self.request.under(self.request.engine.options), self.decoder).read()

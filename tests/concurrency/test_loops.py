@@ -8,7 +8,6 @@ import sys
 import threading
 
 import pytest
-from attrs import evolve
 from support import RawServer, Request, json_answer, settle, token_answer
 from support.tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
@@ -114,7 +113,7 @@ def test_two_loops_one_after_the_other() -> None:
             if not session:
                 session.append(ArzamedSession(base_url=server.base_url))
                 credentials.append(server.credentials())
-            session[0]._engine = evolve(session[0]._engine, base_url=server.base_url)
+            session[0]._engine.base_url = server.base_url
             clinic = session[0].clinic(credentials[0])
             assert len(await clinic.doctors.list()) == 3
             tokens.append(server.token_requests)
@@ -188,7 +187,7 @@ def test_a_session_that_coalesces_works_in_two_loops() -> None:
 
     async def read(count: int, *, stop: bool) -> list[int]:
         async with RawServer() as server:
-            session._engine = evolve(session._engine, base_url=server.base_url)
+            session._engine.base_url = server.base_url
             clinic = session.clinic(CREDENTIALS if stop else server.credentials())
             tasks = [asyncio.create_task(clinic.doctors.list()) for _ in range(count)]
             if stop:
