@@ -97,11 +97,13 @@ class Clinic:
 
     async def token(self) -> Token:
         """Return the clinic's token, from the cache while that is valid. Raises TokenError and what `get` raises."""
-        engine, state = self._engine, self._live()
+        engine, state = self._engine, self._state
+        if state.forgotten:  # checked here as well, which saves a call
+            state = self._live()
         engine.lifetime.enter(self.name)
         try:
             cached = state.tokens.current() or await engine.tokens.wait(state.tokens, self.name, self._options.timeouts)
-            return cached.token
+            return cached.token()
         except ArzamedError:
             state.count_failure()
             raise

@@ -139,7 +139,8 @@ class TokenPolicy:
     `refresh_ahead_seconds` before a token expires (plus a random part of `jitter_seconds`), one refresh
     starts in the background while callers keep using the valid token. If it fails, the next one starts
     after `refresh_retry_seconds`. Within `margin_seconds` of expiry callers wait for the new token.
-    Rejected credentials, and new tokens that the API rejects, are remembered for `rejected_seconds`.
+    Rejected credentials, and new tokens that the API rejects, are remembered for `rejected_seconds`, within which no more
+    than two tokens are replaced after a 401.
     """
 
     refresh_ahead_seconds: float = field(default=300.0, validator=zero_or_more)

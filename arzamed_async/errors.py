@@ -262,10 +262,7 @@ class StatusError(ArzamedError):
 class UnauthorizedError(StatusError):
     """HTTP 401 even with a new token."""
 
-    remedy = (
-        "The API rejected a newly issued token: check that the key is still valid and belongs to this"
-        " environment (production or sandbox)"
-    )
+    remedy = "Check that the key is still valid and belongs to this environment (production or sandbox)"
 
 
 class ForbiddenError(StatusError):

@@ -99,7 +99,7 @@ class ArzamedSession:
         shared = None if token_store is None else SharedTokens(token_store, tokens, clocks, observed, lifetime)
         fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, observed, clocks), shared)
         flights = SingleFlight(lifetime.spawn)
-        source = TokenSource(fetcher.fetch, tokens, clock, flights)
+        source = TokenSource(fetcher.fetch, tokens, clock, wall_clock, flights)
         clinics = ClinicRegistry(source, breaker, pool.connections_per_clinic)
         self._pool = pool
         self._engine = Engine(

@@ -35,7 +35,6 @@ from .request import Request
 __all__ = ["LEFT", "Call"]
 
 LEFT = "this stream was closed, or a step of it cancelled, before the end of the list"
-
 R = TypeVar("R")
 
 
@@ -108,10 +107,10 @@ class Call:
             held = tokens.current() or await self._new_token()
             response = await self._send(held)
             try:
-                if response.status == 401:
-                    response, held = await self._retry_with_new_token(response, held)
                 if not 200 <= response.status <= 299:
-                    raise await self._status_error(response, held)
+                    response, held = await self._recovered(response, held)
+                if not held.accepted:
+                    held.accept()
                 result = await handle(response)
             except BaseException:
                 response.close()
@@ -128,20 +127,22 @@ class Call:
             self._record_outcome(breaker, permit, None)
         return result
 
-    async def _retry_with_new_token(
-        self, response: HttpResponse, held: CachedToken
-    ) -> tuple[HttpResponse, CachedToken]:
-        """Retry a request that got HTTP 401 with a new token, if there may be a better one."""
+    async def _recovered(self, response: HttpResponse, held: CachedToken) -> tuple[HttpResponse, CachedToken]:
+        """Return the 2xx response to the request repeated with a new token, after an HTTP 401. Raises any other status."""
         tokens = self._request.clinic.tokens
-        if not tokens.reject(held):
-            return response, held
-        response.close()
-        self._sent = False
-        held = tokens.current() or await self._new_token()
-        response = await self._send(held)
-        if response.status == 401:
-            tokens.reject(held)
-        return response, held
+        if response.status == 401 and tokens.reject(held):  # there may be a better one
+            response.close()
+            self._sent = False
+            held = tokens.current() or await self._new_token()
+            response = await self._send(held)
+            if response.status == 401:
+                tokens.reject(held)
+            elif 200 <= response.status <= 299:
+                return response, held
+        try:
+            raise await self._status_error(response, held)
+        finally:
+            response.close()
 
     def _new_token(self) -> Awaitable[CachedToken]:
         return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
@@ -158,7 +159,7 @@ class Call:
             self.attempts += 1
             clinic.count_request()
             self._sent = True
-            headers = held.headers
+            headers = held.headers()
             return await (self._send_observed(headers) if engine.observers.present else self._open(headers))
         except BaseException:
             bulkhead.release()
@@ -189,6 +190,8 @@ class Call:
         body = await read_prefix(response)
         secrets = (held.issued.access_token, *self._secret_sent(held).forms())
         error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
+        if response.status == 401:
+            error.add_hint(held.rejection)
         if 400 <= response.status <= 499:
             error.add_hint(self._request.hint)
         return error

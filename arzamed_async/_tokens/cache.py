@@ -5,11 +5,15 @@ It is given a coroutine function that fetches a token, and knows no HTTP. The li
     requested ........ refresh_at ........ wait_at ........ expires_at
        callers take it      | one refresh in    | callers wait for   | never sent
                             | the background    | the new one        |
+
+Its age is the larger of the ages by two clocks: the monotonic one stands still while a computer sleeps, and the time of day can
+be set.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
@@ -31,48 +35,70 @@ FAILURE_SHARED_SECONDS = 1.0
 class CachedToken:
     """A token and the moments that rule its use, by the monotonic clock."""
 
-    __slots__ = ("_token", "blocked", "expires_at", "from_401", "issued", "refresh_at", "wait_at")
+    __slots__ = (
+        "_token", "accepted", "blocked", "expires_at", "from_401", "issued", "refresh_at", "refresh_at_wall", "wait_at",
+    )  # fmt: skip
 
     def __init__(
         self, issued: IssuedToken, refresh_at: float, wait_at: float, expires_at: float, *, from_401: bool
     ) -> None:
         self.issued = issued
         self.refresh_at = refresh_at
+        self.refresh_at_wall = refresh_at - issued.requested_at + issued.requested_at_wall  # the same by the wall clock
         self.wait_at = wait_at
         self.expires_at = expires_at
         self.from_401 = from_401  # fetched because the API responded to the token before it with HTTP 401
-        self.blocked = False  # the API responded with HTTP 401 to this one as well
+        self.accepted = False  # the API has responded to it with success
+        self.blocked = False  # fetched for a 401, and the API responded to it with HTTP 401 as well
         self._token: Token | None = None
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers of a request with this token (RFC 6750 section 2.1), created for each so that the token is held once."""
-        return {"Authorization": Masked("Bearer " + self.issued.access_token)}
+    def accept(self) -> None:
+        """Note that the API has accepted it. One that was fetched for a 401 is an ordinary token from now on."""
+        self.accepted = True
 
     @property
+    def rejection(self) -> str:
+        """What an HTTP 401 to this token means, as a sentence for its error."""
+        if not self.accepted:
+            return "The API rejected a newly issued token"
+        return "The API has accepted this token before. Such tokens are replaced twice within rejected_seconds at most"
+
+    def moment(self, now: float, wall: float) -> float:
+        """Return the monotonic time of this token: later than `now` if more time has passed by the wall clock."""
+        return max(now, wall - self.refresh_at_wall + self.refresh_at)
+
+    # Methods, and no properties: a call costs less.
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers of a request with this token (RFC 6750 section 2.1), created for each so that the token is held once."""
+        return {"Authorization": Masked("Bearer " + self.issued.access_token)}
+
     def token(self) -> Token:
-        """The token as callers receive it, created lazily."""
-        if self._token is None:
+        """Return the token as callers receive it, created lazily."""
+        token = self._token
+        if token is None:
             expires_at = self.issued.requested_at_wall + self.issued.lifetime_seconds
-            self._token = Token(self.issued.access_token, datetime.fromtimestamp(expires_at, timezone.utc))
-        return self._token
+            token = self._token = Token(self.issued.access_token, datetime.fromtimestamp(expires_at, timezone.utc))
+        return token
 
 
 class TokenSource:
     """What the caches of one session share. `fetch` takes credentials, the known token, and a counter of requests sent."""
 
-    __slots__ = ("clock", "fetch", "flights", "policy")
+    __slots__ = ("clock", "fetch", "flights", "policy", "wall_clock")
 
     def __init__(
         self,
         fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None]], Awaitable[IssuedToken]],
         policy: TokenPolicy,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         flights: SingleFlight | None = None,
     ) -> None:
         self.fetch = fetch
         self.policy = policy
         self.clock = clock
+        self.wall_clock = wall_clock
         self.flights = SingleFlight() if flights is None else flights
 
 
@@ -80,7 +106,7 @@ class TokenCache:
     """Holds one clinic's token. Use it from one running event loop at a time."""
 
     __slots__ = (
-        "_failure", "_failure_until", "_held", "_keep_until", "_next_refresh_at", "_rejected", "_source",
+        "_failure", "_failure_until", "_held", "_keep_until", "_next_refresh_at", "_rejected", "_replaced_at", "_source",
         "credentials", "requests",
     )  # fmt: skip
 
@@ -94,16 +120,18 @@ class TokenCache:
         self._next_refresh_at = 0.0
         self._rejected: CachedToken | None = None  # a token dropped for an HTTP 401: the next one replaces it
         self._keep_until = 0.0  # until then no token is replaced for a 401
+        self._replaced_at = -math.inf  # when the last one was
 
     def current(self) -> CachedToken | None:
         """Return the token if it may be used without waiting, None if `get` is needed. May start a refresh in the background."""
         held = self._held
         if held is None:
             return None
-        now = self._source.clock()
-        if now < held.refresh_at:
+        source = self._source
+        now = source.clock()
+        if now < held.refresh_at and source.wall_clock() < held.refresh_at_wall:
             return held
-        if now >= held.wait_at:
+        if held.moment(now, source.wall_clock()) >= held.wait_at:
             return None
         if now >= self._next_refresh_at and not self._source.flights.under_way(self) and self._remembered(now) is None:
             self._start()
@@ -120,29 +148,36 @@ class TokenCache:
                 raise copy.copy(failure)
             flight = self._source.flights.under_way(self) or self._start()
             held = await flight.wait()
-            if self._source.clock() < held.expires_at:
+            if not self._expired(held):
                 return held
             held = self.current()  # a newer flight may have brought one
             if held is not None:
                 return held
         raise TokenError("two tokens in a row expired before they could be used")
 
+    def _expired(self, held: CachedToken) -> bool:
+        return held.moment(self._source.clock(), self._source.wall_clock()) >= held.expires_at
+
     def reject(self, held: CachedToken) -> bool:
         """Record an HTTP 401 for this token; return whether `get` may return a better one.
 
-        A token that is no longer the current one changes nothing. One that was itself fetched for a 401 stays for
-        `rejected_seconds`: the token cannot be the reason then.
+        A token that is no longer the current one changes nothing. One that was itself fetched for a 401, and that the
+        API has not accepted since, stays for `rejected_seconds`: the token cannot be the reason then. In any case no
+        more than two are replaced within `rejected_seconds`.
         """
         if held is not self._held:
             return True
-        now = self._source.clock()
+        now, seconds = self._source.clock(), self._source.policy.rejected_seconds
         if now < self._keep_until:
             return False
-        if held.from_401 and not held.blocked:
+        if held.from_401 and not held.accepted and not held.blocked:
             held.blocked = True
-            self._keep_until = now + self._source.policy.rejected_seconds
+            self._keep_until = now + seconds
             return False
-        held.issued.note_rejection()
+        if now < self._replaced_at + seconds:  # the second
+            self._keep_until = self._replaced_at + seconds
+        self._replaced_at = now
+        held.issued.note_rejection(accepted=held.accepted)
         self._held = None
         self._rejected = held
         return True
@@ -164,28 +199,37 @@ class TokenCache:
         self.requests += 1
 
     async def _fetch(self, flight: Flight[CachedToken]) -> CachedToken:
+        source = self._source
         try:
-            issued = await self._source.fetch(self.credentials, self._known(), self._count_request)
+            issued = await source.fetch(self.credentials, self._known(), self._count_request)
+            if self._slept_through(issued):
+                issued = await source.fetch(self.credentials, self._known() or issued, self._count_request)
             return self._accept(issued, flight)
         except Exception as error:
             self._note_failure(error, flight)
             raise
 
+    def _slept_through(self, issued: IssuedToken) -> bool:
+        """Return whether the token expired on its way by the wall clock alone: the computer slept, or its time was set."""
+        now, life = self._source.clock(), issued.lifetime_seconds
+        return now - issued.requested_at < life <= issued.age((now, self._source.wall_clock()))
+
     def _accept(self, issued: IssuedToken, flight: Flight[CachedToken]) -> CachedToken:
         policy = self._source.policy
         life = issued.lifetime_seconds
         expires_at = issued.requested_at + life
-        if self._source.clock() >= expires_at:
-            raise TokenError("the token expired before it arrived")
         jitter = random.random() * policy.jitter_seconds  # noqa: S311 - it spreads load  # nosec B311
         wait_at = expires_at - min(policy.margin_seconds, life / 4)
+        refresh_at = min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2))
         held = CachedToken(
             issued=issued,
-            refresh_at=min(wait_at, expires_at - min(policy.refresh_ahead_seconds + jitter, life / 2)),
+            refresh_at=refresh_at,
             wait_at=wait_at,
             expires_at=expires_at,
             from_401=self._rejected is not None,
         )
+        if self._expired(held):
+            raise TokenError("the token expired before it arrived")
         if self._source.flights.is_newest(flight):  # else its loop had stopped, and a later loop has started another
             self._held = held
             self._rejected = None

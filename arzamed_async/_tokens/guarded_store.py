@@ -44,6 +44,7 @@ class StoreBudget:
     """What the store may cost for one token: the `seconds_left` for its calls, and whether one of them has failed.
 
     The token is stored under `key`. A rejection is stored under `refusal_key`, which depends on the secret as well.
+    If the token to be stored replaces one that the API rejected, that is recorded under `record_key`.
     """
 
     def __init__(self, clinic: str, key: str, refusal_key: str, began_at: float) -> None:
@@ -53,10 +54,15 @@ class StoreBudget:
         self.began_at = began_at
         self.seconds_left = BUDGET_SECONDS
         self.failed = False
+        self.record_key = ""
 
     def copy(self) -> StoreBudget:
         """Return a budget of its own, with what is left of this one."""
         return copy.copy(self)
+
+    def record_under(self, key: str) -> None:
+        """Set the key of the record."""
+        self.record_key = key
 
     def reset(self) -> None:
         """Allow the whole time again."""

@@ -71,25 +71,36 @@ class IssuedToken:
 
     `requested_at` is by the monotonic clock, `requested_at_wall` the time of day. `secret` is the secret it was requested
     with, to be masked in texts from the API; None where the credentials hold it. `rejected` is true if the API has
-    responded to it with HTTP 401.
+    responded to it with HTTP 401, `accepted` if it had accepted it before.
     """
 
-    __slots__ = ("access_token", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret")
+    __slots__ = (
+        "accepted", "access_token", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret",
+    )  # fmt: skip
 
     def __init__(self, access_token: str, lifetime_seconds: float, requested_at: Moment) -> None:
         self.access_token = as_masked(access_token)
         self.lifetime_seconds = lifetime_seconds
         self.requested_at, self.requested_at_wall = requested_at
         self.secret: ResolvedSecret | None = None
-        self.rejected = False
+        self.rejected = self.accepted = False
 
     def keep_secret(self, secret: ResolvedSecret) -> None:
         """Keep the secret it was requested with."""
         self.secret = secret
 
-    def note_rejection(self) -> None:
-        """Note that the API has responded to it with HTTP 401."""
-        self.rejected = True
+    def age(self, now: Moment) -> float:
+        """Return its age by the clock that has seen more of it: a monotonic one stands still while a computer sleeps."""
+        return max(now[0] - self.requested_at, now[1] - self.requested_at_wall)
+
+    def note_rejection(self, *, accepted: bool) -> None:
+        """Note that the API has responded to it with HTTP 401; `accepted`, with success before that."""
+        self.rejected, self.accepted = True, accepted
+
+    def keep(self) -> IssuedToken:
+        """Return it, to be the current token again although it was rejected."""
+        self.rejected = False
+        return self
 
 
 def _lifetime_seconds(value: object) -> float | None:

@@ -68,6 +68,11 @@ async def _refusal_key(credentials: ClinicCredentials, key: str) -> str:
     return key
 
 
+def _record_key(key: str, number: int) -> str:
+    """Return the digest under which it is recorded that a token was replaced since the API rejected it."""
+    return hashlib.sha256(json.dumps([key, "401", number]).encode()).hexdigest()
+
+
 def _patience(now: float, deadline: float | None) -> float:
     """Return the time until which to wait for the lease: enough has to be left for a request of its own."""
     left = PATIENCE_SECONDS if deadline is None else min(deadline - now, PATIENCE_SECONDS)
@@ -106,8 +111,6 @@ class SharedTokens:
         try:
             found = await self._look(budget, known)
             if found is None:
-                if known is not None and known.rejected:
-                    await self._store.discard(budget, known.access_token)
                 found, lease = await self._lease(budget, known, deadline)
         except StoreUnavailableError:
             pass  # GuardedStore has reported it
@@ -121,8 +124,9 @@ class SharedTokens:
         try:
             async with self._renewed(budget, lease):
                 fetched = await request()
-            age = self._clocks.monotonic() - fetched.requested_at
-            kept = StoredToken(fetched.access_token, age, fetched.lifetime_seconds - age)
+            age = fetched.age(self._clocks.ago())
+            if (left := fetched.lifetime_seconds - age) > 0:
+                kept = StoredToken(fetched.access_token, age, left)
         except CredentialsRejectedError as error:
             kept = StoredRejection(error.status, error.error, error.description, self._policy.rejected_seconds)
             raise
@@ -175,8 +179,8 @@ class SharedTokens:
         found = None
         try:
             found = await self._look(budget, known)  # it may have been stored between the last look and the lease
-            if found is None and budget.refusal_key != budget.key:
-                await self._load(budget, budget.refusal_key)
+            if found is None:
+                found = await self._held_back(budget, known)
         except StoreUnavailableError:
             pass  # this process has the lease all the same, and others wait for it
         except BaseException:
@@ -186,6 +190,27 @@ class SharedTokens:
             await self._settle(budget, lease, None)
             return found, None
         return None, lease
+
+    async def _held_back(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
+        """Look, with the lease, for what forbids the request: raise a rejection, or return the known token to keep it.
+
+        Tokens that the API rejects are replaced once within `rejected_seconds` by all processes together, and once
+        more if it had accepted the one to be replaced: each may find out for itself that no token helps.
+        """
+        if budget.refusal_key != budget.key:
+            await self._load(budget, budget.refusal_key)
+        if known is None or not known.rejected:
+            return None
+        left = known.lifetime_seconds - known.age(self._clocks.ago())
+        if left > min(self._policy.margin_seconds, known.lifetime_seconds / 4):
+            for key in (_record_key(budget.key, number) for number in range(1 + known.accepted)):
+                if await self._store.load(budget, key) is None:
+                    budget.record_under(key)
+                    break
+            else:
+                return known.keep()
+        await self._store.discard(budget, known.access_token)
+        return None
 
     @contextlib.asynccontextmanager
     async def _renewed(self, budget: StoreBudget, lease: Lease) -> AsyncGenerator[None]:
@@ -212,6 +237,9 @@ class SharedTokens:
                 apart = isinstance(kept, StoredRejection) and own.refusal_key != own.key
                 key, value, under = (own.refusal_key, kept, None) if apart else (own.key, kept, lease)
                 await self._store.save(own, key, value, under)
+                if own.record_key and isinstance(kept, StoredToken) and self._policy.rejected_seconds:
+                    record = StoredRejection(401, "", "", self._policy.rejected_seconds)
+                    await self._store.save(own, own.record_key, record, None)
             await self._store.release(own, lease)
             self._store.record_success(own)
 

@@ -16,6 +16,8 @@ class ManualClock:
             ...
             clock.advance(3600)  # every token has expired, here and there
 
+    Two of them play a computer that sleeps, or whose time is set: advance the one given as `wall_clock` alone.
+
     It starts at the beginning of 2030 (UTC). Deadlines and waits do not use it: they use the event loop's time.
     """
 

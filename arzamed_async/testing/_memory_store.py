@@ -17,33 +17,41 @@ __all__ = ["MemoryTokenStore"]
 class _Kept:
     value: StoredToken | StoredRejection
     since: float
+    since_wall: float
     fence: int
 
 
 class MemoryTokenStore:
-    """Keeps tokens for the sessions of one process that share it; `clock` is in seconds.
+    """Keeps tokens for the sessions of one process that share it; its clocks are in seconds.
 
-    Not for production: a session has its own token cache. It is an example of a TokenStore.
+    Not for production: a session has its own token cache. It is an example of a TokenStore. An entry's age is the
+    larger of the ages by the two: a monotonic clock stands still while the computer sleeps.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, wall_clock: Callable[[], float] = time.time
+    ) -> None:
         self._clock = clock
+        self._wall_clock = wall_clock
         self._kept: dict[str, _Kept] = {}
         self._leases: dict[str, tuple[Lease, float]] = {}
         self._fence = 0
 
     def _find(self, key: str) -> _Kept | None:
         kept = self._kept.get(key)
-        if kept is not None and self._clock() - kept.since >= kept.value.seconds_left:
+        if kept is not None and self._passed(kept) >= kept.value.seconds_left:
             kept = self._kept.pop(key, None) and None
         return kept
+
+    def _passed(self, kept: _Kept) -> float:
+        return max(self._clock() - kept.since, self._wall_clock() - kept.since_wall)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
         """See TokenStore."""
         kept = self._find(key)
         if kept is None:
             return None
-        passed = self._clock() - kept.since
+        passed = self._passed(kept)
         value = evolve(kept.value, seconds_left=kept.value.seconds_left - passed)
         return evolve(value, age_seconds=value.age_seconds + passed) if isinstance(value, StoredToken) else value
 
@@ -52,7 +60,7 @@ class MemoryTokenStore:
         there = self._find(key)
         if there is not None and (lease is None or there.fence > lease.fence):
             return False
-        self._kept[key] = _Kept(kept, self._clock(), 0 if lease is None else lease.fence)
+        self._kept[key] = _Kept(kept, self._clock(), self._wall_clock(), 0 if lease is None else lease.fence)
         return True
 
     async def discard(self, key: str, access_token: str, /) -> bool:

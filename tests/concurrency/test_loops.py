@@ -27,7 +27,7 @@ def test_a_flight_of_a_loop_that_has_stopped_is_left_behind() -> None:
     """A token request whose event loop has stopped is not awaited on the next; a token in hand survives loops."""
     clock = Clock()
     endpoint = Endpoint(clock)
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
     loop = asyncio.new_event_loop()
 
     async def start_and_go() -> None:
@@ -36,7 +36,7 @@ def test_a_flight_of_a_loop_that_has_stopped_is_left_behind() -> None:
         await settle()
 
     async def value() -> str:
-        return (await cache.get()).token.access_token
+        return (await cache.get()).token().access_token
 
     pending: list[asyncio.Task[object]] = []
     loop.run_until_complete(start_and_go())
@@ -53,7 +53,7 @@ def test_a_failure_that_comes_late_on_a_loop_left_behind_is_nobodys() -> None:
     """A token request left behind by its event loop changes nothing when it fails at last: there is a newer one."""
     clock = Clock()
     endpoint = Endpoint(clock)
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
     old, new = asyncio.new_event_loop(), asyncio.new_event_loop()
     gate = asyncio.Event()
 
@@ -85,7 +85,7 @@ def test_a_token_request_on_a_closed_loop_goes_without_noise(monkeypatch: pytest
     monkeypatch.setattr(sys, "unraisablehook", noise.append)
     clock = Clock()
     endpoint = Endpoint(clock)
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda *_: None)  # asyncio itself has a word for tasks that are left
 

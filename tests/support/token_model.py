@@ -24,7 +24,8 @@ from arzamed_async._concurrency.single_flight import SingleFlight
 from arzamed_async._tokens.cache import CachedToken, TokenCache, TokenSource
 from arzamed_async._tokens.oauth2 import IssuedToken
 
-WALL = 1_700_000_000.0
+#: Small, so that sums with it are nearly exact.
+WALL = 5000.0
 
 
 class Bug(Exception):  # noqa: N818 - it is no error that anybody foresaw
@@ -44,9 +45,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.wall_ahead = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+    def wall(self) -> float:
+        """The time of day, which runs on in a suspend and may be set."""
+        return WALL + self.now + self.wall_ahead
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
@@ -86,9 +92,15 @@ class Kept:
     request: Request
     held: CachedToken | None  # the cache's own, known from the first call that gets it
     asked_at: float
+    wall_ahead: float  # when it was requested
     life: float
     for_401: bool | None  # None: it was on its way already when the 401 came
+    accepted: bool = False
     blocked: bool = False
+
+    def moment(self, now: float, wall_ahead: float) -> float:
+        """Return the time by the clock that has seen more of this token's life."""
+        return now + max(0.0, wall_ahead - self.wall_ahead)
 
     @property
     def expires_at(self) -> float:
@@ -111,6 +123,7 @@ class Call:
     deadline: float | None
     task: asyncio.Task[None] | None = None
     came_at: float | None = None
+    came_ahead: float = 0.0  # how far the wall clock was ahead then
     expected: str = ""  # "token", "failure" or "wait"
     kept: Kept | None = None  # the token that it should get
     failure: Request | None = None  # the one whose failure it should get
@@ -122,6 +135,7 @@ class Call:
     waits: bool = False
     cancelled_at: float | None = None
     ended_at: float | None = None
+    ended_ahead: float = 0.0
     token: CachedToken | None = None
     error: BaseException | None = None
 
@@ -144,6 +158,7 @@ class Request:
     number: int
     loop: SteppedLoop
     started_at: float
+    started_ahead: float
     caller: Call | None
     others: int  # requests for the same clinic under way then
     failed: Request | None  # a failure that still had to be shared then
@@ -151,6 +166,8 @@ class Request:
     quiet_until: float
     task: asyncio.Task[Any] | None = None
     asked_at: float | None = None
+    asked_ahead: float = 0.0
+    slept: bool = False  # its first token expired on its way by the wall clock alone: it was sent again
     verdict: asyncio.Future[float | Exception] | None = None  # a lifetime, or what went wrong
     awaited: bool = False
     abandoned: bool = False  # its loop had stopped, and there is a newer one
@@ -201,11 +218,13 @@ class Clinic:
     quiet_until: float = 0.0
     refused_at: float | None = None  # a 401 has dropped the token; None again with the next one
     keep_until: float = 0.0
+    replaced_at: list[float] = field(factory=list)  # tokens that the API rejected
     verdicts_401: list[tuple[str, bool | None, bool]] = field(factory=list)  # what, expected, told
 
     def __attrs_post_init__(self) -> None:
         self.cache = TokenCache(
-            TokenSource(self._fetch, self.policy, self.clock, SingleFlight(self._spawn)), self.credentials
+            TokenSource(self._fetch, self.policy, self.clock, self.clock.wall, SingleFlight(self._spawn)),
+            self.credentials,
         )
 
     # What the cache is made of.
@@ -216,7 +235,7 @@ class Clinic:
         for earlier in self.requests:
             earlier.abandoned = True
         request = Request(
-            self, len(self.requests) + 1, loop, self.clock.now, caller,
+            self, len(self.requests) + 1, loop, self.clock.now, self.clock.wall_ahead, caller,
             others=sum(each.live for each in self.requests if each.loop is loop),
             failed=self.shared_failure(), kept=self.kept, quiet_until=self.quiet_until,
         )  # fmt: skip
@@ -230,25 +249,32 @@ class Clinic:
     async def _fetch(self, credentials: ClinicCredentials, known: object, count: object) -> IssuedToken:
         assert credentials is self.credentials
         request = next(each for each in self.requests if each.task is asyncio.current_task())
-        request.asked_at = self.clock.now
+        request.asked_at, request.asked_ahead = self.clock.now, self.clock.wall_ahead
+        asked_at = (self.clock.now, self.clock.wall())
         request.verdict = asyncio.get_running_loop().create_future()
         verdict = await request.verdict
+        if isinstance(verdict, float) and not request.slept:
+            passed = self.clock.now - request.asked_at
+            request.slept = passed < verdict <= passed + self.clock.wall_ahead - request.asked_ahead
+            if request.slept:  # it is fetched again
+                return IssuedToken(f"token-{request.number}", verdict, asked_at)
         request.ended_at, request.ended_in_turn = self.clock.now, request.loop.turns
         if isinstance(verdict, Exception):
             self._failed(request, verdict)
             raise verdict
         self._came(request, verdict)
-        return IssuedToken(f"token-{request.number}", verdict, (request.asked_at, WALL + request.asked_at))
+        return IssuedToken(f"token-{request.number}", verdict, asked_at)
 
     def _came(self, request: Request, life: float) -> None:
         assert request.asked_at is not None
-        if self.clock.now >= request.asked_at + life:
-            self._failed(request, TokenError("expired on its way"))
-            return
         for_401: bool | None = self.refused_at is not None
         if for_401 and request.started_at < (self.refused_at or 0):
             for_401 = None
-        request.outcome = kept = Kept(request, None, request.asked_at, life, for_401)
+        kept = Kept(request, None, request.asked_at, request.asked_ahead, life, for_401)
+        if self.moment(kept) >= kept.expires_at:
+            self._failed(request, TokenError("expired on its way"))
+            return
+        request.outcome = kept
         if not request.abandoned:
             self.kept, self.failure, self.quiet_until, self.refused_at = kept, None, 0.0, None
 
@@ -271,7 +297,11 @@ class Clinic:
     def usable(self) -> Kept | None:
         """Return the token that callers take without waiting."""
         kept = self.kept
-        return kept if kept is not None and self.clock.now < kept.wait_at(self.policy) else None
+        return kept if kept is not None and self.moment(kept) < kept.wait_at(self.policy) else None
+
+    def moment(self, kept: Kept) -> float:
+        """Return the time now by the clock that has seen more of this token's life."""
+        return kept.moment(self.clock.now, self.clock.wall_ahead)
 
     def live(self, loop: SteppedLoop) -> Request | None:
         """Return the request under way on this loop."""
@@ -282,12 +312,14 @@ class Clinic:
     async def call(self, call: Call) -> None:
         """Do what the engine does for one caller."""
         now = call.came_at = self.clock.now
+        call.came_ahead = self.clock.wall_ahead
         call.requests_before = len(self.requests)
         call.kept, call.failure = self.usable(), self.shared_failure()
         live = self.live(call.loop)
         call.expected = "token" if call.kept else "failure" if call.failure else "wait"
         if call.kept is not None and live is None and call.failure is None:
-            call.must_refresh = now >= max(self.quiet_until, call.kept.refresh_at(self.policy, 0.0))
+            refresh_at = call.kept.refresh_at(self.policy, 0.0)
+            call.must_refresh = now >= self.quiet_until and self.moment(call.kept) >= refresh_at
         try:
             async with asyncio.timeout(None if call.deadline is None else call.deadline - now):
                 call.immediate = self.cache.current()
@@ -301,7 +333,7 @@ class Clinic:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever it is is judged
             call.error = error
         call.waits = False
-        call.ended_at = self.clock.now
+        call.ended_at, call.ended_ahead = self.clock.now, self.clock.wall_ahead
         if call.token is not None:
             self._handed(call.token)
         if isinstance(call.error, ArzamedError):
@@ -340,12 +372,19 @@ class Clinic:
             self.verdicts_401.append(("old", True, told))
         elif now < self.keep_until:
             self.verdicts_401.append(("kept", False, told))
-        elif kept.for_401 is not False and not kept.blocked and not told:
+        elif kept.for_401 is not False and not kept.accepted and not kept.blocked and not told:
             self.verdicts_401.append(("blocked", False, told))
             kept.blocked = True
             self.keep_until = now + self.policy.rejected_seconds
         else:
-            self.verdicts_401.append(
-                ("replaced", None if kept.for_401 is None else not kept.for_401 or kept.blocked, told)
-            )
+            ordinary = kept.accepted or kept.blocked or (None if kept.for_401 is None else not kept.for_401)
+            self.verdicts_401.append(("replaced", ordinary, told))
+            if self.replaced_at and now < self.replaced_at[-1] + self.policy.rejected_seconds:
+                self.keep_until = self.replaced_at[-1] + self.policy.rejected_seconds
+            self.replaced_at.append(now)
             self.kept, self.refused_at = None, now
+
+    def accept(self, held: CachedToken) -> None:
+        """Tell of a success with a token that was handed out."""
+        held.accept()
+        self.kept_of(held).accepted = True

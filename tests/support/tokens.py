@@ -17,12 +17,21 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.wall_ahead = 0.0
 
     def __call__(self) -> float:
         return self.now
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+    def wall(self) -> float:
+        """The time of day, which runs on in a suspend and may be set."""
+        return 1_700_000_000.0 + self.now + self.wall_ahead
+
+    def set_wall(self, seconds: float) -> None:
+        """Move the time of day alone: by a suspend, or by hand."""
+        self.wall_ahead += seconds
 
 
 class Endpoint:
@@ -40,7 +49,7 @@ class Endpoint:
         assert credentials is CREDENTIALS
         self.calls += 1
         number = self.calls
-        asked_at = self.clock()
+        asked_at = (self.clock(), self.clock.wall())
         self.concurrent += 1
         self.most_concurrent = max(self.most_concurrent, self.concurrent)
         try:
@@ -52,4 +61,4 @@ class Endpoint:
                 raise self.error()
         finally:
             self.concurrent -= 1
-        return IssuedToken(f"token-{number}", self.life, (asked_at, 1_700_000_000.0 + asked_at))
+        return IssuedToken(f"token-{number}", self.life, asked_at)

@@ -39,11 +39,11 @@ def endpoint(clock: Clock) -> Endpoint:
 
 @pytest.fixture
 def cache(clock: Clock, endpoint: Endpoint) -> TokenCache:
-    return TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    return TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
 
 
 async def value(cache: TokenCache) -> str:
-    return (await cache.get()).token.access_token
+    return (await cache.get()).token().access_token
 
 
 async def test_cold_crowd_makes_one_request(cache: TokenCache, endpoint: Endpoint) -> None:
@@ -176,7 +176,7 @@ async def test_within_the_margin_callers_wait(cache: TokenCache, endpoint: Endpo
 async def test_short_lives_shrink_both_windows(clock: Clock) -> None:
     """For a life of 40 s callers wait only in its last quarter, and the refresh begins at its half."""
     endpoint = Endpoint(clock, life=40.0)
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
     held = await cache.get()
     assert (held.refresh_at, held.wait_at, held.expires_at) == (1020.0, 1030.0, 1040.0)
 
@@ -195,7 +195,7 @@ async def test_token_expired_on_arrival_is_an_error(clock: Clock) -> None:
     """A token whose life ended on the way is never handed out."""
     endpoint = Endpoint(clock, life=5.0)
     endpoint.gate = asyncio.Event()
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
     task = asyncio.create_task(cache.get())
     await settle()
     clock.advance(6)
@@ -215,7 +215,7 @@ async def test_token_expired_before_its_waiter_wakes_is_not_handed_out(clock: Cl
             return 1000.0 + 4 * next(self.calls)
 
     endpoint.clock = late = Late()
-    cache = TokenCache(TokenSource(endpoint, POLICY, late), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, late, clock.wall), CREDENTIALS)
     with pytest.raises(TokenError):
         await cache.get()
     assert endpoint.calls <= 2
@@ -224,7 +224,7 @@ async def test_token_expired_before_its_waiter_wakes_is_not_handed_out(clock: Cl
 async def test_a_day_of_calls_costs_a_token_an_hour(clock: Clock) -> None:
     """In 24 hours with a call every second there are at most 32 requests, and once warm no call waits."""
     endpoint = Endpoint(clock)
-    cache = TokenCache(TokenSource(endpoint, TokenPolicy(), clock), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, TokenPolicy(), clock, clock.wall), CREDENTIALS)
     await cache.get()
     for _ in range(24 * 3600):
         clock.advance(1)
@@ -277,7 +277,7 @@ async def test_repr_hides_the_token(cache: TokenCache) -> None:
     """The repr of what the cache holds shows no token."""
     held = await cache.get()
     assert "token-1" not in repr(held)
-    assert held.headers == {"Authorization": "Bearer token-1"}
+    assert held.headers() == {"Authorization": "Bearer token-1"}
 
 
 async def test_a_request_that_is_cancelled_ends_who_waits(clock: Clock, endpoint: Endpoint) -> None:
@@ -288,7 +288,7 @@ async def test_a_request_that_is_cancelled_ends_who_waits(clock: Clock, endpoint
         tasks.append(asyncio.create_task(work))
         return tasks[-1]
 
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock, SingleFlight(spawn)), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall, SingleFlight(spawn)), CREDENTIALS)
     endpoint.gate = asyncio.Event()
     task = asyncio.create_task(cache.get())
     await settle()
@@ -301,7 +301,7 @@ async def test_a_request_that_is_cancelled_ends_who_waits(clock: Clock, endpoint
     impatient.cancel()
     await asyncio.wait([impatient, tasks[1]])
     endpoint.gate = None
-    assert (await cache.get()).token.access_token
+    assert (await cache.get()).token().access_token
 
 
 async def test_a_request_cancelled_before_its_first_step_leaves_nobody_waiting(
@@ -315,12 +315,12 @@ async def test_a_request_cancelled_before_its_first_step_leaves_nobody_waiting(
         tasks[-1].cancel()
         return tasks[-1]
 
-    cache = TokenCache(TokenSource(endpoint, POLICY, clock, SingleFlight(spawn)), CREDENTIALS)
+    cache = TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall, SingleFlight(spawn)), CREDENTIALS)
     waiting = asyncio.create_task(cache.get())
     with pytest.raises(SessionClosedError):
         await waiting
     assert endpoint.calls == 0
-    cache._source = TokenSource(endpoint, POLICY, clock)
+    cache._source = TokenSource(endpoint, POLICY, clock, clock.wall)
     assert await value(cache) == "token-1"
 
 
@@ -350,7 +350,7 @@ async def test_a_bug_in_a_background_refresh_costs_no_request_a_call(
 async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint) -> None:
     """With a margin wider than refresh_ahead callers wait all the same: the margin has the last word."""
     cache = TokenCache(
-        TokenSource(endpoint, TokenPolicy(refresh_ahead_seconds=0, jitter_seconds=0), clock), CREDENTIALS
+        TokenSource(endpoint, TokenPolicy(refresh_ahead_seconds=0, jitter_seconds=0), clock, clock.wall), CREDENTIALS
     )
     await cache.get()
     clock.advance(3571)
@@ -370,7 +370,7 @@ async def test_a_fetch_that_fails_in_an_eager_task_is_told(clock: Clock) -> None
         over.set_result(None)
         return over  # type: ignore[return-value]
 
-    cache = TokenCache(TokenSource(fetch, POLICY, clock, SingleFlight(eager)), CREDENTIALS)
+    cache = TokenCache(TokenSource(fetch, POLICY, clock, clock.wall, SingleFlight(eager)), CREDENTIALS)
     async with asyncio.timeout(10):
         for _ in range(2):
             with pytest.raises(ConfigurationError, match="invented"):

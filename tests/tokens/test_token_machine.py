@@ -19,6 +19,8 @@ from arzamed_async import ArzamedError, ClinicCredentials, CredentialsRejectedEr
 
 #: Jumps of the clock.
 SECONDS = st.sampled_from([0.001, 0.5, 0.999, 1.0, 1.001, 4.0, 10.0, 29.0, 31.0, 61.0, 301.0, 86_400.0])
+#: Jumps of the wall clock alone: a suspend, or a clock that is set, also back.
+JUMPS = st.sampled_from([1.03, 31.7, 301.9, 3601.3, 86_400.7, -31.1, -3601.9, -86_400.1])
 #: Lives of tokens, in seconds.
 LIVES = [3600.0, 3600.0, 3600.0, 3600.0, 0.5, 4.0, 40.0, 600.0, 86_400.0]
 POLICIES = st.builds(
@@ -49,6 +51,8 @@ FACTS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "verdict": st.sampled_from([*LIVES, *FAILURES, *FAILURES, "cancelled"]) | st.floats(0.001, 86_400.0),
     },
     "a_401_comes": {"index": INDEX, "current": st.booleans()},
+    "a_success_comes": {"index": INDEX},
+    "the_wall_clock_jumps": {"seconds": JUMPS},
     "a_caller_is_cancelled": {"index": INDEX},
     "time_passes": {"seconds": SECONDS},
     "a_new_loop_starts": {"finished": st.booleans()},
@@ -146,6 +150,14 @@ class TokenMachine(RuleBasedStateMachine):
             if handed:
                 clinic.reject(handed[-1 - index % len(handed)])
 
+    def a_success_comes(self, index: int) -> None:
+        for clinic in self.clinics:
+            if clinic.handed:
+                clinic.accept(clinic.handed[-1 - index % len(clinic.handed)])
+
+    def the_wall_clock_jumps(self, seconds: float) -> None:
+        self.clock.wall_ahead += seconds
+
     def a_new_loop_starts(self, finished: bool) -> None:
         loop = self.loops[-1]
         if finished:
@@ -242,7 +254,7 @@ class TokenMachine(RuleBasedStateMachine):
                 continue
             outcome = request.outcome
             if isinstance(outcome, Kept):
-                if call.ended_at < outcome.expires_at:
+                if outcome.moment(call.ended_at, call.ended_ahead) < outcome.expires_at:
                     assert call.token is not None
                     assert call.token.issued.access_token == f"token-{request.number}"
             else:
@@ -308,8 +320,11 @@ class TokenMachine(RuleBasedStateMachine):
     def a_refresh_starts_in_time_and_only_then(self) -> None:
         for request in self.requests():
             kept = request.kept
-            if kept is not None and request.started_at < kept.wait_at(self.policy):
-                assert request.started_at >= kept.refresh_at(self.policy, self.policy.jitter_seconds)
+            if kept is None:
+                continue
+            moment = kept.moment(request.started_at, request.started_ahead)
+            if moment < kept.wait_at(self.policy):
+                assert moment >= kept.refresh_at(self.policy, self.policy.jitter_seconds)
                 assert request.started_at >= request.quiet_until, "refresh_retry_seconds have not passed"
         for call in self.calls():
             if call.must_refresh and call.requests_after is not None:
@@ -336,17 +351,21 @@ class TokenMachine(RuleBasedStateMachine):
     def an_expired_token_is_never_sent(self) -> None:
         for call in self.calls():
             if call.token is not None and call.ended_at is not None:
-                assert call.ended_at < call.clinic.kept_of(call.token).expires_at
+                kept = call.clinic.kept_of(call.token)
+                assert kept.moment(call.ended_at, call.ended_ahead) < kept.expires_at
 
     @invariant()
     def a_short_life_shrinks_both_windows(self) -> None:
         for call in self.calls():
             kept = call.kept
-            if kept is not None and call.came_at is not None and call.came_at < kept.expires_at - kept.life / 4:
+            if kept is None or call.came_at is None:
+                continue
+            if kept.moment(call.came_at, call.came_ahead) < kept.expires_at - kept.life / 4:
                 assert call.immediate is not None
         for request in self.requests():
             if (kept := request.kept) is not None:
-                assert request.started_at >= min(kept.expires_at - kept.life / 2, kept.wait_at(self.policy))
+                moment = kept.moment(request.started_at, request.started_ahead)
+                assert moment >= min(kept.expires_at - kept.life / 2, kept.wait_at(self.policy))
 
     @invariant()
     def age_counts_from_before_the_request_was_sent(self) -> None:
@@ -361,6 +380,12 @@ class TokenMachine(RuleBasedStateMachine):
         for clinic in self.clinics:
             for what, expected, told in clinic.verdicts_401:
                 assert expected in (told, None), what
+
+    @invariant()
+    def at_most_two_are_replaced_within_rejected_seconds(self) -> None:
+        for clinic in self.clinics:
+            for first, third in zip(clinic.replaced_at, clinic.replaced_at[2:], strict=False):
+                assert third >= first + self.policy.rejected_seconds
 
     @invariant()
     def clinics_never_wait_for_each_other(self) -> None:
