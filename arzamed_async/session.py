@@ -174,8 +174,9 @@ class ArzamedSession:
         """Run `fetch` for each of many clinics; yield a Success or a Failure for each as it finishes.
 
         `clinics` (Clinic or ClinicCredentials, an iterable or async iterable) are drawn lazily, never more
-        than `concurrency` ahead of what has been taken. An ArzamedError becomes a Failure; any other
-        exception is a bug: it cancels the rest and propagates unchanged. After `deadline_seconds` running
+        than `concurrency` ahead of what has been taken; a generator is closed at the end. Each clinic runs in a copy of
+        the caller's context. An ArzamedError becomes a Failure; any other exception is a bug: it cancels the rest and
+        propagates unchanged (a CancelledError without a cancellation as a RuntimeError). After `deadline_seconds` running
         fetches are cancelled, and clinics drawn later are not started: all fail with DeadlineExceededError.
         `on_progress(done, failed, total)` is called after each; total is None where `clinics` has no length.
         """

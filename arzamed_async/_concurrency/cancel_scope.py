@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
-__all__ = ["CancelScope", "CancelScopes", "cancel_and_wait", "current_task_or_none"]
+__all__ = ["CancelScope", "CancelScopes", "current_task_or_none", "wait_for_end"]
 
 Reason = Literal["deadline", "closed", "left"]
 
@@ -166,20 +166,20 @@ def current_task_or_none() -> asyncio.Task[Any] | None:
         return None
 
 
-async def cancel_and_wait(tasks: set[asyncio.Task[Any]]) -> None:
-    """Cancel these tasks, and wait until all have ended and left the set.
+async def wait_for_end(tasks: set[asyncio.Task[Any]]) -> None:
+    """Wait until all of these tasks have ended and left the set.
 
-    If the caller is cancelled meanwhile, they are cancelled again and still awaited; then its CancelledError is raised.
+    If the caller is cancelled meanwhile, they are cancelled and still awaited; then its CancelledError is raised.
     """
     cancelled: asyncio.CancelledError | None = None
     while tasks:
-        for task in tasks:
-            task.cancel()
         try:
             await asyncio.wait(tuple(tasks))
         except asyncio.CancelledError as error:
             if current_task_or_none() in tasks:
                 raise  # it is one of them, and cannot wait for itself
             cancelled = error
+            for task in tasks:
+                task.cancel()
     if cancelled is not None:
         raise cancelled

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from types import CoroutineType
 from typing import Generic, TypeVar
 
+from ..errors import ConfigurationError
 from ..models import Outcome, Success
 from .feed import Named
 from .results import Results
-from .workers import FanOutPlan, WorkerPool
+from .workers import FanOutPlan, MisuseError, WorkerPool
 
 __all__ = ["FanOut", "gather"]
 
 H = TypeVar("H", bound=Named)
 T = TypeVar("T")
+
+_HINT = "a coroutine function such as `lambda clinic: clinic.doctors.list()`; merge takes streams"
 
 
 class FanOut(Results[Success[T]], Generic[T]):
@@ -32,10 +37,17 @@ class FanOut(Results[Success[T]], Generic[T]):
     def __init__(self, plan: FanOutPlan[H], fetch: Callable[[H], Awaitable[T]]) -> None:
         async def serve(pool: WorkerPool[Success[T]], clinic: H) -> Success[T]:
             started = pool.time()
-            value = await fetch(clinic)
+            work = fetch(clinic)
+            _check(work)
+            value = await work
             return Success(clinic.name, value, pool.time() - started)
 
         super().__init__(plan, serve)
+
+
+def _check(work: object) -> None:
+    if type(work) is not CoroutineType and not isawaitable(work):
+        raise MisuseError(ConfigurationError(f"fetch must return an awaitable, not {type(work).__name__}: {_HINT}"))
 
 
 async def gather(outcomes: FanOut[T]) -> list[Outcome[T]]:

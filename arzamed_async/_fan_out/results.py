@@ -6,11 +6,11 @@ import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from ..errors import ConfigurationError
 from ..models import Failure
-from .feed import Named
+from .feed import ClinicFeed, Named
 from .workers import FanOutPlan, WorkerPool
 
 __all__ = ["Results"]
@@ -31,6 +31,7 @@ class Results(Generic[Item]):
 
     def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
         self._closed = self._complete = False
+        self._clinics: ClinicFeed[Any] = plan.clinics
         self._start: Callable[[], WorkerPool[Item]] = partial(WorkerPool[Item], plan, serve)
 
     def __aiter__(self) -> Self:
@@ -72,10 +73,12 @@ class Results(Generic[Item]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel the workers and wait for their end. Calling it more than once is fine."""
+        """Cancel the work, and wait for its end and that of a generator of clinics. Calling it more than once is fine."""
         self._closed = True
         if self._pool is not None:
             await self._pool.stop()
+        else:
+            await self._clinics.aclose()
 
     def __del__(self) -> None:
         if self._pool is not None and not self._closed and self._pool.running:

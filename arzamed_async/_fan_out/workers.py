@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
-from .._concurrency.cancel_scope import CancelScope, CancelScopes, cancel_and_wait
+from .._concurrency.cancel_scope import CancelScope, CancelScopes, current_task_or_none, wait_for_end
 from .._concurrency.semaphore import FairSemaphore
 from .._validation import whole_number
 from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
 from ..models import Failure
 from .feed import ClinicFeed, Named
 
-__all__ = ["FanOutPlan", "Progress", "WorkerPool"]
+__all__ = ["FanOutPlan", "MisuseError", "Progress", "WorkerPool"]
 
 H = TypeVar("H", bound=Named)
 Item = TypeVar("Item")
 
 Progress = Callable[[int, int, int | None], None]
-_UNBOUND = contextlib.nullcontext()
 
 
 class FanOutPlan(Generic[H]):
@@ -52,82 +50,153 @@ class FanOutPlan(Generic[H]):
         self.buffer = whole_number("buffer", buffer)
 
 
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+#: What follows when an item is taken: nothing, a slot of the buffer is free again, or the next clinic is drawn.
+_NOTHING, _FREE_SLOT, _NEXT_CLINIC = range(3)
+
+
+class MisuseError(Exception):
+    """Wraps a ConfigurationError that is the program's mistake, and not the failure of one clinic."""
+
+    def __init__(self, error: ConfigurationError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _bug_of(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what ended a task that nobody was to end. Each of these would look like something else to the consumer."""
+    bug = asyncio.CancelledError() if task.cancelled() else task.exception()
+    if isinstance(bug, MisuseError):
+        return bug.error
+    if isinstance(bug, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
+        return RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
+    if isinstance(bug, asyncio.CancelledError):  # a task group, and a timeout, would take it for a cancellation
+        return stray_cancellation(bug)
+    return bug
+
+
+def stray_cancellation(error: asyncio.CancelledError) -> RuntimeError:
+    """Return the exception for a CancelledError although nobody has cancelled this work."""
+    text = "CancelledError was raised here, and the fan-out was not cancelled: something else that is awaited here was"
+    return RuntimeError(text).with_traceback(error.__traceback__)
 
 
 class WorkerPool(Generic[Item]):
-    """The worker tasks and the queue of their results. Tasks hold the pool, never the Results: a dropped one is noticed.
+    """The tasks of a fan-out and the queue of their results. Tasks hold the pool, never the Results: a dropped one is noticed.
 
-    `serve` is called for each clinic; what it returns is the clinic's completion item. An ArzamedError becomes a
-    Failure, as does the deadline; any other exception is a bug, which cancels the rest and is raised by `get`.
+    Each clinic has a task of its own, in a copy of the context in which the fan-out was started. A lane is a succession
+    of tasks: the next one starts once the result of the last has been taken. `serve` is called for each clinic; what it
+    returns is the clinic's completion item. An ArzamedError becomes a Failure, as does the deadline; any other
+    exception is a bug, which cancels the rest and is raised by `get`.
     """
 
     def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
+        self._plan: FanOutPlan[Any] = plan
+        self._serve: Callable[[WorkerPool[Item], Any], Awaitable[Item | Failure]] = serve
         self._loop = plan.enter()
+        self._context = copy_context()
         self._deadline = None if plan.deadline_seconds is None else self._loop.time() + plan.deadline_seconds
         self._scopes = CancelScopes(self._loop)
-        self._ready: deque[tuple[int, Item | Failure, Callable[[], Any] | None]] = deque()
+        self._ready: deque[tuple[int, Item | Failure, int]] = deque()
         self._readers: list[asyncio.Future[None]] = []  # each waits for a change
         self._done = self._failed = 0
         self._bug: BaseException | None = None
         self._stopping = False
         self.buffer = FairSemaphore(plan.buffer)
-        self._release = self.buffer.release
         total = plan.clinics.total
-        # At least one worker looks: a list may have been filled since its length was read.
-        count = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
-        self.fair_share = max(1, plan.buffer // count)
-        self._tasks = {self._loop.create_task(self._work(plan, serve)) for _ in range(count)}
-        for task in self._tasks:
-            task.add_done_callback(self._on_task_done)
+        # At least one lane looks: a list may have been filled since its length was read.
+        self._lanes = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
+        self.fair_share = max(1, plan.buffer // self._lanes)
+        self._tasks: set[asyncio.Task[None]] = set()
+        plan.clinics.start(self._context, self._fail)
+        for _ in range(self._lanes):
+            self._start_task()
+
+    def _start_task(self) -> None:
+        """Start the next task of a lane. (A task copies the context in which it is created.)"""
+        task = self._context.run(self._loop.create_task, self._work())
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_done)
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
+        """End a lane: there was no clinic for it, or a bug."""
         self._tasks.discard(task)
-        bug = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if isinstance(bug, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
-            bug = RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
-        if bug is not None and self._bug is None and not self._stopping:
-            self._bug = bug
+        bug = _bug_of(task)
+        if bug is not None:
+            self._fail(bug)
+        self._lanes -= 1
+        if not self._tasks and (self._stopping or not self._lanes):
+            self._end()
+        self._wake_readers()
+
+    def _fail(self, bug: BaseException) -> None:
+        """Note a bug, and cancel the rest."""
+        if self._bug is None and not self._stopping:
+            self._bug = stray_cancellation(bug) if isinstance(bug, asyncio.CancelledError) else bug
             self.cancel()
-        if not self._tasks:
-            self._scopes.cancel()  # the timer ends with them
+
+    def _end(self) -> None:
+        self._scopes.cancel()  # the timer ends with them
+        self._plan.clinics.close()
         self._wake_readers()
 
     def _wake_readers(self) -> None:
         for reader in self._readers:
-            _settle(reader)
+            if not reader.done():
+                reader.set_result(None)
         self._readers.clear()
 
-    async def _work(
-        self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]
-    ) -> None:
-        while (drawn := await plan.clinics.draw()) is not None:
+    async def _work(self) -> None:
+        """Draw one clinic and queue its result. The lane ends here if there is none."""
+        plan, clinics = self._plan, self._plan.clinics
+        try:
+            drawn = await clinics.draw() if clinics.waits else clinics.draw_nowait()
+            if drawn is None:
+                return
             index, clinic = drawn
-            item = await self._outcome(plan, serve, clinic)
+            item: Item | Failure
+            if self._deadline is not None:
+                item = await self._within(self._deadline, clinic)
+            else:
+                started = self._loop.time()
+                try:
+                    item = await self._serve(self, clinic)
+                except ArzamedError as error:
+                    item = Failure(clinic.name, error, self._loop.time() - started)
             self._done += 1
             self._failed += isinstance(item, Failure)
             if plan.on_progress is not None:
-                plan.on_progress(self._done, self._failed, plan.clinics.total)
-            taken: asyncio.Future[None] = self._loop.create_future()
-            self._ready.append((index, item, partial(_settle, taken)))
-            del item  # it is the consumer's now; and a traceback of the next clinic's bug shows this frame
-            self._wake_readers()
-            await taken  # backpressure: the next clinic is drawn once this result has been taken
+                plan.on_progress(self._done, self._failed, clinics.total)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task(self._loop)
+            if self._stopping or task is None or task.cancelling():
+                raise
+            bug = stray_cancellation(error)
+        else:
+            self._queue(index, item)
+            return
+        raise bug
 
-    async def _outcome(
-        self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]], clinic: H
-    ) -> Item | Failure:
+    def _queue(self, index: int, item: Item | Failure) -> None:
+        """Queue the result of the running task, which ends. Its lane goes on once that has been taken."""
+        task = asyncio.current_task(self._loop)
+        if task is not None:
+            task.remove_done_callback(self._on_task_done)  # a call in a turn of its own is a part of a task's cost
+            self._tasks.discard(task)
+        self._ready.append((index, item, _NEXT_CLINIC))
+        self._wake_readers()
+        if self._stopping and not self._tasks:
+            self._end()
+
+    async def _within(self, deadline: float, clinic: Any) -> Item | Failure:
         started = now = self._loop.time()
-        if self._deadline is None or started < self._deadline:
-            with _UNBOUND if self._deadline is None else CancelScope(self._scopes, self._deadline):
+        if started < deadline:
+            with CancelScope(self._scopes, deadline):
                 try:
-                    return await serve(self, clinic)
+                    return await self._serve(self, clinic)
                 except ArzamedError as error:
                     return Failure(clinic.name, error, self._loop.time() - started)
             now = self._loop.time()
-        late = DeadlineExceededError(seconds=plan.deadline_seconds or 0.0, clinic=clinic.name)
+        late = DeadlineExceededError(seconds=self._plan.deadline_seconds or 0.0, clinic=clinic.name)
         return Failure(clinic.name, late, now - started)
 
     def time(self) -> float:
@@ -136,7 +205,7 @@ class WorkerPool(Generic[Item]):
 
     def put(self, item: Item, *, buffered: bool = True) -> None:
         """Add an item. The caller holds a slot of `buffer` for it, unless `buffered` is false."""
-        self._ready.append((-1, item, self._release if buffered else None))
+        self._ready.append((-1, item, _FREE_SLOT if buffered else _NOTHING))
         if self._readers:
             self._wake_readers()
 
@@ -144,10 +213,21 @@ class WorkerPool(Generic[Item]):
         """Return an item that is ready with its clinic's number; None if none is ready."""
         if not self._ready or self._bug is not None:
             return None
-        index, item, taken = self._ready.popleft()
-        if taken is not None:
-            taken()
+        index, item, then = self._ready.popleft()
+        if then == _FREE_SLOT:
+            self.buffer.release()
+        elif then == _NEXT_CLINIC:
+            self._go_on()
         return index, item
+
+    def _go_on(self) -> None:
+        """Let a lane draw its next clinic: backpressure, for the result of its last one has been taken."""
+        if self._plan.clinics.ended and not self._stopping:
+            self._lanes -= 1
+            if not self._lanes:
+                self._end()
+        elif not self._stopping:
+            self._start_task()
 
     async def get(self) -> tuple[int, Item | Failure] | None:
         """Wait for the next item and return it with its clinic's number; None at the end. Raises a worker's bug."""
@@ -156,24 +236,31 @@ class WorkerPool(Generic[Item]):
                 await self.stop()
                 raise self._bug
             step = self.get_nowait()
-            if step is not None or not self._tasks:
+            if step is not None or self._stopping or not self._lanes:
                 return step
             change: asyncio.Future[None] = self._loop.create_future()
             self._readers.append(change)
             await change
 
     def cancel(self) -> None:
-        """Cancel the workers, without waiting for their end."""
+        """Cancel the tasks, without waiting for their end."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
+        if not self._tasks:
+            self._end()
 
     async def stop(self) -> None:
-        """Cancel the workers and wait for their end."""
-        self._stopping = True
-        await cancel_and_wait(self._tasks)
+        """Cancel the tasks and wait for their end, and for that of the caller's generator."""
+        if not self._stopping or current_task_or_none() in self._tasks:
+            self.cancel()  # once: a second cancellation would interrupt what a fetch does at its end
+        try:
+            await wait_for_end(self._tasks)
+        finally:
+            if not self._tasks:
+                await self._plan.clinics.aclose()
 
     @property
     def running(self) -> bool:
-        """Whether a worker may still be running."""
-        return bool(self._tasks) and not self._loop.is_closed()
+        """Whether a lane has not come to its end."""
+        return bool(self._tasks or (self._lanes and not self._stopping)) and not self._loop.is_closed()

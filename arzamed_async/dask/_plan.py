@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from typing import Any, Generic, TypedDict, TypeVar
 
 from attrs import field, frozen
@@ -90,6 +100,14 @@ class Shards:
             while len(shard) < self._size and not isinstance(one := next(self._sync, _END), _End):
                 shard.append(self._checked(one))
         return tuple(shard)
+
+    async def aclose(self) -> None:
+        """Close a generator of credentials."""
+        source, self._async, self._sync = self._async or self._sync, None, iter(())
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+        elif isinstance(source, Generator):
+            source.close()
 
     def _checked(self, credentials: ClinicCredentials) -> ClinicCredentials:
         if not isinstance(credentials, ClinicCredentials):

@@ -98,7 +98,7 @@ class Run(Generic[T]):
     def _ended(self, main: asyncio.Task[None]) -> None:
         bug = None if main.cancelled() else main.exception()
         if isinstance(bug, CancelledFromWithinError) or (main.cancelled() and not self._stopping):
-            bug = asyncio.CancelledError()
+            bug = RuntimeError("CancelledError was raised on a Dask worker, and the fan-out was not cancelled")
         elif isinstance(bug, _distributed.comm.CommClosedError):
             bug = TransportError("the connection to the Dask scheduler was lost")
         elif isinstance(bug, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
@@ -119,6 +119,7 @@ class Run(Generic[T]):
         except BaseExceptionGroup as bugs:
             bug = bugs.exceptions[0]
         finally:
+            await plan.shards.aclose()
             await self._clear_up(queue)
         if bug is not None:
             raise bug

@@ -321,12 +321,12 @@ async def test_a_bug_rises_bare(cluster: Any, client: Any, fake: FakeArzamed, cl
 async def test_a_fetch_that_is_cancelled_from_within(
     cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics
 ) -> None:
-    """A fetch that ends in CancelledError of its own ends the fan-out."""
+    """A fetch that ends in CancelledError of its own ends the fan-out, loudly."""
 
     async def fetch(clinic: Clinic) -> None:
         raise asyncio.CancelledError
 
-    with pytest.raises(asyncio.CancelledError):
+    with pytest.raises(RuntimeError, match="CancelledError was raised"):
         await anext(fan_out_dask(client, clinics(3), fetch, base_url=fake.base_url))
     task = asyncio.current_task()
     assert task is not None
@@ -352,20 +352,25 @@ async def test_what_does_not_pickle(cluster: Any, client: Any, fake: FakeArzamed
 
 
 async def test_credentials_are_drawn_lazily(cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
-    """Of endless credentials no more is drawn than two shards a thread, beside what has been taken."""
-    drawn = 0
+    """Of endless credentials no more is drawn than two shards a thread, beside what has been taken; the generator is closed."""
+    drawn = closed = 0
     one = clinics.add("one")
 
     async def endless() -> AsyncIterator[ClinicCredentials]:
-        nonlocal drawn
-        while True:
-            drawn += 1
-            yield one
+        nonlocal drawn, closed
+        try:
+            while True:
+                drawn += 1
+                yield one
+        finally:
+            await asyncio.sleep(0)
+            closed += 1
 
     async with fan_out_dask(client, endless(), names, shard_size=5, concurrency=2, base_url=fake.base_url) as outcomes:
         for taken in range(1, 60):
             await anext(outcomes)
             assert drawn <= taken + 5 * 2 * WORKERS + 2 + 5  # held here, and the shard that it is part of
+    assert closed == 1
     await cleared(cluster, client)
 
 
