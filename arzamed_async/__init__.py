@@ -8,8 +8,11 @@ async with ArzamedSession() as session:
             print(outcome.clinic, outcome.ok)
 """
 
+from typing import TYPE_CHECKING
+
 from ._fan_out.fan_out import FanOut
 from ._fan_out.merge import Merge
+from ._lazy import lazy
 from ._version import __version__
 from .clinic import Clinic
 from .clinics_file import load_clinics
@@ -47,19 +50,7 @@ from .errors import (
     TransportError,
     UnauthorizedError,
 )
-from .events import (
-    CircuitChanged,
-    Event,
-    Observer,
-    RequestFinished,
-    RetryScheduled,
-    Span,
-    TokenRequestFinished,
-    TokenStoreFailed,
-    Tracer,
-    UnknownField,
-    Work,
-)
+from .events import Observer, Span, Tracer
 from .models import (
     ClinicStats,
     Doctor,
@@ -79,7 +70,20 @@ from .models import (
 )
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
-from .token_store import Lease, StoredRejection, StoredToken, TokenStore
+from .token_store import TokenStore
+
+if TYPE_CHECKING:
+    from .events import (
+        CircuitChanged,
+        Event,
+        RequestFinished,
+        RetryScheduled,
+        TokenRequestFinished,
+        TokenStoreFailed,
+        UnknownField,
+        Work,
+    )
+    from .token_store import Lease, StoredRejection, StoredToken
 
 __all__ = [
     "PRODUCTION",
@@ -154,3 +158,13 @@ __all__ = [
     "__version__",
     "load_clinics",
 ]
+
+if not TYPE_CHECKING:
+    _LAZY = {
+        "._events": (
+            "CircuitChanged", "Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished", "TokenStoreFailed",
+            "UnknownField", "Work",
+        ),
+        "._stored": ("Lease", "StoredRejection", "StoredToken"),
+    }  # fmt: skip
+    __getattr__, __dir__ = lazy(__name__, {name: module for module, names in _LAZY.items() for name in names})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import re
 import time
@@ -9,10 +10,13 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-from .events import Event, Observer, RequestFinished, Span, TokenRequestFinished, Tracer, UnknownField, Work, WorkKind
+from .events import Observer, Span, Tracer
+
+if TYPE_CHECKING:
+    from .events import Event, Work, WorkKind
 
 __all__ = ["TOKEN_PATH", "Observers", "RequestSpans", "Spans", "token_work"]
 
@@ -35,6 +39,8 @@ class Observers:
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
         self.present = bool(self._observers)
+        if self.present:
+            importlib.import_module("._events", __package__)  # what they receive: no call has to import it
         self.tracers = tuple(cast("Tracer", each) for each in self._observers if hasattr(type(each), "start_span"))
         self._warned: set[str] = set()
         self._unknown: dict[str, set[str]] = {}
@@ -60,6 +66,8 @@ class Observers:
     def _report_fields(self, clinic: str, path: str, fields: Iterable[str]) -> None:
         if path not in self._unknown and len(self._unknown) >= MOST_ENDPOINTS_WATCHED:
             return
+        from .events import UnknownField
+
         reported = self._unknown.setdefault(path, set())
         for name in fields:
             if name not in reported and len(reported) < MOST_UNKNOWN_FIELDS and _FIELD_NAME.fullmatch(name):
@@ -83,6 +91,8 @@ _OURS = frozenset({"connection", "content-length", "content-type", "expect", "ho
 
 def token_work(kind: WorkKind, clinic: str, token_url: str, attempt: int = 0) -> Work:
     """Return what tracers see of the work for a token."""
+    from .events import Work
+
     parts = urlsplit(token_url)
     base_url = f"{parts.scheme}://{parts.netloc}"
     return Work(kind=kind, clinic=clinic, method="POST", path=TOKEN_PATH, base_url=base_url, attempt=attempt)
@@ -160,6 +170,8 @@ class RequestSpans(Spans):
 
     def end(self, error: str = "") -> None:
         """Send the event, then end the spans."""
+        from .events import RequestFinished, TokenRequestFinished
+
         work, status, seconds = self.work, self.status, time.perf_counter() - self._started
         clinic, attempt = work.clinic, work.attempt
         event: Event

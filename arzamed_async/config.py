@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar, get_origin
+from typing import Any, Generic, Literal, TypeVar, get_origin
 
 import attrs
 from attrs import field
@@ -16,6 +16,7 @@ __all__ = [
     "PRODUCTION",
     "SANDBOX",
     "BreakerPolicy",
+    "BreakerState",
     "Endpoint",
     "Endpoints",
     "Limits",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+BreakerState = Literal["closed", "open", "half_open"]
 
 #: Base URLs as the vendor publishes them (developers' pages, "Environments").
 PRODUCTION = "https://api.nextgen.arzamed.com/api/v1"

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ._frozen import frozen
+from ._lazy import lazy
+from .config import BreakerState
+
+if TYPE_CHECKING:
+    from ._events import (
+        CircuitChanged,
+        Event,
+        RequestFinished,
+        RetryScheduled,
+        TokenRequestFinished,
+        TokenStoreFailed,
+        UnknownField,
+        Work,
+        WorkKind,
+    )
 
 __all__ = [
     "BreakerState",
@@ -24,109 +38,10 @@ __all__ = [
 ]
 
 
-BreakerState = Literal["closed", "open", "half_open"]
-WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
-
-
-@frozen(kw_only=True)
-class RequestFinished:
-    """A request to the API has received the head of its response, or has failed, or was cancelled.
-
-    The body may not have been read yet. `_telemetry.RequestSpans` sends this event. `path` is the endpoint's. `attempt` counts from 1. `status` is None if there was no response. `error` is the
-    class name of the exception, or empty.
-    """
-
-    clinic: str
-    method: str
-    path: str
-    attempt: int
-    status: int | None
-    seconds: float
-    error: str
-
-
-@frozen(kw_only=True)
-class RetryScheduled:
-    """Attempt number `attempt` has failed for `reason`, and the next one starts in `delay_seconds`.
-
-    `path` is `<token>` for a token request.
-    """
-
-    clinic: str
-    method: str
-    path: str
-    attempt: int
-    delay_seconds: float
-    reason: str
-
-
-@frozen(kw_only=True)
-class TokenRequestFinished:
-    """A request to a clinic's token endpoint has ended, its body included. The fields mean the same as in RequestFinished."""
-
-    clinic: str
-    attempt: int
-    status: int | None
-    seconds: float
-    error: str
-
-
-@frozen(kw_only=True)
-class CircuitChanged:
-    """A clinic's circuit breaker has changed to `state`: "open" (no requests), "half_open" (a probe decides) or "closed"."""
-
-    clinic: str
-    state: BreakerState
-
-
-@frozen(kw_only=True)
-class UnknownField:
-    """Records of an endpoint contain a field that the class does not declare; the field is ignored.
-
-    Emitted once for each endpoint and field in the lifetime of a session, at most 64 times for an endpoint, and
-    never for an OpenRecord. Only names that look like identifiers count (`[A-Za-z_]` and up to 63 word characters).
-    `clinic` is the first one whose records contained the field.
-    """
-
-    clinic: str
-    path: str
-    field: str
-
-
-@frozen(kw_only=True)
-class TokenStoreFailed:
-    """The token store failed or timed out: until it responds again, each process requests its own tokens.
-
-    Emitted once for each outage. `error` is the class name of the exception. `clinic` is the first one affected.
-    """
-
-    clinic: str
-    error: str
-
-
-@frozen(kw_only=True)
-class Work:
-    """A unit of work that starts now, for which a Tracer may return a span.
-
-    `kind` is "call" (a list or a get), "stream" (from its first step until it ends or is closed), "token_wait" (a call
-    waits for a token), "token" (a token is fetched for all callers that wait for it) or "request" (one HTTP request; the
-    body may not have been read when it ends). The parent of a request is a call, a stream or a token; that
-    of a wait is a call or a stream.
-
-    `path` is the endpoint's, never with a query; `<raw>` or `<token>` where no path may be shown. It is relative to
-    `base_url`: the session's, or the origin of the token endpoint. `attempt` counts the requests from 1, and is 0
-    for other work.
-    """
-
-    kind: WorkKind
-    clinic: str
-    method: str
-    path: str
-    base_url: str
-    attempt: int = 0
-
-
-Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField | TokenStoreFailed
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(
+        __name__, {name: "._events" for name in __all__ if name not in ("BreakerState", "Observer", "Span", "Tracer")}
+    )
 
 
 class Observer(Protocol):

@@ -13,8 +13,8 @@ from attrs import field
 
 from ._frozen import frozen
 from ._masked import as_masked
+from .config import BreakerState
 from .errors import ArzamedError, DecodeError
-from .events import BreakerState
 
 __all__ = [
     "ClinicStats",

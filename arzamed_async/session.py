@@ -6,7 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from ._calls.clinics import ClinicRegistry
@@ -26,7 +26,6 @@ from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
 from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
-from ._tokens.shared import SharedTokens
 from ._validation import dot_segments, kinds, web_url
 from .clinic import Clinic
 from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
@@ -35,6 +34,9 @@ from .errors import ConfigurationError, SessionClosedError
 from .events import Observer
 from .models import Outcome, PoolStats, Stats
 from .token_store import TokenStore
+
+if TYPE_CHECKING:
+    from ._tokens.shared import SharedTokens
 
 __all__ = ["ArzamedSession"]
 
@@ -46,6 +48,14 @@ def _checked_base_url(base_url: str) -> str:
     if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
         raise ConfigurationError("base_url must not contain a query, nor '.' or '..' segments")
     return base_url.rstrip("/")
+
+
+def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
+    if store is None:
+        return None
+    from ._tokens.shared import SharedTokens  # few sessions have a store
+
+    return SharedTokens(store, *parts)
 
 
 class ArzamedSession:
@@ -96,7 +106,7 @@ class ArzamedSession:
         options, observed = Options(retry, timeouts, limits), Observers(observers)
         lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)
         transport = Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
-        shared = None if token_store is None else SharedTokens(token_store, tokens, clocks, observed, lifetime)
+        shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime)
         fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, observed, clocks), shared)
         flights = SingleFlight(lifetime.spawn)
         source = TokenSource(fetcher.fetch, tokens, clock, wall_clock, flights)

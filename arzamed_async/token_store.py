@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from attrs import field
+from ._lazy import lazy
 
-from ._frozen import frozen
-from ._masked import as_masked
+if TYPE_CHECKING:
+    from ._stored import Lease, StoredRejection, StoredToken
 
 __all__ = ["Lease", "StoredRejection", "StoredToken", "TokenStore"]
 
-
-@frozen
-class StoredToken:
-    """A token in a TokenStore, with its age and its remaining lifetime in seconds by the store's clock."""
-
-    access_token: str = field(converter=as_masked)
-    age_seconds: float
-    seconds_left: float
-
-
-@frozen
-class StoredRejection:
-    """A rejection in a TokenStore: the credentials are not sent for `seconds_left`. The texts are sanitized."""
-
-    status: int | None
-    error: str
-    description: str
-    seconds_left: float
-
-
-@frozen
-class Lease:
-    """The right to request a key's token. `owner` is random; `fence` is the number of the lease among those of the key."""
-
-    key: str
-    owner: str
-    fence: int
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(__name__, dict.fromkeys(("Lease", "StoredRejection", "StoredToken"), "._stored"))
 
 
 class TokenStore(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .._concurrency.cancel_scope import CancelScope
 from .._http.response import HttpResponse, read_prefix
@@ -29,8 +29,10 @@ from ..errors import (
     StatusError,
     TransportError,
 )
-from ..events import CircuitChanged, Event, RetryScheduled, Work, WorkKind
 from .request import Request
+
+if TYPE_CHECKING:
+    from ..events import Event, Work, WorkKind
 
 __all__ = ["LEFT", "Call"]
 
@@ -175,6 +177,8 @@ class Call:
             return response
 
     def _work(self, kind: WorkKind) -> Work:
+        from ..events import Work
+
         request = self._request
         return Work(
             kind=kind,
@@ -229,6 +233,8 @@ class Call:
 
     def _emit_circuit_change(self, breaker: CircuitBreaker, before: str) -> None:
         if breaker.state != before and self._engine.observers.present:
+            from ..events import CircuitChanged
+
             self._emit(CircuitChanged(clinic=self._request.name, state=breaker.state))
 
     def _emit(self, event: Event) -> None:
@@ -263,6 +269,8 @@ class Call:
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """Emit a RetryScheduled event."""
         if self._engine.observers.present:
+            from ..events import RetryScheduled
+
             self._emit(
                 RetryScheduled(
                     clinic=self._request.name,

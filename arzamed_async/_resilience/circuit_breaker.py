@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ..config import BreakerPolicy
+from ..config import BreakerPolicy, BreakerState
 from ..errors import ArzamedError, ConfigurationError, StatusError, TokenError, TransportError
-from ..events import BreakerState
 
 __all__ = ["CircuitBreaker", "Verdict", "verdict"]
 

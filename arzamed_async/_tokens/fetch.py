@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .._concurrency.lifetime import Lifetime
 from .._resilience.retry import Retries, retry
@@ -11,7 +12,9 @@ from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, SessionClosedError
 from .oauth2 import IssuedToken
 from .request import TokenClient, TokenRequest
-from .shared import SharedTokens
+
+if TYPE_CHECKING:
+    from .shared import SharedTokens
 
 __all__ = ["TokenFetcher"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
@@ -21,9 +22,11 @@ from ..errors import (
     TokenUnavailableError,
     TransportError,
 )
-from ..events import RetryScheduled, Work
 from .oauth2 import IssuedToken, ResolvedSecret, basic_authorization, read_token_response, token_request_body
 from .secrets import resolved
+
+if TYPE_CHECKING:
+    from ..events import Work
 
 __all__ = ["TokenClient", "TokenRequest"]
 
@@ -155,6 +158,10 @@ class TokenRequest:
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """See Retryable."""
+        if not self._client.observers.present:
+            return
+        from ..events import RetryScheduled
+
         event = RetryScheduled(
             clinic=self.credentials.display_name,
             method="POST",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import subprocess
 import sys
 
 import pytest
 from support import RawServer, Request, answer, json_answer, token_answer
 
+from arzamed_async import Lease
+
 #: Makes a session, then reads, and prints the modules that were imported meanwhile.
 PROGRAM = """
 import asyncio, json, sys, warnings
-from arzamed_async import *
+from arzamed_async import ArzamedSession, BreakerPolicy, ClinicCredentials, Endpoint, NotFoundError
 
 {before}
 
@@ -123,8 +126,45 @@ async def test_a_first_failure_imports_nothing() -> None:
             assert await imported(server, call, options, "") == []
 
 
-@pytest.mark.parametrize("rare", ["backoff", "decimal"])
+RARE = ["arzamed_async._events", "arzamed_async._stored", "arzamed_async._tokens.shared", "backoff", "decimal"]
+
+
+@pytest.mark.parametrize("rare", RARE)
 def test_what_is_rare_is_not_imported_with_the_package(rare: str) -> None:
     """Importing the package does not import what few programs need."""
     program = f"import sys, arzamed_async; assert {rare!r} not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+LATE = """
+import sys, pickle, typing
+import arzamed_async
+
+names = ["CircuitChanged", "Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished", "TokenStoreFailed",
+         "UnknownField", "Work", "Lease", "StoredRejection", "StoredToken"]
+assert not set(names) & set(vars(arzamed_async))
+assert set(arzamed_async.__all__) <= set(dir(arzamed_async))
+{act}
+"""
+ACTS = {
+    "by attribute": "assert all(getattr(arzamed_async, name) for name in names)",
+    "by from-import": "exec('from arzamed_async import ' + ', '.join(names))",
+    "with all names": "exec('from arzamed_async import *'); assert set(arzamed_async.__all__) <= set(dir())",
+    "from its public module": "from arzamed_async.events import Event, Observer, Work, WorkKind; arzamed_async.token_store.Lease",
+    "from a pickle": (
+        "loaded = pickle.loads(bytes.fromhex({pickled!r}));"
+        " assert loaded == arzamed_async.Lease('invented', 'invented', 1); assert type(loaded) is arzamed_async.Lease"
+    ),
+    "from hints": (
+        "hints = typing.get_type_hints(arzamed_async.ArzamedSession.__init__);"
+        " assert hints['token_store'] == arzamed_async.TokenStore | None"
+    ),
+    "by a wrong name": "assert not hasattr(arzamed_async, 'Invented') and not hasattr(arzamed_async.events, 'Invented')",
+}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_rare_name_is_there_when_it_is_read(act: str) -> None:
+    """A name that is imported lazily is found in every way in which other names are, and listed by `dir`."""
+    pickled = pickle.dumps(Lease("invented", "invented", 1)).hex()
+    subprocess.run([sys.executable, "-c", LATE.format(act=ACTS[act].format(pickled=pickled))], check=True)
