@@ -68,7 +68,8 @@ class ArzamedSession:
     May be built outside a running event loop; used from one loop at a time. `http` is an
     aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
     `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so is aiohttp's habit to
-    send a GET again, uncounted, when a connection is lost). `clock` and `wall_clock`
+    send a GET again, uncounted, when a connection is lost); it must not have an Authorization of its own. `trust_env` takes
+    the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc. `clock` and `wall_clock`
     (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
 
     With `breaker=BreakerPolicy()` a clinic whose API keeps failing gets no requests for a while (CircuitOpenError).

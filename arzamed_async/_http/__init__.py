@@ -13,6 +13,8 @@ In reading order:
     response       a response whose body is read piece by piece
     decompress     undoes gzip and deflate, within bounds
     connections    counts the open sockets and closes idle ones, so that there are never more than the pool allows
+    proxies        the proxy of a URL, by the environment
+    given          checks a session that the caller gives
     reasons        why a connection failed, without addresses or secrets
     urls           builds a URL below the base URL
     status         turns a status over 299 into an error

@@ -23,12 +23,14 @@ from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.semaphore import FairSemaphore
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
-from ..errors import ConfigurationError, TransportError
+from ..errors import ArzamedError, ConfigurationError, TransportError
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
+from .given import check_given, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, NotHttpError
 from .outgoing import Outgoing
 from .pool import Pool
+from .proxies import EnvironmentProxies
 from .reasons import certificate_reason, connection_reason
 from .response import HttpResponse, not_final, read_timed_out
 
@@ -92,12 +94,15 @@ class Transport:
         proxy: str | None,
         trust_env: bool,
     ) -> None:
+        if isinstance(http, aiohttp.ClientSession):
+            check_given(http)
         self._limits = pool
         self._given = http
         self._ssl_context = ssl_context
         self._proxy = proxy
-        self._trust_env = trust_env
+        self._environment = EnvironmentProxies() if trust_env and proxy is None else None
         self._client: aiohttp.ClientSession | None = None
+        self._made: aiohttp.ClientSession | None = None  # the same, but for one that is given
         self._closer: AsyncGenerator[None, None] | None = None
         self._timeouts: tuple[Timeouts, aiohttp.ClientTimeout] | None = None
         self.pool: Pool | None = None
@@ -118,23 +123,26 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
             proxy=self._proxy,
-            trust_env=self._trust_env,
             max_line_size=HEADER_BYTES,
             max_field_size=HEADER_BYTES,
             max_headers=MOST_HEADERS,
         )
 
+    def _made_client(self) -> aiohttp.ClientSession:
+        client = self._made
+        if client is None:
+            client = self._made = self._make_client()
+            # asyncio.run closes what async generators a loop has left: so the pool of a session not closed goes, too.
+            self._closer = _close_with_loop(client)
+            with contextlib.suppress(StopIteration):
+                self._closer.__anext__().send(None)  # runs to its yield, which awaits nothing
+        return client
+
     def _bound_client(self) -> aiohttp.ClientSession:
         client = self._client
         if client is None:  # the first use in this loop
-            if isinstance(self._given, aiohttp.ClientSession):
-                client = self._given
-            else:
-                client = self._make_client()
-                # asyncio.run closes what async generators a loop has left: so the pool of a session not closed goes, too.
-                self._closer = _close_with_loop(client)
-                with contextlib.suppress(StopIteration):
-                    self._closer.__anext__().send(None)  # runs to its yield, which awaits nothing
+            client = self._given if isinstance(self._given, aiohttp.ClientSession) else self._made_client()
+            check_given(client)
             self._client = client
             self._choose_lane(client)
         if client.closed:
@@ -148,7 +156,7 @@ class Transport:
             why = "the aiohttp session is given as http="
         elif self._proxy is not None:
             why = "there is a proxy"
-        elif self._trust_env:
+        elif self._environment is not None:
             why = "proxies come from the environment"
         elif client.trace_configs:
             why = "there are trace configurations"
@@ -200,8 +208,10 @@ class Transport:
         if pool is not None:
             pool.expect(scope)
         result: HttpResponse | None = None
+        failure: ArzamedError
         host = ""
         try:
+            proxy = None if self._environment is None else self._environment.proxy_for(outgoing.url)
             host = (target := URL(outgoing.url, encoded=True)).authority
             response = await client.request(
                 outgoing.method,
@@ -212,13 +222,16 @@ class Transport:
                 raise_for_status=False,
                 auto_decompress=False,
                 timeout=self._timeout(outgoing.timeouts),
+                proxy=proxy,
             )
         except asyncio.CancelledError:
             if not scope.read_timed_out():
                 raise
             failure = read_timed_out(host)
+        except ConfigurationError:  # of the environment
+            raise
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            failure = _transport_error(error, host)
+            failure = (login_clash(client, error, host) if pool is None else None) or _transport_error(error, host)
         else:
             if response.status >= 200:
                 result = _response(response, host, scope, (pool.slots if pool else None, outgoing.clinic_slot))
@@ -242,12 +255,12 @@ class Transport:
 
     def leave_loop(self) -> None:
         """Drop the pool of an event loop that no longer runs, without awaiting anything."""
-        self._client = self._closer = self.pool = self._direct = None
+        self._client = self._made = self._closer = self.pool = self._direct = None
 
     async def close(self) -> None:
         """Close the pool, unless it belongs to the caller."""
         closer, self._closer = self._closer, None
-        direct, self._client, self._direct = self._direct, None, None
+        direct, self._client, self._made, self._direct = self._direct, None, None, None
         if direct is not None:
             direct.close()
         if closer is not None:

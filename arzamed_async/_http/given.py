@@ -1,0 +1,53 @@
+"""Checks of a session that is given as http=: what it adds to requests must not clash with the token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from ..errors import ConfigurationError
+
+__all__ = ["check_given", "login_clash"]
+
+
+class Client(Protocol):
+    """What is looked at of an aiohttp.ClientSession."""
+
+    @property
+    def auth(self) -> object:
+        """The login of each request, or None."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The default headers, by names in any case."""
+        ...
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether a .netrc is read."""
+        ...
+
+
+def check_given(client: Client) -> None:
+    """Raise ConfigurationError if the session has an Authorization of its own."""
+    if client.auth is not None:
+        why = "has auth=, and aiohttp refuses requests that have an Authorization header as well"
+    elif "Authorization" in client.headers:
+        why = "has a default Authorization header, which that of each request would replace"
+    else:
+        return
+    raise ConfigurationError(
+        f"the aiohttp session given as http= {why}: every request here carries the clinic's own. Create the session without it"
+    )
+
+
+def login_clash(client: Client, error: BaseException, host: str) -> ConfigurationError | None:
+    """Return the error for a request that aiohttp has refused because of a login in a .netrc, None if that is not why."""
+    if type(error) is not ValueError or not client.trust_env:  # subclasses are about the URL
+        return None
+    return ConfigurationError(
+        "the aiohttp session given as http= has trust_env=True, and aiohttp found a login in a .netrc file, which clashes with"
+        f" the Authorization header of each request ({host}). Create it without trust_env, and give it the proxy, or remove"
+        " that login (the host's, or the default one)"
+    )
