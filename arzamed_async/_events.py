@@ -77,9 +77,10 @@ class CircuitChanged:
 class UnknownField:
     """Records of an endpoint contain a field that the class does not declare; the field is ignored.
 
-    Emitted once for each endpoint and field in the lifetime of a session, at most 64 times for an endpoint, and
-    never for an OpenRecord. Only names that look like identifiers count (`[A-Za-z_]` and up to 63 word characters).
-    `clinic` is the first one whose records contained the field.
+    `field` is its path in the record, in JSON's names: `zipCode`, `address.zipCode`, or `phones[].kind` for the
+    elements of a list and the values of a dict. Emitted once for each endpoint and field in the lifetime of a session,
+    at most 64 times for an endpoint, and never for an OpenRecord. Only names that look like identifiers count
+    (`[A-Za-z_]` and up to 63 word characters). `clinic` is the first one whose records contained the field.
     """
 
     clinic: str

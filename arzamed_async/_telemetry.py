@@ -59,20 +59,21 @@ class Observers:
         logger.error("an observer raised %s for %s", kind, what)
         return None
 
-    def field_watcher(self, clinic: str, path: str) -> Callable[[Iterable[str]], None] | None:
+    def field_watcher(self, clinic: str, path: str) -> Callable[[Iterable[tuple[str, str]]], None] | None:
         """Return a function that reports unknown fields of an endpoint, each once; None if there are no observers."""
         return partial(self._report_fields, clinic, path) if self.present else None
 
-    def _report_fields(self, clinic: str, path: str, fields: Iterable[str]) -> None:
+    def _report_fields(self, clinic: str, path: str, fields: Iterable[tuple[str, str]]) -> None:
         if path not in self._unknown and len(self._unknown) >= MOST_ENDPOINTS_WATCHED:
             return
         from .events import UnknownField
 
         reported = self._unknown.setdefault(path, set())
-        for name in fields:
-            if name not in reported and len(reported) < MOST_UNKNOWN_FIELDS and _FIELD_NAME.fullmatch(name):
-                reported.add(name)
-                self.emit(UnknownField(clinic=clinic, path=path, field=name))
+        for holder, name in fields:  # the path of what holds it consists of the class's own fields
+            field = holder + name
+            if field not in reported and len(reported) < MOST_UNKNOWN_FIELDS and _FIELD_NAME.fullmatch(name):
+                reported.add(field)
+                self.emit(UnknownField(clinic=clinic, path=path, field=field))
 
     def warn_once(self, text: str, category: type[Warning], *, stacklevel: int) -> None:
         """Issue a warning once per session; `stacklevel` counts from the caller, as that of warnings.warn."""

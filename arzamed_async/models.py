@@ -12,6 +12,7 @@ import orjson
 from attrs import field
 
 from ._frozen import frozen
+from ._json import loads
 from ._masked import as_masked
 from .config import BreakerState
 from .errors import ArzamedError, DecodeError
@@ -49,6 +50,10 @@ class Doctor:
     profile_image: str | None
 
 
+#: The classes of values that need not be frozen.
+_ATOMS = frozenset({str, int, float, bool, type(None)})
+
+
 class FrozenMapping(Mapping[str, object]):
     """A JSON object that cannot change: nested objects are FrozenMappings, arrays tuples. Its repr shows no values."""
 
@@ -56,7 +61,11 @@ class FrozenMapping(Mapping[str, object]):
     _items: dict[str, object]
 
     def __init__(self, items: Mapping[str, object]) -> None:
-        object.__setattr__(self, "_items", {key: _freeze(value) for key, value in items.items()})
+        frozen_items = {
+            key: value if value.__class__ in _ATOMS else _freeze(value)  # no call for most of the values
+            for key, value in items.items()
+        }
+        object.__setattr__(self, "_items", frozen_items)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a FrozenMapping cannot be changed")
@@ -86,7 +95,7 @@ def _freeze(value: Any) -> object:
     if isinstance(value, dict):
         return FrozenMapping(cast("dict[str, object]", value))
     if isinstance(value, (list, tuple)):
-        return tuple(map(_freeze, cast("list[object]", value)))
+        return tuple([each if each.__class__ in _ATOMS else _freeze(each) for each in cast("list[object]", value)])
     return value
 
 
@@ -156,7 +165,7 @@ class Response:
     def json(self) -> Any:
         """Return the body decoded as JSON. Raises DecodeError if it is not JSON."""
         try:
-            return orjson.loads(self.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark, as in a list
+            return loads(self.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark, as in a list
         except orjson.JSONDecodeError:
             pass  # its `doc` holds the body: nothing may chain to it
         raise DecodeError("the body is not JSON", clinic=self.clinic, method="GET" if self.path else "", path=self.path)

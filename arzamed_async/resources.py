@@ -88,8 +88,9 @@ class Resource(Generic[T]):
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.
 
-        With `collect_errors` a record that does not match the class does not end the stream: its
-        DecodeError is added to `.errors`, up to 10,000; the next is raised. Each step raises what `list` raises.
+        With `collect_errors` a record that does not match the class, or is not JSON, does not end the stream: its
+        DecodeError is added to `.errors`, up to 10,000; the next is raised. So is that of a record whose end
+        cannot be found, since a quote or bracket is missing. Each step raises what `list` raises.
         """
         errors: builtins.list[DecodeError] | None = [] if collect_errors else None
         reader = self._resuming_reader(params, errors)

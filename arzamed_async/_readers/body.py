@@ -9,8 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from .._concurrency.cancel_scope import CancelScope
 from .._http.response import HttpResponse
+from .._json import Exact
 from .._records.decoder import Decoder
-from .._records.json_array import WINDOW_BYTES, JsonArrayParser, parse_small_array
+from .._records.elements import decode_list
+from .._records.json_array import WINDOW_BYTES, JsonArrayParser
 from ..config import Limits
 from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
 
@@ -30,7 +32,7 @@ def small_list(response: HttpResponse, data: bytes, limits: Limits, most_bytes: 
     """Return the values of a body that is small and complete in `data`; None if it has to be read in windows."""
     size = len(data)
     if size <= most_bytes and response.ended() and size <= limits.list_bytes and size <= limits.record_bytes:
-        return parse_small_array(data)
+        return decode_list(data)
     return None
 
 
@@ -38,7 +40,7 @@ class BodyReader(Generic[T]):
     """Decodes one body into records, window by window. With `resumable` another response can continue it."""
 
     __slots__ = (
-        "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_parser", "_turns",
+        "_at_end", "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_parser", "_turns",
         "_watch", "response",
     )  # fmt: skip
 
@@ -49,7 +51,7 @@ class BodyReader(Generic[T]):
         limits: Limits,
         *,
         errors: list[DecodeError] | None = None,
-        watch: Callable[[Iterable[str]], None] | None = None,
+        watch: Callable[[Iterable[tuple[str, str]]], None] | None = None,
         resumable: bool = False,
     ) -> None:
         self.response = response
@@ -61,7 +63,7 @@ class BodyReader(Generic[T]):
         self._watch = watch
         self._count = 0
         self._turns = 0
-        self._begun = self._ended = False
+        self._begun = self._ended = self._at_end = False
         self._bad_record: DecodeError | None = None
 
     def begin(self, data: bytes) -> None:
@@ -69,22 +71,17 @@ class BodyReader(Generic[T]):
         self._begun = True
         self._feed(data)
 
-    def _decode(self, values: list[Any]) -> list[T]:
+    def _decode(self, values: list[Any], source: bytes | Exact) -> list[T]:
         first, self._count = self._count, self._count + len(values)
         if self._errors is not None:
-            records = self._decoder.decode_each(values, first, self._errors)
+            records = self._decoder.decode_each(values, first, self._errors, source)
             values = [value for value in values if value.__class__ is dict]
         else:
-            records = []
-            try:
-                records = self._decoder.decode(values, first)
-            except DecodeError as error:
-                if not error.record_index or error.record_index <= first:
-                    raise
-                self._bad_record = error  # raised after the good records before it
-            if self._bad_record is not None:
-                values = values[: (self._bad_record.record_index or 0) - first]
-                records = self._decoder.decode(values, first)
+            records, self._bad_record = self._decoder.decode_good(values, first, source)
+            if self._bad_record is not None:  # raised after the good records before it
+                values = values[: len(records)]
+                if not values:
+                    raise self._bad_record
         if self._watch is not None and (unknown := self._decoder.unknown_fields(values, all_good=self._errors is None)):
             self._watch(unknown)
         return records
@@ -106,11 +103,14 @@ class BodyReader(Generic[T]):
             self._turns += 1
             if self._turns % WINDOWS_A_TURN == 0:
                 await asyncio.sleep(0)
-            values = self._ensure_parser().next_window()
+            parser = self._ensure_parser()
+            values = parser.next_window(last=self._at_end)
             if values is not None:
-                return self._decode(values)
-            if not self._feed(await self.response.read()):
+                return self._decode(values, parser.take_source())
+            if self._at_end:
+                parser.finish()
                 return None
+            self._feed(await self.response.read())
 
     async def _read_small(self) -> list[T] | None:
         """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""
@@ -118,23 +118,22 @@ class BodyReader(Generic[T]):
         values = small_list(self.response, data, self._limits, WINDOW_BYTES)
         if values is not None:
             self._ended = True
-            return self._decode(values)
+            return self._decode(values, data)
         self._feed(data)
         return None
 
-    def _feed(self, data: bytes) -> bool:
+    def _feed(self, data: bytes) -> None:
         parser = self._ensure_parser()
-        if not data:
-            parser.finish()
-            return False
+        self._at_end = not data
         parser.feed(data)
         if parser.received_bytes > self._limits.list_bytes:
             raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
-        return True
 
     def _ensure_parser(self) -> JsonArrayParser:
         if self._parser is None:
-            self._parser = JsonArrayParser(record_bytes=self._limits.record_bytes, digest=self._digest)
+            self._parser = JsonArrayParser(
+                record_bytes=self._limits.record_bytes, digest=self._digest, passing=self._errors is not None
+            )
         return self._parser
 
     async def resume(self, response: HttpResponse, scope: CancelScope, seconds: float) -> None:
@@ -163,6 +162,7 @@ class BodyReader(Generic[T]):
         if left or seen.digest() != self._digest.digest():
             raise StreamInterruptedError("cannot resume: the list has changed")
         parser.rewind()
+        self._at_end = False
         if rest:
             parser.feed(rest)
         self.response = response

@@ -36,7 +36,7 @@ class ListReader(Generic[T]):
         watch = request.engine.observers.field_watcher(request.name, request.path)
         values = small_list(response, data, limits)
         if values is not None:
-            records = self.decoder.decode(values, 0)
+            records = self.decoder.decode(values, 0, data)
             if watch is not None and (unknown := self.decoder.unknown_fields(values, all_good=True)):
                 watch(unknown)
             return records

@@ -2,10 +2,15 @@
 
 In reading order:
 
-    json_array  cuts a JSON array into windows of whole elements as its bytes arrive
-    json_cuts   finds the last complete element of a buffer
-    decoder     decodes the values of a window into records; the only importer of cattrs
-    codegen     compiles the function that decodes the records of one class
-    hooks       the strict rules for fields that hold other classes and collections
-    scalars     the strict rules for numbers, texts, dates and enums
+    json_array    cuts a JSON array into windows of whole elements as its bytes arrive
+    json_cuts     finds the last complete element of a buffer
+    elements      takes a window apart that is not JSON as a whole
+    decoder       decodes the values of a window into records; the only importer of cattrs
+    codegen       compiles the function that decodes the records of one class
+    fields        what the fields of a class are called in JSON, and their types
+    hook_builder  finds the hook for each type in a class
+    hooks         the strict rules for fields that hold collections and choices
+    unions        the strict rules for fields of more than one type
+    scalars       the strict rules for numbers, texts and dates
+    shape         finds the keys that the class does not know
 """

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_origin
 
 import attrs
 
 from ..errors import ConfigurationError
+from .fields import field_types, json_key
 from .hooks import EXACT_TYPES, Hook, HookOf
 from .scalars import Mismatch
 
-__all__ = ["DecoderCompiler", "json_key"]
-
-
-def json_key(attribute: attrs.Attribute[Any]) -> str:
-    """Return the JSON key of an attribute: `profile_image` is `profileImage`."""
-    key = attribute.metadata.get("json")
-    if key is not None:
-        return str(key)
-    first, *rest = attribute.name.strip("_").split("_")
-    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+__all__ = ["DecoderCompiler"]
 
 
 class DecoderCompiler:
@@ -44,7 +36,7 @@ class DecoderCompiler:
     def __init__(self, model: Any, hook_of: HookOf) -> None:
         self._model: type[Any] = get_origin(model) or model
         self._hook_of = hook_of
-        self._types = _field_types(model, self._model)
+        self._types = field_types(model, self._model)
         self._fields = [attribute for attribute in attrs.fields(self._model) if attribute.init]
         self._own_init = not _is_generated(self._model.__init__)
         self._names: dict[str, Any] = {"model": self._model, "Mismatch": Mismatch, "UNSET": attrs.NOTHING}
@@ -92,6 +84,7 @@ class DecoderCompiler:
         if kind is None:
             raise ConfigurationError(f"{self._model.__name__}.{name} has no type")
         if kind in (Any, object):
+            self._hook_of(kind)  # which notes that there is such a field
             return []
         members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
         if all(member in EXACT_TYPES for member in members):
@@ -216,50 +209,3 @@ def _slot(model: type[Any], name: str) -> Any:
 def _is_generated(init: Any) -> bool:
     code = getattr(init, "__code__", None)
     return code is not None and code.co_filename.startswith("<attrs generated")
-
-
-def _field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
-    """Return the type of each field: names in quotes looked up, type variables filled in."""
-    problem = ""
-    hints: dict[str, Any] = {}
-    try:
-        nested = {
-            name: each
-            for base in reversed(model.__mro__)
-            for name, each in vars(base).items()
-            if isinstance(each, type)
-        }
-        hints = get_type_hints(model, localns={**nested, model.__name__: model})
-    except Exception as error:  # noqa: BLE001 - an annotation is code, and can fail in any way
-        problem = type(error).__name__
-    if problem:
-        raise ConfigurationError(
-            f"{model.__name__}: its annotations cannot be resolved ({problem}):"
-            " define the class and its types at the module's top level"
-        )
-    own: dict[Any, Any] = dict(zip(getattr(model, "__parameters__", ()), get_args(alias), strict=False))
-    of_bases = {**own, **_given_to_bases(model, own)}
-
-    def fill(kind: Any, known: dict[Any, Any]) -> Any:
-        if kind in known:
-            return known[kind]
-        open_ones: tuple[Any, ...] = () if isinstance(kind, cast("Any", type)) else getattr(kind, "__parameters__", ())
-        return kind[tuple(known.get(each, each) for each in open_ones)] if open_ones else kind
-
-    fields: tuple[Any, ...] = attrs.fields(model)
-    return {each.name: fill(hints.get(each.name, each.type), of_bases if each.inherited else own) for each in fields}
-
-
-def _given_to_bases(model: type[Any], known: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the types that the type variables of generic bases stand for: in `class IntBox(Box[int])`, int for T."""
-    given: dict[Any, Any] = {}
-    bases: tuple[Any, ...] = getattr(model, "__orig_bases__", ())
-    for base in bases:
-        origin: Any = get_origin(base)
-        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
-        if not parameters or base is origin:
-            continue
-        arguments = [known.get(each, each) for each in get_args(base)]
-        mine: dict[Any, Any] = dict(zip(parameters, arguments, strict=False))
-        given |= mine | _given_to_bases(origin, mine)
-    return given

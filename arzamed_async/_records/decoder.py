@@ -1,7 +1,8 @@
 """Turns JSON values into attrs objects, strictly. The only importer of cattrs.
 
 A private cattrs converter finds the hook for a type. None of its default conversions is used (they
-would turn `None` into `'None'` and `1.9` into `1`). For each attrs class a function is compiled.
+would turn `None` into `'None'` and `1.9` into `1`). For each attrs class a function is compiled, and kept by the class,
+so that a class made in a function and its decoder are freed together.
 
 A JSON key is the attribute's name in camelCase; `attrs.field(metadata={"json": "key"})` sets another.
 """
@@ -9,148 +10,68 @@ A JSON key is the attribute's name in camelCase; `attrs.field(metadata={"json": 
 from __future__ import annotations
 
 import functools
-import types
-from collections import abc
 from collections.abc import Callable, Iterable, Iterator
-from enum import Enum
-from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NewType, TypeVar, Union, get_origin
+from typing import Any, Generic, TypeVar, get_origin
 
 import attrs
 import cattrs
 
+from .._json import Exact, exact
 from ..errors import ConfigurationError, DecodeError
 from ..models import OpenRecord
-from .codegen import DecoderCompiler, json_key
-from .hooks import (
-    EXACT_TYPES,
-    Hook,
-    array_hook,
-    clear_refused,
-    enum_hook,
-    literal_hook,
-    mapping_hook,
-    plain_hook,
-    union_hook,
-)
-from .scalars import SCALAR_HOOKS, Mismatch, decimal_hook, is_decimal
+from .codegen import DecoderCompiler
+from .fields import known_keys
+from .hook_builder import HookBuilder, Wanted, open_record_hook
+from .hooks import Hook
+from .scalars import WRITTEN, Mismatch
+from .shape import Shape
+from .unions import clear_refused
 
 __all__ = ["Decoder", "decoder_for"]
 
 T = TypeVar("T")
 
-_ARRAYS = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable}
-_MAPPINGS = {dict, abc.Mapping, abc.MutableMapping}
-
 #: The most errors that are collected; the next one is raised, so that memory stays bounded.
 MOST_ERRORS = 10_000
 
 _converter = cattrs.Converter(detailed_validation=False)
-_being_written: dict[Any, list[Hook]] = {}
-
-#: Some versions of cattrs have hooks of their own for these classes and their subclasses (a StrEnum!), ahead of a factory.
-_BYPASS_CATTRS = (str, bytes, int, float, Path, Enum)
 
 
-def _hook_of(kind: Any) -> Hook:
-    if get_origin(kind) is Annotated:
-        return _hook_of(kind.__origin__)
-    if isinstance(kind, type) and issubclass(kind, _BYPASS_CATTRS):
-        return _make_hook(kind)
-    # Only classes are cached: `int | str` equals `str | int`, and the order matters.
-    return _converter.get_structure_hook(kind, cache_result=isinstance(kind, type))
+@_converter.register_structure_hook_factory(lambda wanted: wanted.__class__ is Wanted)
+def _make_hook(wanted: Any) -> Hook:
+    return wanted.hook()  # type: ignore[no-any-return]
 
 
-def _anything(value: Any, _: Any) -> Any:
-    return value
-
-
-def _refuse(kind: Any) -> Hook:
-    name = getattr(kind, "__name__", None) or str(kind)
-    raise ConfigurationError(f"the type {name} cannot be read from JSON strictly")
-
-
-def _object_hook(model: Any) -> Hook:
-    if issubclass(get_origin(model) or model, OpenRecord):
-        return _open_record(model)
-    if model in _being_written:  # a class that holds itself: its hook exists by the time the first value is read
-        return _later(_being_written[model])
-    written = _being_written[model] = []
-    try:
-        written.append(DecoderCompiler(model, _hook_of).compile_one())
-    finally:
-        del _being_written[model]
-    return written[0]
-
-
-def _later(written: list[Hook]) -> Hook:
-    def structure(value: Any, kind: Any) -> Any:
-        return written[0](value, kind)
-
-    return structure
-
-
-def _open_record(model: type[Any]) -> Hook:
-    def structure(value: Any, _: Any) -> Any:
-        if value.__class__ is not dict:
-            raise Mismatch("an object", value)
-        try:
-            return model(value)
-        except RecursionError:
-            raise  # the decoder reports it
-        except Exception:  # noqa: BLE001, S110 - it may quote the value  # nosec B110
-            pass
-        raise Mismatch("what the class accepts", value)
-
-    return structure
-
-
-def _container(kind: Any) -> Any:
-    return get_origin(kind) or kind
-
-
-# A test of a type, and the function that makes its hook; the first match is used.
-_KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
-    (lambda kind: kind in (Any, object), lambda _kind: _anything),
-    (lambda kind: kind is None, lambda _kind: plain_hook(types.NoneType)),
-    (lambda kind: kind in EXACT_TYPES, plain_hook),
-    (lambda kind: kind in SCALAR_HOOKS, lambda kind: SCALAR_HOOKS[kind]),
-    (is_decimal, decimal_hook),
-    (lambda kind: isinstance(kind, type) and issubclass(kind, Enum), enum_hook),
-    (attrs.has, _object_hook),
-    (lambda kind: isinstance(kind, NewType), lambda kind: _hook_of(kind.__supertype__)),
-    (lambda kind: _container(kind) is Literal, literal_hook),
-    (lambda kind: _container(kind) in (Union, types.UnionType), lambda kind: union_hook(kind, _hook_of)),
-    (lambda kind: _container(kind) in _MAPPINGS, lambda kind: mapping_hook(kind, _hook_of)),
-    (lambda kind: _container(kind) in _ARRAYS, lambda kind: array_hook(kind, _hook_of)),
-)
-
-
-def _make_hook(kind: Any) -> Hook:
-    return next((make(kind) for fits, make in _KINDS if fits(kind)), None) or _refuse(kind)
-
-
-_converter.register_structure_hook_factory(lambda _kind: True, _make_hook)
+def _find(wanted: Wanted) -> Hook:
+    return _converter.get_structure_hook(wanted, cache_result=False)  # a cache would keep the class
 
 
 class Decoder(Generic[T]):
-    """Turns windows of decoded JSON values into objects of one class."""
+    """Turns windows of decoded JSON values into objects of one class.
+
+    `source` is what a window was decoded from: where whole numbers of more than 64 bits, or the digits of a Decimal, are not
+    in its values, it is decoded again. (An Exact has them.)
+    """
 
     def __init__(self, model: type[T]) -> None:
         kind: Any = get_origin(model) or model
         if not attrs.has(kind):
             raise ConfigurationError(f"{kind.__name__} is not an attrs class")
+        builder = HookBuilder(_find)
         is_open = issubclass(kind, OpenRecord)
-        self._decode_into = _open_records(kind) if is_open else DecoderCompiler(model, _hook_of).compile()
+        self._decode_into = _open_records(kind) if is_open else DecoderCompiler(model, builder.hook_of).compile()
         fields: tuple[Any, ...] = attrs.fields(kind)
-        self._known = frozenset(json_key(each) for each in fields)
+        self._model = model
+        self._known = len(known_keys(model))
         self._all_required = all(each.init and each.default is attrs.NOTHING for each in fields)
         self._is_open = is_open
+        self._shape: Shape | None = None  # made for observers alone
+        self._any_number = is_open or builder.any_number
+        self._decimals = builder.decimals
 
-    def decode(self, values: list[Any], first_index: int) -> list[T]:
+    def decode(self, values: list[Any], first_index: int, source: bytes | Exact = b"") -> list[T]:
         """Return an object for each value. Raises DecodeError at the first that does not match the class."""
-        made: list[T] = []
-        error = self._fill(made, iter(values), first_index)
+        made, error = self.decode_good(values, first_index, source)
         if error is None:
             return made
         try:
@@ -158,23 +79,56 @@ class Decoder(Generic[T]):
         finally:
             del error  # or the error would hold this frame, and the frame the error: a window kept for the collector
 
-    def decode_each(self, values: list[Any], first_index: int, errors: list[DecodeError]) -> list[T]:
-        """Return an object for each good value, and add a DecodeError to `errors` for each bad one, up to MOST_ERRORS."""
+    def decode_good(
+        self, values: list[Any], first_index: int, source: bytes | Exact = b""
+    ) -> tuple[list[T], DecodeError | None]:
+        """Return an object for each value before the first that does not match the class, and the error of that one."""
         made: list[T] = []
-        pending = iter(values)
-        bad = 0
-        while error := self._fill(made, pending, first_index + bad):
-            if len(errors) >= MOST_ERRORS:
-                try:
-                    raise error
-                finally:
-                    del error  # see `decode`
-            errors.append(error)
-            bad += 1
+        found = self._exact(source) if self._any_number else None
+        error = self._fill(made, iter(values if found is None else found.value), first_index, found)
+        if error is not None and not self._any_number and (found := self._exact(source)) is not None:
+            made.clear()
+            error = self._fill(made, iter(found.value), first_index, found)
+        return made, error
+
+    def decode_each(
+        self, values: list[Any], first_index: int, errors: list[DecodeError], source: bytes | Exact = b""
+    ) -> list[T]:
+        """Return an object for each good value, and add a DecodeError to `errors` for each bad one, up to MOST_ERRORS."""
+        before = len(errors)
+        found = self._exact(source) if self._any_number else None
+        made, error = self._collect(values, first_index, errors, found)
+        if len(errors) > before and not self._any_number and (found := self._exact(source)) is not None:
+            del errors[before:]
+            made, error = self._collect(values, first_index, errors, found)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # see `decode`
         return made
 
-    def _fill(self, made: list[T], pending: Iterator[Any], offset: int) -> DecodeError | None:
+    def _exact(self, source: bytes | Exact) -> Exact | None:
+        return source if isinstance(source, Exact) else exact(source, decimals=self._decimals)
+
+    def _collect(
+        self, values: list[Any], first_index: int, errors: list[DecodeError], found: Exact | None
+    ) -> tuple[list[T], DecodeError | None]:
+        made: list[T] = []
+        pending = iter(values if found is None else found.value)
+        bad = 0
+        while error := self._fill(made, pending, first_index + bad, found):
+            if len(errors) >= MOST_ERRORS:
+                return made, error
+            errors.append(error)
+            bad += 1
+        return made, None
+
+    def _fill(self, made: list[T], pending: Iterator[Any], offset: int, found: Exact | None) -> DecodeError | None:
         """Make objects until a value is bad (it is consumed from `pending`, too) or none is left."""
+        written = found.written if found is not None and self._decimals else None
+        if written:
+            WRITTEN.update(written)
         try:
             self._decode_into(pending, made)
         except Mismatch as fault:
@@ -185,20 +139,25 @@ class Decoder(Generic[T]):
             return None
         finally:
             clear_refused()
+            if written:
+                for each in written:
+                    del WRITTEN[each]
         return DecodeError("expected less nesting, found an object", record_index=offset + len(made))
 
-    def unknown_fields(self, values: list[Any], *, all_good: bool = True) -> Iterable[str]:
-        """Return the keys of these records that the class does not know; none for an OpenRecord."""
+    def unknown_fields(self, values: list[Any], *, all_good: bool = True) -> Iterable[tuple[str, str]]:
+        """Return the keys of these records that the class does not know, each with its path; none for an OpenRecord."""
         if self._is_open:
             return ()
-        if all_good and self._all_required and sum(map(len, values)) == len(self._known) * len(values):
+        if self._shape is None:
+            self._shape = Shape((self._model,))
+        flat = self._shape.flat and self._all_required
+        if flat and all_good and sum(map(len, values)) == self._known * len(values):
             return ()  # each has all the known ones, and so no other
-        every: set[str] = set()
-        return every.union(*values) - self._known
+        return list(self._shape.unknown(values))
 
 
 def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None]:
-    make = _open_record(model)
+    make = open_record_hook(model)
 
     def decode_into(values: Iterable[Any], made: list[Any]) -> None:
         for value in values:
@@ -207,16 +166,37 @@ def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None
     return decode_into
 
 
-@functools.lru_cache(maxsize=256)
-def _cached(model: Any, _text: str) -> Decoder[Any]:  # Box[int | str] equals Box[str | int]; the order matters
+class _Kept:
+    """A class's decoder, as an attribute of the class. A copy of the class, pickled or decorated again, has none."""
+
+    __slots__ = ("decoder", "model")
+    NAME = "__arzamed_decoder__"
+
+    def __init__(self, model: Any = None, decoder: Decoder[Any] | None = None) -> None:
+        self.model = model
+        self.decoder = decoder
+
+    def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
+        return _Kept, ()
+
+
+@functools.lru_cache(maxsize=32)  # typing keeps as many of these, and the classes in them
+def _decoder_of_alias(
+    model: Any, _text: str
+) -> Decoder[Any]:  # Box[int | str] equals Box[str | int]; the order matters
     return Decoder(model)
 
 
 def decoder_for(model: type[T]) -> Decoder[T]:
-    """Return the cached decoder of an attrs class. Raises ConfigurationError, which names class and field."""
+    """Return the decoder of an attrs class, made once. Raises ConfigurationError, which names class and field."""
     kind: Any = model
-    if isinstance(kind, type):
-        return _cached(kind, "")
-    if not isinstance(get_origin(kind), type):
-        raise ConfigurationError("the model is not an attrs class")
-    return _cached(kind, str(kind))
+    if not isinstance(kind, type):
+        if not isinstance(get_origin(kind), type):
+            raise ConfigurationError("the model is not an attrs class")
+        return _decoder_of_alias(kind, str(kind))
+    kept = vars(kind).get(_Kept.NAME)
+    if isinstance(kept, _Kept) and kept.model is kind and kept.decoder is not None:
+        return kept.decoder
+    decoder = Decoder[Any](kind)
+    type.__setattr__(kind, _Kept.NAME, _Kept(kind, decoder))
+    return decoder

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, Flag
 from typing import Any, get_args, get_origin
+
+import orjson
 
 from ..errors import ConfigurationError
 from .scalars import Mismatch
@@ -15,13 +17,12 @@ __all__ = [
     "EXACT_TYPES",
     "Hook",
     "HookOf",
+    "accepts_unknown",
     "array_hook",
-    "clear_refused",
     "enum_hook",
     "literal_hook",
     "mapping_hook",
     "plain_hook",
-    "union_hook",
 ]
 
 Hook = Callable[[Any, Any], Any]
@@ -29,17 +30,9 @@ HookOf = Callable[[Any], Hook]
 
 #: Types that a value matches if its class is that type, and their names in errors.
 EXACT_TYPES: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
+#: An error lists no more allowed values, and no more of their text.
+MOST_LISTED, MOST_LISTED_TEXT = 20, 300
 _SINGLE = (str, int, float, bool, types.NoneType)
-
-
-#: The values refused while a window is decoded, and what was expected. Without it, unions of classes that hold
-#: themselves would take time exponential in the nesting. The decoder clears it after each window.
-_REFUSED: dict[tuple[int, Any], str] = {}
-
-
-def clear_refused() -> None:
-    """Forget what was refused: the ids of these values will be used by others."""
-    _REFUSED.clear()
 
 
 def plain_hook(kind: Any) -> Hook:
@@ -53,48 +46,39 @@ def plain_hook(kind: Any) -> Hook:
     return structure
 
 
-def union_hook(kind: Any, hook_of: HookOf) -> Hook:
-    """Try the members in the order written, null first: it is the most common, and cheap to test."""
-    nullable = types.NoneType in get_args(kind)
-    members = [(member, hook_of(member)) for member in get_args(kind) if member is not types.NoneType]
-    first, first_hook = members[0]
-
-    def structure_optional(value: Any, _: Any) -> Any:
-        return None if value is None else first_hook(value, first)
-
-    def structure(value: Any, _: Any) -> Any:
-        if value is None and nullable:
-            return None
-        expected: dict[str, None] = {}  # not the exceptions: their tracebacks and this frame would form a cycle
-        deep = value.__class__ is dict or value.__class__ is list
-        for member, hook in members:
-            if deep and (known := _REFUSED.get((id(value), member))) is not None:
-                expected[known] = None
-                continue
-            try:
-                return hook(value, member)
-            except Mismatch as fault:
-                expected[fault.expected] = None
-                if deep:
-                    _REFUSED[id(value), member] = fault.expected
-        raise Mismatch(" or ".join([*expected, *["null"] * nullable]), value)
-
-    return structure_optional if nullable and len(members) == 1 else structure
-
-
 def literal_hook(kind: Any) -> Hook:
     allowed: dict[type[Any], set[Any]] = {}  # by class, since True == 1
     for value in get_args(kind):
         if value.__class__ not in EXACT_TYPES:
             raise ConfigurationError("a Literal from JSON is text, a whole number, true, false or null")
         allowed.setdefault(value.__class__, set()).add(value)
+    expected = f"one of the values the class allows ({_listed(get_args(kind))})"
 
     def structure(value: Any, _: Any) -> Any:
         if value.__class__ in allowed and value in allowed[value.__class__]:
             return value
-        raise Mismatch("one of the values the class allows", value)
+        raise Mismatch(expected, value)
 
     return structure
+
+
+def _listed(values: Iterable[Any]) -> str:
+    """Return the values that a class allows as JSON, for an error: the first of them if they are many."""
+    texts = [orjson.dumps(each).decode() if each.__class__ is str else _constant(each) for each in values]
+    shown = ", ".join(texts[:MOST_LISTED])
+    more = len(texts) > MOST_LISTED or len(shown) > MOST_LISTED_TEXT
+    return shown[:MOST_LISTED_TEXT] + ", ..." * more
+
+
+def _constant(value: Any) -> str:
+    return (
+        {None: "null", True: "true", False: "false"}[value] if value is None or value.__class__ is bool else str(value)
+    )
+
+
+def accepts_unknown(kind: type[Enum]) -> bool:
+    """Return whether an enum defines what to make of a value that it does not know."""
+    return any("_missing_" in vars(base) for base in kind.__mro__ if base.__module__ != "enum")
 
 
 def enum_hook(kind: type[Enum]) -> Hook:
@@ -102,23 +86,25 @@ def enum_hook(kind: type[Enum]) -> Hook:
     for each in kind:
         if each.value.__class__ in _SINGLE:
             members.setdefault(each.value.__class__, {})[each.value] = each
-    accepts_unknown = any("_missing_" in vars(base) for base in kind.__mro__ if base.__module__ != "enum")
+    takes_unknown = accepts_unknown(kind)
     if issubclass(kind, Flag):
         return _flag_hook(kind)
-    if not members and not accepts_unknown:
+    if not members and not takes_unknown:
         raise ConfigurationError(f"no value of {kind.__name__} is a single JSON value")
+    listed = _listed([each for values in members.values() for each in values])
+    expected = f"a value of {kind.__name__} ({listed})" if listed else f"a value of {kind.__name__}"
 
     def structure(value: Any, _: Any) -> Any:
         known = members.get(value.__class__)
         if known is not None and value in known:
             return known[value]
-        if accepts_unknown and value.__class__ in _SINGLE:
+        if takes_unknown and value.__class__ in _SINGLE:
             made: object = None
             with contextlib.suppress(Exception):  # the class's own code; its error may quote the value
                 made = kind._missing_(value)  # kind(value) would accept True as 1
             if isinstance(made, kind):
                 return made
-        raise Mismatch(f"a value of {kind.__name__}", value)
+        raise Mismatch(expected, value)
 
     return structure
 

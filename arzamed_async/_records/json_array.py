@@ -8,22 +8,20 @@ Why a judged window is right: its first byte stands where an element begins, and
 is a function of the bytes before. If `[` + window + `]` is valid, every string and bracket opened in
 it is closed in it, and its last byte, a closing bracket (or whatever stands before a comma), ends an
 element there and nowhere else. A window that orjson refuses on the fast way was cut inside an element,
-and the exact way takes over; one refused on the exact way is not JSON.
+and the exact way takes over; one refused on the exact way is taken apart, so that its good elements come
+out first, and the index of the bad one does not depend on how the body was cut into pieces.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
-import orjson
-
+from .._json import Exact
 from ..errors import DecodeError, LimitExceededError, TransportError
-from .json_cuts import DELTAS, comes_down, last_end, learn_separator
+from .elements import decode_list, may_continue, take_apart
+from .json_cuts import DELTAS, MAX_DEPTH, comes_down, last_end, learn_separator, masked, without_escapes
 
-__all__ = ["MAX_DEPTH", "WINDOW_BYTES", "Digest", "JsonArrayParser", "parse_small_array"]
-
-#: The deepest nesting that is read, the list itself included: orjson's own limit.
-MAX_DEPTH = 1024
+__all__ = ["MAX_DEPTH", "WINDOW_BYTES", "Digest", "JsonArrayParser"]
 
 WINDOW_BYTES = 16_384
 #: Fewer new bytes than this are scanned only if the last of them may end an element.
@@ -48,35 +46,37 @@ class Digest(Protocol):
         """Add bytes."""
 
 
-def parse_small_array(body: bytes) -> list[Any] | None:
-    """Return the elements of a complete body; None if it is not a list (JsonArrayParser then raises the reason)."""
-    try:
-        values = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return values if values.__class__ is list else None
-
-
 class JsonArrayParser:
     """Parses a JSON array fed in pieces: feed bytes, take windows of decoded elements until there are none, feed again.
 
     A window is about `window_bytes` long, so that what a consumer does between two of them is never
-    far away. `digest` is updated with exactly the bytes up to `delivered_bytes`.
+    far away. `digest` is updated with exactly the bytes up to `delivered_bytes`. With `passing`, an element that
+    is not JSON is a BadElement in its window, where its end can be found, instead of an error.
     """
 
-    def __init__(self, *, record_bytes: int, window_bytes: int = WINDOW_BYTES, digest: Digest | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        record_bytes: int,
+        window_bytes: int = WINDOW_BYTES,
+        digest: Digest | None = None,
+        passing: bool = False,
+    ) -> None:
         self._record_bytes = record_bytes
         self._window_bytes = min(window_bytes, record_bytes)
         self._digest = digest
+        self._passing = passing
         self._buffer = bytearray()
         self._state, self._count = _START, 0
         self._separator = b""
-        self._misses, self._locates = 0, True
+        self._misses = 0
+        self._reason = ""  # why the next element is not JSON
         self._looked = 0  # the bytes of the buffer that were searched in vain
         self._scanned = 0  # the bytes counted; the next two hold the state after them
         self._depth = 0
         self._in_string = False
         self.delivered_bytes = self.received_bytes = 0
+        self._source: bytes | Exact = b""  # of the last window
 
     @property
     def complete(self) -> bool:
@@ -88,11 +88,13 @@ class JsonArrayParser:
         self._buffer += chunk
         self.received_bytes += len(chunk)
 
-    def next_window(self) -> list[Any] | None:
-        """Return the next elements, or None: feed more, or `finish`.
+    def next_window(self, *, last: bool = False) -> list[Any] | None:
+        """Return the next elements, or None: feed more, or `finish`. With `last`, nothing more will be fed.
 
         Raises DecodeError (not a list, not JSON) and LimitExceededError (an element over record_bytes).
         """
+        if self._reason:
+            raise DecodeError(self._reason, record_index=self._count)
         if self._state != _NEXT:
             self._between()
         size = len(self._buffer)
@@ -100,10 +102,10 @@ class JsonArrayParser:
         if new <= 0 or self._state not in (_FIRST, _NEXT):
             return None
         if new < SMALL_BYTES:
-            last = self._buffer[-1]
-            if last not in _ENDS and size <= self._record_bytes:
+            byte = self._buffer[-1]
+            if byte not in _ENDS and size <= self._record_bytes and not last:
                 return None
-            if self._scanned == size - 1 and not self._in_string and self._count_one(last):
+            if self._scanned == size - 1 and not self._in_string and self._count_one(byte):
                 self._looked = size
                 return None
         elif self._separator:
@@ -115,23 +117,31 @@ class JsonArrayParser:
             self._looked = len(self._buffer)
         return values
 
+    def take_source(self) -> bytes | Exact:
+        """Return what the last window was decoded from: see Decoder."""
+        source, self._source = self._source, b""
+        return source
+
     def finish(self) -> None:
         """Record the end of the body. Raises TransportError if it was cut, DecodeError if it is not a list."""
-        if self._state != _NEXT:
-            self._between()
+        while self.next_window(last=True) is not None:
+            pass  # the index of the first bad element counts these
         if self._state == _START:
             raise DecodeError("the body is empty")
         if self._state != _END:
-            rest = JsonArrayParser(record_bytes=len(self._buffer) + 2)  # raises if what is left is not JSON
-            rest._state, rest._count = self._state, self._count
-            rest.feed(self._buffer + b" ")
-            rest._drained()
+            self._check_rest()
             raise TransportError("the body ends before the list does")
+
+    def _check_rest(self) -> None:
+        """Raise DecodeError if no further bytes could make an element of those that have arrived."""
+        if not may_continue(self._buffer[: self._record_bytes]):
+            raise DecodeError("not JSON", record_index=self._count)
 
     def rewind(self) -> None:
         """Forget what has not been delivered: the next bytes fed are those from `delivered_bytes` on."""
         self._buffer.clear()
         self._start_over()
+        self._reason = ""
         self.received_bytes = self.delivered_bytes
 
     def _start_over(self) -> None:
@@ -190,12 +200,14 @@ class JsonArrayParser:
         cut = self._buffer.rfind(separator, 0, self._window_bytes)
         if cut < 0:
             return None
-        values = _decode(bytes(self._buffer[: cut + 1]))
+        window = b"[%b]" % bytes(self._buffer[: cut + 1])
+        values = decode_list(window)
         if values is None:
             self._misses += 1
             if self._misses >= MOST_MISSES:
                 self._separator = b""
             return None
+        self._source = window
         self._count += len(values)
         self._consume(self._buffer.index(b"{" if separator[:1] == b"}" else b"[", cut))
         self._state = _NEXT
@@ -215,6 +227,7 @@ class JsonArrayParser:
         size = len(self._buffer)
         while self._scanned < size:
             if self._scanned >= self._record_bytes:
+                self._check_rest()
                 raise LimitExceededError(limit="record_bytes", limit_bytes=self._record_bytes)
             start = self._scanned
             # The first window is only needed to learn the separator: a short one will do.
@@ -232,10 +245,8 @@ class JsonArrayParser:
 
     def _count_step(self, step: bytes) -> int | None:
         """Count one step; return where in it the last element that ends in it does, None if none does."""
-        if b"\\" in step:
-            step = step.replace(b"\\\\", b"__").replace(b'\\"', b"__")
-        parts = step.split(b'"')
         inside = self._in_string
+        parts = without_escapes(step).split(b'"')
         brackets = b"".join(parts[inside::2]).translate(None, _NOT_BRACKETS)
         depth = self._depth
         opened = brackets.count(b"[") + brackets.count(b"{")
@@ -243,55 +254,46 @@ class JsonArrayParser:
         self._scanned += len(step)
         self._in_string = inside ^ (len(parts) % 2 == 0)
         self._depth = depth + opened - closed
-        if self._depth > MAX_DEPTH:
+        end = None
+        if depth <= 0 or comes_down(brackets, depth, closed):
+            end = last_end(masked(step, inside=inside), self._depth)
+        if end is None and self._depth > MAX_DEPTH:
             raise DecodeError(f"nested more than {MAX_DEPTH} deep", record_index=self._count)
-        if depth > 0 and not comes_down(brackets, depth, closed):
-            return None
-        # Strings become zeros of the same length, so that positions stay the same.
-        start = 1 - inside
-        parts[start::2] = map(bytes, map(len, parts[start::2]))
-        return last_end(b'"'.join(parts), self._depth)
+        return end
 
-    def _deliver(self, end: int) -> list[Any] | None:
-        window = bytes(self._buffer[:end])
-        values = _decode(window)
+    def _deliver(self, end: int) -> list[Any]:
+        window = b"[%b]" % bytes(self._buffer[:end])
+        values = decode_list(window)
         if values is None:
-            raise DecodeError("not JSON", record_index=self._first_bad(window) if self._locates else None)
-        if not values:  # nothing but white space before a comma or the closing bracket
-            if self._state == _NEXT and self._buffer[end : end + 1] == b"]":
-                raise DecodeError("a comma after the last record", record_index=self._count)
-            raise DecodeError("a record is missing before a comma", record_index=self._count)
-        self._count += len(values)
+            return self._deliver_apart(end)
+        if not values:
+            raise self._nothing()
+        self._source = window
         if not self._separator and self._misses < MOST_MISSES:
             self._separator = learn_separator(bytes(self._buffer[: end + 256]))
+        return self._delivered(values, end)
+
+    def _deliver_apart(self, end: int) -> list[Any]:
+        if self._depth < 0:
+            end = self._scanned  # with a bracket too many, the last `]` need not be that of the list
+        apart = take_apart(bytes(self._buffer[:end]), passing=self._passing)
+        self._reason = apart.reason
+        if apart.values:
+            self._source = apart.exact()
+            return self._delivered(apart.values, apart.end)
+        if apart.reason:
+            raise DecodeError(apart.reason, record_index=self._count)
+        raise self._nothing()
+
+    def _delivered(self, values: list[Any], end: int) -> list[Any]:
+        self._count += len(values)
         self._consume(end)
         self._state = _AFTER
         return values
 
-    def _first_bad(self, window: bytes) -> int:
-        """Return the index of the first element that is not JSON. It is searched for in steps that become finer."""
-        start = good = 0
-        for step in (4096, 256, 16, 1):
-            probe = JsonArrayParser(record_bytes=len(window) + 2)
-            probe._misses, probe._locates = MOST_MISSES, False
-            probe.feed(b"[" + window[:start])
-            good, probe._window_bytes = probe._drained(), step
-            try:
-                while start < len(window):
-                    probe.feed(window[start : start + step])
-                    good, start = good + probe._drained(), start + step
-            except (DecodeError, LimitExceededError):
-                continue  # search the bytes from `start` on in finer steps
-            break
-        return self._count + good
-
-    def _drained(self) -> int:
-        return sum(map(len, iter(self.next_window, None)))
-
-
-def _decode(window: bytes) -> list[Any] | None:
-    try:
-        values: list[Any] = orjson.loads(b"[%b]" % window)
-    except orjson.JSONDecodeError:
-        return None  # its `doc` holds the window: nothing may chain to it
-    return values
+    def _nothing(self) -> DecodeError:
+        """Return the error for nothing but white space before a comma or a closing bracket."""
+        what = "a comma after the last record"
+        if self._buffer.lstrip(_SPACE)[:1] == b"," or self._state != _NEXT:
+            what = "a record is missing before a comma"
+        return DecodeError(what, record_index=self._count)

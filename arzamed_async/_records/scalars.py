@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from ..errors import DecodeError
+from .elements import BadElement
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["SCALAR_HOOKS", "Mismatch", "decimal_hook", "is_decimal"]
+__all__ = ["SCALAR_HOOKS", "WRITTEN", "Mismatch", "decimal_hook", "is_decimal"]
 
 _KINDS: dict[type[Any], str] = {
     str: "text",
@@ -31,11 +32,12 @@ _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a DecodeError does
     """A value does not match its type. It holds type names and field names, never the value."""
 
-    def __init__(self, expected: str, value: Any, field: str = "") -> None:
+    def __init__(self, expected: str, value: Any, field: str = "", found: str = "") -> None:
         super().__init__()
         self.expected = expected
-        self.found: str = _KINDS.get(value.__class__, "none")
+        self.found: str = found or _KINDS.get(value.__class__, "none")
         self.field = field
+        self.instead: str = value.reason if value.__class__ is BadElement else ""
 
     def inside(self, name: str) -> Mismatch:
         """Return the same with `name`, the field (or `[index]`) that holds the value, put before its path."""
@@ -45,13 +47,19 @@ class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a Decode
 
     def error(self, record_index: int) -> DecodeError:
         """Return the DecodeError to raise to the user."""
+        if self.instead:
+            return DecodeError(self.instead, record_index=record_index)
         return DecodeError(
             f"expected {self.expected}, found {self.found}", record_index=record_index, field=self.field or None
         )
 
 
-#: A float reproduces this many decimal digits exactly.
+#: A float reproduces this many decimal digits exactly, unless it is smaller than SMALLEST.
 FLOAT_DIGITS = 15
+SMALLEST = sys.float_info.min
+#: How the floats of the windows that are being decoded were written, by their id, where they were written with more.
+WRITTEN: dict[int, str] = {}
+_MOMENT = "a date and time with offset (ISO 8601)"
 _DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ]")  # fromisoformat accepts any separator
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -75,7 +83,8 @@ def _datetime(value: Any, _: object) -> datetime:
         else:
             if moment.tzinfo is not None:
                 return moment
-    raise Mismatch("a date and time with offset (ISO 8601)", value)
+            raise Mismatch(_MOMENT, value, found="one without offset")
+    raise Mismatch(_MOMENT, value)
 
 
 def _from_text(make: Callable[[str], Any], expected: str) -> Callable[[Any, Any], Any]:
@@ -97,15 +106,17 @@ def is_decimal(kind: object) -> bool:
 
 
 def decimal_hook(_kind: object) -> Callable[[Any, Any], Decimal]:
-    """Return the function that reads a decimal from text, or from a number if that is certain to equal what was written."""
+    """Return the function that reads a decimal from text, or from a number as it was written."""
     from decimal import Decimal, InvalidOperation
 
     def structure(value: Any, _: object) -> Decimal:
         if value.__class__ is int:
             return Decimal(value)
         if value.__class__ is float:
-            number = Decimal(repr(value))
-            if len(number.as_tuple().digits) <= FLOAT_DIGITS and abs(value) < 1 << 53:
+            number = Decimal(WRITTEN.get(id(value)) or repr(value))
+            if id(value) in WRITTEN or (
+                len(number.as_tuple().digits) <= FLOAT_DIGITS and not 0 < abs(value) < SMALLEST
+            ):
                 return number
             raise Mismatch(f"a decimal number, as text where it has more than {FLOAT_DIGITS} digits", value)
         if value.__class__ is str and _DECIMAL.fullmatch(value):

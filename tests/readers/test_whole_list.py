@@ -16,7 +16,7 @@ from arzamed_async._http.response import HttpResponse
 from arzamed_async._readers import whole as lists
 from arzamed_async._readers.body import WHOLE_BYTES
 from arzamed_async._records.decoder import decoder_for
-from arzamed_async._records.json_array import parse_small_array
+from arzamed_async._records.elements import decode_list
 
 
 class Body:
@@ -94,9 +94,9 @@ def test_two_hundred_records_are_one_decoding(monkeypatch: pytest.MonkeyPatch) -
 
     def counted(body: bytes) -> list[Any] | None:
         taken.append(len(body))
-        return parse_small_array(body)
+        return decode_list(body)
 
-    monkeypatch.setattr("arzamed_async._readers.body.parse_small_array", counted)
+    monkeypatch.setattr("arzamed_async._readers.body.decode_list", counted)
     for count in (200, 600, 2000):
         doctors = [{"name": f"Dr. Inventata {n:04}", "profileImage": "x" * 30} for n in range(count)]
         body = json.dumps(doctors, separators=(",", ":")).encode()

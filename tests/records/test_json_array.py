@@ -254,7 +254,7 @@ def test_work_is_linear(kind: str, size: int, monkeypatch: pytest.MonkeyPatch) -
 
         return wrapper
 
-    for name in ("_decode", "comes_down", "last_end"):
+    for name in ("decode_list", "comes_down", "last_end"):
         monkeypatch.setattr(module, name, counted(getattr(module, name)))
     assert len(read(document, size)) == len(orjson.loads(document))
     assert work <= 5 * len(document)

@@ -1,0 +1,111 @@
+"""What the fields of an attrs class are called in JSON, which types they have, and where classes are in these."""
+
+from __future__ import annotations
+
+import types
+from collections import abc
+from collections.abc import Iterator
+from typing import Annotated, Any, NewType, Union, cast, get_args, get_origin, get_type_hints
+
+import attrs
+
+from ..errors import ConfigurationError
+
+__all__ = ["ARRAYS", "MAPPINGS", "UNIONS", "bare", "container", "field_types", "json_key", "known_keys", "places"]
+
+ARRAYS: set[Any] = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable}
+MAPPINGS: set[Any] = {dict, abc.Mapping, abc.MutableMapping}
+UNIONS: set[Any] = {Union, types.UnionType}
+
+
+def json_key(attribute: attrs.Attribute[Any]) -> str:
+    """Return the JSON key of an attribute: `profile_image` is `profileImage`."""
+    key = attribute.metadata.get("json")
+    if key is not None:
+        return str(key)
+    first, *rest = attribute.name.strip("_").split("_")
+    return first + "".join(part[:1].upper() + part[1:] for part in rest)
+
+
+def known_keys(model: Any) -> frozenset[str]:
+    """Return the JSON keys that a class knows."""
+    fields: tuple[Any, ...] = attrs.fields(get_origin(model) or model)
+    return frozenset(json_key(each) for each in fields)
+
+
+def container(kind: Any) -> Any:
+    """Return `list` for `list[int]`, and a class as it is."""
+    return get_origin(kind) or kind
+
+
+def bare(kind: Any) -> Any:
+    """Return the type that an Annotated or a NewType stands for."""
+    while True:
+        if get_origin(kind) is Annotated:
+            kind = kind.__origin__
+        elif isinstance(kind, NewType):
+            kind = kind.__supertype__
+        else:
+            return kind
+
+
+def places(kind: Any) -> Iterator[tuple[tuple[type[Any], ...], Any]]:
+    """Yield each attrs class that JSON of this type can hold, and the JSON containers around it, as in `(list, dict)`."""
+    kind = bare(kind)
+    here = container(kind)
+    if here in UNIONS:
+        for member in get_args(kind):
+            yield from places(member)
+    elif here in ARRAYS or here in MAPPINGS:
+        outer = dict if here in MAPPINGS else list
+        for inner, model in places((get_args(kind) or (Any,))[outer is dict and bool(get_args(kind))]):
+            yield (outer, *inner), model
+    elif attrs.has(here):
+        yield (), kind
+
+
+def field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
+    """Return the type of each field: names in quotes looked up, type variables filled in."""
+    problem = ""
+    hints: dict[str, Any] = {}
+    try:
+        nested = {
+            name: each
+            for base in reversed(model.__mro__)
+            for name, each in vars(base).items()
+            if isinstance(each, type)
+        }
+        hints = get_type_hints(model, localns={**nested, model.__name__: model})
+    except Exception as error:  # noqa: BLE001 - an annotation is code, and can fail in any way
+        problem = type(error).__name__
+    if problem:
+        raise ConfigurationError(
+            f"{model.__name__}: its annotations cannot be resolved ({problem}):"
+            " define the class and its types at the module's top level"
+        )
+    own: dict[Any, Any] = dict(zip(getattr(model, "__parameters__", ()), get_args(alias), strict=False))
+    of_bases = {**own, **_given_to_bases(model, own)}
+
+    def fill(kind: Any, known: dict[Any, Any]) -> Any:
+        if kind in known:
+            return known[kind]
+        open_ones: tuple[Any, ...] = () if isinstance(kind, cast("Any", type)) else getattr(kind, "__parameters__", ())
+        return kind[tuple(known.get(each, each) for each in open_ones)] if open_ones else kind
+
+    fields: tuple[Any, ...] = attrs.fields(model)
+    return {each.name: fill(hints.get(each.name, each.type), of_bases if each.inherited else own) for each in fields}
+
+
+def _given_to_bases(model: type[Any], known: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the types that the type variables of generic bases stand for: in `class IntBox(Box[int])`, int for T."""
+    given: dict[Any, Any] = {}
+    bases: tuple[Any, ...] = getattr(model, "__orig_bases__", ())
+    for base in bases:
+        origin: Any = get_origin(base)
+        parameters: tuple[Any, ...] = getattr(origin, "__parameters__", ())
+        if not parameters or base is origin:
+            continue
+        arguments = [known.get(each, each) for each in get_args(base)]
+        mine: dict[Any, Any] = dict(zip(parameters, arguments, strict=False))
+        given |= mine | _given_to_bases(origin, mine)
+    return given
