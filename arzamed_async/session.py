@@ -126,8 +126,8 @@ class ArzamedSession:
             clinics=clinics,
             reads=flights if coalesce else None,
         )
-        for leave in (transport.leave_loop, clinics.leave_loop, flights.leave_loop):
-            lifetime.on_new_loop(leave)
+        lifetime.on_new_loop(transport.leave_loop, clinics.leave_loop, flights.leave_loop)
+        lifetime.on_fork(transport.leave_process)
 
     def __repr__(self) -> str:
         return f"<ArzamedSession {self._engine.base_url}{' closed' if self._engine.lifetime.closed else ''}>"

@@ -7,7 +7,10 @@ to no caller, and the responses that stay open between two awaits. Nothing else 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import os
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +23,22 @@ R = TypeVar("R")
 
 #: How long the end of a session waits for tasks that may outlive it.
 GRACE_SECONDS = 0.6
+
+
+#: The lifetimes of this process. A forked child abandons what they have: its parent uses the same sockets.
+_all: weakref.WeakSet[Lifetime] = weakref.WeakSet()
+#: What a child has abandoned. It is never freed there, since finalizers close connections and wake event loops.
+_abandoned: list[object] = []
+
+
+def _leave_parent() -> None:
+    for lifetime in tuple(_all):
+        with contextlib.suppress(Exception):  # a child starts in any case
+            lifetime.leave_process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_parent)
 
 
 class Closable(Protocol):
@@ -41,10 +60,29 @@ class Lifetime:
         self._outliving: set[asyncio.Task[Any]] = set()
         self._held_open: set[Closable] = set()
         self._on_new_loop: list[Callable[[], None]] = []
+        self._on_fork: list[Callable[[], object]] = []
+        self._process = os.getpid()
+        self._forked = False
+        _all.add(self)
 
-    def on_new_loop(self, leave: Callable[[], None]) -> None:
+    def on_new_loop(self, *leave: Callable[[], None]) -> None:
         """Register what drops a part's state when the session moves to another event loop."""
-        self._on_new_loop.append(leave)
+        self._on_new_loop.extend(leave)
+
+    def on_fork(self, leave: Callable[[], object]) -> None:
+        """Register what leaves a part's connections to the parent process. What it returns is never freed."""
+        self._on_fork.append(leave)
+
+    def leave_process(self) -> None:
+        """Start again in a forked child, without touching what is the parent's. Its calls in flight end here if resumed."""
+        kept = [leave() for leave in self._on_fork]
+        _abandoned.append((kept, self._loop, self._scopes, *self._tasks, *self._outliving, *self._held_open))
+        for task in self._outliving:
+            task.cancel()
+        if self._scopes is not None:
+            self._scopes.cancel()
+        self._forked = True
+        self._leave(None)
 
     def enter(self, clinic: str = "") -> asyncio.AbstractEventLoop:
         """Return the running loop, after binding the session to it.
@@ -53,7 +91,17 @@ class Lifetime:
         """
         if self.closed:
             raise SessionClosedError(clinic=clinic)
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if not self._forked:
+                raise
+            loop = None
+        if loop is None:
+            raise ConfigurationError(
+                f"this is process {os.getpid()}, forked from process {self._process} while its event loop was running,"
+                " which cannot continue here: start a new event loop (asyncio.run), and open a session in it"
+            )
         if loop is not self._loop:
             self._bind(
                 loop,
@@ -65,8 +113,11 @@ class Lifetime:
         """Leave the former loop, and whatever belongs to it: a loop that no longer runs cannot be awaited."""
         if self._loop is not None and self._loop.is_running():
             raise ConfigurationError(refusal)
+        self._leave(loop)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self._loop = loop
-        self._scopes = CancelScopes(loop)
+        self._scopes = None if loop is None else CancelScopes(loop)
         for each in (self._tasks, self._outliving, self._held_open):
             each.clear()
         for leave in self._on_new_loop:

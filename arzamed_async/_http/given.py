@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..errors import ConfigurationError
 
-__all__ = ["check_given", "login_clash"]
+__all__ = ["OF_PARENT", "check_given", "login_clash"]
 
 
 class Client(Protocol):
@@ -27,6 +27,13 @@ class Client(Protocol):
     def trust_env(self) -> bool:
         """Whether a .netrc is read."""
         ...
+
+
+#: The text where a given session was created before a fork: its connections are still its parent's.
+OF_PARENT = (
+    "the aiohttp session given as http= belongs to the process that this one was forked from: give a callable that"
+    " creates one, or open a session in this process"
+)
 
 
 def check_given(client: Client) -> None:

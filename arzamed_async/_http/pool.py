@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
+import warnings
+from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, cast
 
 import aiohttp
@@ -14,7 +15,7 @@ from .._concurrency.semaphore import FairSemaphore
 from .connections import Connections
 from .handler import DisconnectedError, Handler, require_unpromised_names
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "close_with_loop", "transports_of"]
 
 
 class Pool(aiohttp.TCPConnector):
@@ -25,6 +26,8 @@ class Pool(aiohttp.TCPConnector):
     aiohttp would open a second one to resend a GET silently after a lost connection, and attempts are RetryPolicy's to
     count. The wait for a connection does not count as the server's silence: `expect_bytes` comes after it.
     """
+
+    _left = False
 
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
         super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
@@ -78,7 +81,31 @@ class Pool(aiohttp.TCPConnector):
         self.expect(scope)
         return self.connect(request, [], aiohttp.ClientTimeout())
 
+    def leave_process(self) -> None:
+        """Leave the connections to the parent of this forked child."""
+        self._left = True
+        self.sockets.leave_process()
+
+    def __del__(self, _warnings: Any = warnings) -> None:
+        if not self._left:
+            super().__del__(_warnings)
+
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close all connections. aiohttp no longer knows of those that are closing already."""
         self.sockets.abort_closing()
         await super().close(abort_ssl=abort_ssl)
+
+
+def transports_of(connector: aiohttp.BaseConnector | None) -> list[asyncio.BaseTransport]:
+    """Return the transports of another connector, as far as aiohttp's names are those known here."""
+    idle = [each for pairs in getattr(connector, "_conns", {}).values() for each, _ in pairs]
+    protocols: list[Any] = [*idle, *getattr(connector, "_acquired", ())]
+    return [each.transport for each in protocols if each.transport is not None]
+
+
+async def close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
+    """Close a session when it is closed itself, at the end of its event loop at the latest."""
+    try:
+        yield
+    finally:
+        await client.close()

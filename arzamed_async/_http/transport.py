@@ -24,12 +24,13 @@ from .._concurrency.semaphore import FairSemaphore
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ArzamedError, ConfigurationError, TransportError
+from .connections import lead_nowhere
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
-from .given import check_given, login_clash
+from .given import OF_PARENT, check_given, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, NotHttpError
 from .outgoing import Outgoing
-from .pool import Pool
+from .pool import Pool, close_with_loop, transports_of
 from .proxies import EnvironmentProxies
 from .reasons import certificate_reason, connection_reason
 from .response import HttpResponse, not_final, read_timed_out
@@ -104,6 +105,7 @@ class Transport:
         self._client: aiohttp.ClientSession | None = None
         self._made: aiohttp.ClientSession | None = None  # the same, but for one that is given
         self._closer: AsyncGenerator[None, None] | None = None
+        self._of_parent = False  # a given session, in a forked child
         self._timeouts: tuple[Timeouts, aiohttp.ClientTimeout] | None = None
         self.pool: Pool | None = None
         self._direct: Direct | None = None
@@ -133,7 +135,7 @@ class Transport:
         if client is None:
             client = self._made = self._make_client()
             # asyncio.run closes what async generators a loop has left: so the pool of a session not closed goes, too.
-            self._closer = _close_with_loop(client)
+            self._closer = close_with_loop(client)
             with contextlib.suppress(StopIteration):
                 self._closer.__anext__().send(None)  # runs to its yield, which awaits nothing
         return client
@@ -141,6 +143,8 @@ class Transport:
     def _bound_client(self) -> aiohttp.ClientSession:
         client = self._client
         if client is None:  # the first use in this loop
+            if self._of_parent:
+                raise ConfigurationError(OF_PARENT)
             client = self._given if isinstance(self._given, aiohttp.ClientSession) else self._made_client()
             check_given(client)
             self._client = client
@@ -257,6 +261,22 @@ class Transport:
         """Drop the pool of an event loop that no longer runs, without awaiting anything."""
         self._client = self._made = self._closer = self.pool = self._direct = None
 
+    def leave_process(self) -> object:
+        """Leave the connections to the parent of this forked child. Returns what must not be freed here."""
+        client, closer, pool, direct = self._made, self._closer, self.pool, self._direct
+        connector = None if client is None else client.connector
+        self.leave_loop()
+        self._of_parent = isinstance(self._given, aiohttp.ClientSession)
+        if pool is not None:
+            pool.leave_process()
+        else:
+            lead_nowhere(transports_of(connector))
+        if client is not None and closer is not None:
+            client.detach()  # it counts as closed
+            with contextlib.suppress(StopIteration):
+                closer.aclose().send(None)
+        return client, closer, connector, direct
+
     async def close(self) -> None:
         """Close the pool, unless it belongs to the caller."""
         closer, self._closer = self._closer, None
@@ -273,10 +293,3 @@ def _response(
     return HttpResponse(
         response.status, response.headers, response.content, response.close, host, scope, _transport_error, slots
     )
-
-
-async def _close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        await client.close()
