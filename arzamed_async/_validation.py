@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
+from ._hosts import is_loopback, split_url
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "at_least_one",
+    "decoded_text",
     "dot_segments",
-    "is_loopback",
     "kinds",
     "plain_text",
     "positive",
+    "proxy_url",
     "relative_path",
     "web_url",
     "whole_number",
@@ -80,24 +81,15 @@ def plain_text(name: str, value: object, *, empty: bool = False) -> str:
     return value
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether `host` is this machine: localhost or a loopback address. No name is resolved."""
-    if host == "localhost":
-        return True
+def decoded_text(data: bytes) -> tuple[str, str]:
+    """Return the text of a file in UTF-8, with or without a byte order mark, and "" or what is wrong with it."""
+    without_mark = b"\0" in data and not (any(data[::2]) and any(data[1::2]))  # each other byte is zero
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or without_mark:
+        return "", "is not UTF-8 text, but UTF-16: save it as UTF-8 (in PowerShell, with -Encoding utf8)"
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return the parts of a URL, or None if it is invalid. (The text of urllib's error may hold a password.)"""
-    try:
-        parts = urlsplit(url)
-        _ = parts.hostname, parts.port
-    except ValueError:
-        return None
-    return parts
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        return "", "is not UTF-8 text"
 
 
 def kinds(*pairs: tuple[object, type]) -> None:
@@ -117,31 +109,41 @@ def dot_segments(path: str) -> bool:
 
 
 def web_url(name: str, url: object) -> str:
-    """Return `url` if a secret may be sent to it: https, or http to loopback only.
+    """Return `url`, encoded, if a secret may be sent to it: https, or http to loopback only.
 
-    Rejected: other schemes, userinfo, a fragment, white space, control characters, a port that is
-    not a number. The error never quotes the URL, since an invalid one may hold a password.
+    A host outside ASCII is encoded by IDNA, a path by percent-encoding. Rejected: other schemes, userinfo, a
+    fragment, white space, control characters, an invalid host or port. The error never quotes the URL, since an
+    invalid one may hold a password.
     """
-    text = plain_text(name, url)
-    if any(character.isspace() for character in text) or "\\" in text:
-        raise ConfigurationError(f"{name} contains white space or a backslash")
-    parts = _split(text)
-    if parts is None:
-        raise ConfigurationError(f"{name} is not a URL")
+    text = _one_word(name, url)
+    address = split_url(name, text)
     bad = None
-    host, port = parts.hostname, parts.port
-    if parts.scheme not in ("https", "http"):
+    if address.scheme not in ("https", "http"):
         bad = "must begin with https://"
-    elif not host or port == 0:
-        bad = "has no host"
-    elif "@" in parts.netloc:
+    elif address.login:
         bad = "must not contain a user name or password"
     elif "#" in text:
         bad = "must not contain a fragment"
-    elif parts.scheme == "http" and not is_loopback(host):
+    elif address.scheme == "http" and not is_loopback(address.host):
         bad = "must begin with https:// (http is allowed for loopback only)"
     if bad:
         raise ConfigurationError(f"{name} {bad}")
+    return text if text.isascii() and "%" not in text else str(address)
+
+
+def proxy_url(name: str, url: object) -> str:
+    """Return the URL of a proxy, its host encoded. It may hold a login, which the error never quotes."""
+    address = split_url(name, _one_word(name, url))
+    if address.scheme not in ("http", "https"):
+        more = ": a SOCKS proxy is not supported" if address.scheme.startswith("socks") else ""
+        raise ConfigurationError(f"{name} must begin with http:// or https://{more}")
+    return str(address)
+
+
+def _one_word(name: str, url: object) -> str:
+    text = plain_text(name, url)
+    if any(character.isspace() for character in text) or "\\" in text:
+        raise ConfigurationError(f"{name} contains white space or a backslash")
     return text
 
 

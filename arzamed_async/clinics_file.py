@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ._masked import masked
+from ._validation import decoded_text
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from .errors import ConfigurationError
 
@@ -44,11 +45,12 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
 def _read(file: Path) -> dict[str, Any]:
     import tomllib  # imported here, so that importing the package stays fast
 
+    problem = ""
     try:
         # A traceback printed with its locals shows this document. Any value may be a secret, even under a misspelt key.
-        return cast("dict[str, Any]", masked(tomllib.loads(file.read_text(encoding="utf-8"))))
-    except UnicodeDecodeError:
-        problem = "is not UTF-8 text"
+        text, problem = masked([*decoded_text(file.read_bytes())])
+        if not problem:
+            return cast("dict[str, Any]", masked(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         problem = f"is not TOML: {error}"  # tomllib's text gives the position, and quotes at most a key
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,13 +11,16 @@ from attrs import Attribute, field
 
 from ._frozen import frozen
 from ._masked import Masked, masked
-from ._validation import plain_text, web_url
+from ._validation import decoded_text, plain_text, web_url
 from .errors import ConfigurationError
 
 __all__ = ["READ_SCOPE", "ClinicCredentials", "SecretFromEnv", "SecretFromFile"]
 
 #: The one scope the vendor publishes (developers' pages, "Authentication").
 READ_SCOPE = "https://api.nextgen.arzamed.com/read"
+
+#: The most bytes of a secret file: a device, or the wrong file, must not fill the memory.
+MOST_SECRET_BYTES = 65_536
 
 
 def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -38,12 +42,13 @@ class SecretFromEnv:
         value = masked(os.environ.get(self.variable))
         if value is None:
             raise ConfigurationError(f"the environment variable {self.variable} is not set")
+        value = masked(value.removeprefix("\ufeff"))  # a byte order mark, where the variable was set from a file
         return plain_text(f"the environment variable {self.variable}", value)
 
 
 @frozen
 class SecretFromFile:
-    """A secret in a UTF-8 file at `path`, read at each token request; trailing line breaks are stripped.
+    """A secret in a UTF-8 file at `path`, read at each token request, without a byte order mark and trailing line breaks.
 
     Suitable for secrets mounted by an orchestrator, which may change while the process runs.
     """
@@ -52,17 +57,23 @@ class SecretFromFile:
 
     def resolve(self) -> str:
         """Return the secret; ConfigurationError if the file cannot be read, is empty or contains a control character."""
-        value = Masked()
-        problem = ""
-        try:
-            value = Masked(self.path.read_text(encoding="utf-8").rstrip("\r\n"))
-        except UnicodeDecodeError:
-            problem = "is not UTF-8 text"
-        except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
-            problem = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
+        value, problem = _read(self.path)
         if problem:
             raise ConfigurationError(f"the secret file {self.path} {problem}")
         return plain_text(f"the secret file {self.path}", value)
+
+
+def _read(path: Path) -> tuple[Masked, str]:
+    """Return the text of a secret file, and "" or what is wrong. (No frame of an error holds the bytes.)"""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_SECRET_BYTES + 1)
+    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        return Masked(), f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
+    if len(data) > MOST_SECRET_BYTES:
+        return Masked(), f"has more than {MOST_SECRET_BYTES // 1024} KiB"
+    text, problem = decoded_text(data)
+    return Masked(text.rstrip("\r\n")), problem
 
 
 Secret = str | SecretFromEnv | SecretFromFile
@@ -80,6 +91,13 @@ def _hidden(secret: Secret) -> str:
 def _secret(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, (SecretFromEnv, SecretFromFile)):
         plain_text(attribute.name, value)
+
+
+def _sendable(url: Any) -> Any:
+    """Encode a URL; one that is refused is left to the validator, which finds all fields set."""
+    with contextlib.suppress(ConfigurationError):
+        return web_url("token_url", url)
+    return url
 
 
 def _url(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -107,7 +125,7 @@ class ClinicCredentials:
 
     client_id: str = field(validator=_text)
     client_secret: Secret = field(repr=_hidden, validator=_secret)
-    token_url: str = field(validator=_url)
+    token_url: str = field(converter=_sendable, validator=_url)
     name: str = field(default="", eq=False, validator=_text_or_nothing)
     scope: str = field(default=READ_SCOPE, validator=_text)
     basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)

@@ -26,7 +26,7 @@ from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
 from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
-from ._validation import dot_segments, kinds, web_url
+from ._validation import dot_segments, kinds, proxy_url, web_url
 from .clinic import Clinic
 from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
@@ -45,9 +45,10 @@ ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | C
 
 
 def _checked_base_url(base_url: str) -> str:
-    if "?" in web_url("base_url", base_url) or dot_segments(urlsplit(base_url).path):
+    url = web_url("base_url", base_url)
+    if "?" in url or dot_segments(urlsplit(url).path):
         raise ConfigurationError("base_url must not contain a query, nor '.' or '..' segments")
-    return base_url.rstrip("/")
+    return url.rstrip("/")
 
 
 def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
@@ -56,6 +57,15 @@ def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None
     from ._tokens.shared import SharedTokens  # few sessions have a store
 
     return SharedTokens(store, *parts)
+
+
+def _transport(
+    pool: PoolLimits, http: Http | None, ssl_context: ssl.SSLContext | None, proxy: str | None, *, trust_env: bool
+) -> Transport:
+    if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
+        raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
+    proxy = None if proxy is None else proxy_url("proxy", proxy)
+    return Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
 
 
 class ArzamedSession:
@@ -100,13 +110,11 @@ class ArzamedSession:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints), (coalesce, bool))
-        if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
-            raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
         load_backoff()
         base_url = _checked_base_url(base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observers)
         lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)
-        transport = Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
+        transport = _transport(pool, http, ssl_context, proxy, trust_env=trust_env)
         shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime)
         fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, observed, clocks), shared)
         flights = SingleFlight(lifetime.spawn)

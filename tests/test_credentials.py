@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,71 @@ def test_urls_that_no_secret_may_be_sent_to(url: str) -> None:
         ArzamedSession(base_url=url)
 
 
+HOSTS = {
+    "clinica-però.invented.example": "xn--clinica-per-oeb.invented.example",
+    "Straße.invented.example": "xn--strae-oqa.invented.example",
+    "\uff43\uff4cinica.invented.example": "clinica.invented.example",
+    "clinica。invented.example": "clinica.invented.example",
+    "xn--clinica-per-oeb.invented.example": "xn--clinica-per-oeb.invented.example",
+    "a_b.invented.example": "a_b.invented.example",
+    "API.Invented.example": "API.Invented.example",
+    "invented.example.": "invented.example.",
+    "[fe80::1]": "[fe80::1]",
+    "a.invented.example:8443": "a.invented.example:8443",
+    "però.invented.example:8443": "xn--per-ena.invented.example:8443",
+    f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}": f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}",
+}
+
+
+@pytest.mark.parametrize(("host", "sent"), HOSTS.items())
+def test_hosts_are_encoded(host: str, sent: str) -> None:
+    """A host goes out as DNS and TLS need it: outside ASCII by IDNA, once; any other as given."""
+    given = ClinicCredentials("id", SECRET, f"https://{host}/token")
+    assert given.token_url == f"https://{sent}/token"
+    assert evolve(given, name="again") == given == ClinicCredentials("id", SECRET, f"https://{sent}/token")
+    assert repr(ArzamedSession(base_url=f"https://{host}/v1")) == f"<ArzamedSession https://{sent}/v1>"
+
+
+BAD_HOSTS = [
+    "", ".", "a..invented.example", ".invented.example", "a" * 64 + ".example", f"{'a.' * 127}a", "xn--a.example",
+    "xn--.example", "xn--zz--.example", "XN--A.example", "xn--clinica-per-oebò.example", "exa\u200bmple.com", "exa\u200dmple.com",
+    "\u200b", "exa\u00admple.com", "\ufeffexample.com", "a\x85b.example", "a\u202eb.example", "a*b.example", "a%41.example", "a,b.example",
+    "evil.example[::1]", "[::1]evil.example", "[::1", "::1", "[::1]]", "[1.2.3.4]", "[evil]", "[]", "a b.example", "a:b:8080",
+    "a.example:\u0661", "a.example:-1", "a.example:65536", "a.example:0", "\u2100.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
+def test_hosts_that_are_none(host: str) -> None:
+    """A host that DNS cannot know, or that another parser reads as another one, is refused where it is given."""
+    for scheme in ("https", "http"):
+        with pytest.raises(ConfigurationError, match="token_url") as caught:
+            ClinicCredentials("id", SECRET, f"{scheme}://{host}/token")
+        assert caught.value.__context__ is None
+        with pytest.raises(ConfigurationError, match="base_url"):
+            ArzamedSession(base_url=f"{scheme}://{host}/")
+        with pytest.raises(ConfigurationError, match="proxy"):
+            ArzamedSession(proxy=f"{scheme}://{host}/")
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/però", "/per%C3%B2"),
+        ("/per%C3%B2", "/per%C3%B2"),
+        ("/per%C3%B2/però", "/per%C3%B2/per%C3%B2"),
+        ("/100%", "/100%25"),
+        ("/a?b=però", "/a?b=per%C3%B2"),
+        ("/a?b=%zz", "/a?b=%25zz"),
+        ("", ""),
+        ("?però", "?per%C3%B2"),
+    ],
+)
+def test_paths_are_encoded_once(path: str, sent: str) -> None:
+    """A path and a query outside ASCII are percent-encoded; what is encoded already stays so."""
+    assert ClinicCredentials("id", SECRET, f"https://a.example{path}").token_url == f"https://a.example{sent}"
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "localhost:8080"])
 def test_plain_http_to_loopback(host: str) -> None:
     """Plain http is for this machine alone."""
@@ -104,6 +170,44 @@ def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MI_SCOPE", "other")
     credentials = ClinicCredentials.from_env("MI_")
     assert (credentials.name, credentials.scope) == ("Milano", "other")
+
+
+MARKED = {
+    "no mark": (b"%s", ""),
+    "a byte order mark": (b"\xef\xbb\xbf%s", ""),
+    "line breaks of Windows": (b"%s\r\n", ""),
+    "UTF-16": ("utf-16", "is not UTF-8 text, but UTF-16: save it as UTF-8"),
+    "UTF-16, big-endian": ("utf-16-be", "is not UTF-8 text, but UTF-16: save it as UTF-8"),
+    "UTF-16 without a mark": ("utf-16-le", "is not UTF-8 text, but UTF-16: save it as UTF-8"),
+    "another encoding": (b"%s\xf2", "is not UTF-8 text"),
+    "a device": (b"%s" + b"x" * 70_000, "has more than 64 KiB"),
+}
+
+
+@pytest.mark.parametrize("kind", MARKED)
+def test_byte_order_marks(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte order mark is no part of a secret or a clinics file; UTF-16 is an error that says what to do."""
+    form, problem = MARKED[kind]
+
+    def encoded(text: str) -> bytes:
+        return text.encode(form) if isinstance(form, str) else form % text.encode()
+
+    (tmp_path / "secret").write_bytes(encoded(SECRET))
+    table = f'[clinics.milano]\nclient_id = "id"\ntoken_url = "{URL}"\nclient_secret = "{SECRET}"'
+    (tmp_path / "clinics.toml").write_bytes(encoded(table))
+    secret = SecretFromFile(tmp_path / "secret")
+    if not problem:
+        assert secret.resolve() == SECRET
+        assert load_clinics(tmp_path / "clinics.toml")[0].client_secret == SECRET
+        monkeypatch.setenv("MARKED", encoded(SECRET).decode().rstrip())
+        assert SecretFromEnv("MARKED").resolve() == SECRET
+        return
+    with pytest.raises(ConfigurationError, match=f"the secret file .*secret {problem}") as caught:
+        secret.resolve()
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    if kind != "a device":
+        with pytest.raises(ConfigurationError, match=f"clinics.toml: {problem}"):
+            load_clinics(tmp_path / "clinics.toml")
 
 
 def test_references_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

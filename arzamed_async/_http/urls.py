@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from .._hosts import encoded_path
 from .._validation import plain_text, relative_path
 from ..errors import ConfigurationError
 
@@ -28,7 +29,8 @@ def request_url(base_url: str, path: str, params: Params | None = None) -> str:
     8601), or a list of such, which repeats the name. Raises ConfigurationError for anything else;
     it names the parameter, never its value.
     """
-    return with_query(f"{base_url}/{quote(relative_path('path', path), safe=_PATH_CHARACTERS)}", params)
+    encoded = quote(encoded_path(relative_path("path", path)), safe=_PATH_CHARACTERS)
+    return with_query(f"{base_url}/{encoded}", params)
 
 
 @functools.lru_cache(maxsize=256)
