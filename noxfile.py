@@ -306,12 +306,25 @@ def web(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/web", *session.posargs)
 
 
+#: Writes the tables and pictures of what the other benchmarks have measured.
+REPORT = Path("benchmarks/report.py")
+#: Needs HTTP clients that the project does not: they are in an environment of their own.
+HTTP_CLIENTS = Path("benchmarks/http_clients.py")
+
+
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Run the benchmarks and write their report."""
     session.install("-q", ".[bench,dask,redis,stores]")
-    report = Path("benchmarks/report.py")
-    for script in [*sorted(set(Path("benchmarks").glob("*.py")) - {report}), report]:
+    for script in [*sorted(set(Path("benchmarks").glob("*.py")) - {HTTP_CLIENTS, REPORT}), REPORT]:
+        session.run("python", str(script), "--out", "docs/benchmarks", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def rivals(session: nox.Session) -> None:
+    """Measure the HTTP clients that a user could pick instead, and write the report with their figures."""
+    session.install("-q", ".", "matplotlib", "-r", "benchmarks/rivals/clients/requirements.txt")
+    for script in (HTTP_CLIENTS, REPORT):
         session.run("python", str(script), "--out", "docs/benchmarks", *session.posargs)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -159,8 +160,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def clinics_server() -> Iterator[Server]:
-    """Start the server; stop it by its process id."""
+def clinics_server(core: int | None = None) -> Iterator[Server]:
+    """Start the server, on that core if one is given; stop it by its process id."""
     with subprocess.Popen(
         [sys.executable, "-m", "servers.clinics"],
         cwd=Path(__file__).parents[1],
@@ -170,6 +171,8 @@ def clinics_server() -> Iterator[Server]:
     ) as process:
         assert process.stdout is not None
         try:
+            if core is not None:
+                os.sched_setaffinity(process.pid, {core})
             yield Server(int(process.stdout.readline()))
         finally:
             process.terminate()

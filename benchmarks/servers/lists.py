@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,8 +74,8 @@ async def _main() -> None:
 
 
 @contextlib.contextmanager
-def running_server() -> Iterator[int]:
-    """Start the server; give its port; stop it by its process id."""
+def running_server(core: int | None = None) -> Iterator[int]:
+    """Start the server, on that core if one is given; give its port; stop it by its process id."""
     with subprocess.Popen(
         [sys.executable, "-m", "servers.lists"],
         cwd=Path(__file__).parents[1],
@@ -84,6 +85,8 @@ def running_server() -> Iterator[int]:
     ) as process:
         assert process.stdout is not None
         try:
+            if core is not None:
+                os.sched_setaffinity(process.pid, {core})
             yield int(process.stdout.readline())
         finally:
             process.terminate()

@@ -34,22 +34,16 @@ def cores() -> tuple[int, int] | tuple[None, None]:
 
 
 def facts(*packages: str) -> dict[str, str]:
-    """Return what a reader needs to place the figures: machine, Python, versions, commit."""
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    count = str(len(os.sched_getaffinity(0)))
+    """Return what a reader needs to place the figures: machine, Python, versions. No commit: a commit can get another name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    cpu = values.get("model name", platform.processor())
+    kind = "virtual cores" if "hypervisor" in values.get("flags", "").split() else "cores"
     return {
         "python": sys.version.split()[0],
-        "cpu": f"{cpu}, {count} cores",
-        "system": platform.system() + " " + platform.release(),
-        "commit": commit.stdout.strip(),
+        "cpu": f"{cpu}, {len(os.sched_getaffinity(0))} {kind}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
+        "arzamed-async": version("arzamed-async"),
         **{package: version(package) for package in packages},
     }
 

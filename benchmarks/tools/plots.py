@@ -22,21 +22,46 @@ def _width(way: str) -> float:
 
 
 def request_path(report: dict[str, Any]) -> None:
-    """Draw throughput as a multiple of the expert's, over the number of callers, for each event loop."""
-    rows = [row for row in report["rows"] if row["way"] not in ("token", "empty await", "httpx and Authlib")]
+    """Draw calls for each second of the processor as a multiple of the expert's, over the callers, for each event loop."""
+    of_plain = f"{report['doctors']} records"
+    rows = [row for row in report["rows"] if row["what"] == of_plain and row["way"] != "httpx and Authlib"]
     loops = list(dict.fromkeys(row["loop"] for row in rows))
     _, axes = plt.subplots(1, len(loops), figsize=(5 * len(loops), 4), squeeze=False, sharey=True)
     for axis, loop in zip(axes[0], loops, strict=True):
         for way in dict.fromkeys(row["way"] for row in rows):
             of_way = [row for row in rows if row["loop"] == loop and row["way"] == way]
-            ratios = [row["wall_ratio"] for row in of_way]
-            middle = [ratio["median"] for ratio in ratios]
-            axis.plot([row["callers"] for row in of_way], middle, marker="o", label=way, linewidth=_width(way))
-        axis.set(title=loop, xlabel="concurrent callers", ylabel="times as many calls a second as the expert's")
+            ratios = [row["cpu_ratio"]["median"] for row in of_way]
+            axis.plot([row["callers"] for row in of_way], ratios, marker="o", label=way, linewidth=_width(way))
+        axis.set(title=loop, xlabel="concurrent callers")
         axis.set_xscale("log", base=2)
         axis.set_xticks([row["callers"] for row in of_way], [str(row["callers"]) for row in of_way])
         axis.grid(visible=True, alpha=0.3)
-    axes[0][-1].legend(fontsize=8)
+    axes[0][0].set_ylim(bottom=0)
+    axes[0][0].set_ylabel("calls for each CPU second,\nas a multiple of the expert's")
+    axes[0][-1].legend(fontsize=8, loc="lower right")
+
+
+def http_clients(report: dict[str, Any]) -> None:
+    """Draw a bar for each client and number of callers: calls for each second of the processor, against the expert's."""
+    rows = report["rows"]
+    callers = list(dict.fromkeys(row["callers"] for row in rows))
+    by = {(row["client"], row["callers"]): row["cpu_ratio"]["median"] for row in rows}
+    clients = sorted(dict.fromkeys(row["client"] for row in rows), key=lambda client: by[client, callers[1]])
+    _, axis = plt.subplots(figsize=(8, 0.5 * len(clients) + 1.2))
+    height = 0.8 / len(callers)
+    for index, number in enumerate(callers):
+        places = [place + (len(callers) / 2 - index - 0.5) * height for place in range(len(clients))]
+        label = f"{number} caller{'s' * (number > 1)}"
+        bars = axis.barh(places, [by[client, number] for client in clients], height, label=label, color=f"C{index}")
+        axis.bar_label(bars, fmt="%.2f", fontsize=6, padding=2)
+    axis.axvline(1, color="grey", linewidth=0.8, linestyle="--")
+    axis.set_yticks(range(len(clients)), clients)
+    for label in axis.get_yticklabels():
+        label.set_fontweight("bold" if label.get_text() in OURS else "normal")
+    axis.set_xlabel("calls for each CPU second of the client, as a multiple of the expert's aiohttp")
+    axis.margins(x=0.08)
+    axis.grid(visible=True, axis="x", alpha=0.3)
+    axis.legend(fontsize=8, loc="lower right")
 
 
 def streaming(report: dict[str, Any]) -> None:
@@ -52,7 +77,7 @@ def streaming(report: dict[str, Any]) -> None:
                 if row["kind"] == kind and row["way"] == way
             )
             axis.loglog(*zip(*points, strict=True), marker="o", label=way, linewidth=_width(way))
-        axis.set(title=kind, xlabel="records in the list", ylabel="ns per record")
+        axis.set(title=kind, xlabel="records in the list", ylabel="ns of CPU time per record")
         axis.grid(visible=True, alpha=0.3)
     axes[0][-1].legend(fontsize=8)
 
@@ -62,9 +87,11 @@ def fan_out(report: dict[str, Any]) -> None:
     rows = report["times"]
     _, axis = plt.subplots(figsize=(6, 4))
     for way in dict.fromkeys(row["way"] for row in rows):
-        points = [(row["clinics"], row["us_per_clinic"]["median"] / 1e3) for row in rows if row["way"] == way]
+        points = [(row["clinics"], row["cpu_us"]["median"] / 1e3) for row in rows if row["way"] == way]
         axis.loglog(*zip(*points, strict=True), marker="o", label=way, linewidth=_width(way))
-    axis.set(title="token and doctors of cold clinics, 64 callers", xlabel="clinics", ylabel="ms per clinic")
+    axis.set(
+        title="token and doctors of cold clinics, 64 callers", xlabel="clinics", ylabel="ms of CPU time per clinic"
+    )
     axis.grid(visible=True, alpha=0.3)
     axis.legend(fontsize=8)
 
@@ -80,4 +107,4 @@ def _saved(draw: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any], 
 
 
 #: How a benchmark's picture is drawn: from its report, into a file.
-PLOTS = {draw.__name__: _saved(draw) for draw in (request_path, streaming, fan_out)}
+PLOTS = {draw.__name__: _saved(draw) for draw in (request_path, http_clients, streaming, fan_out)}

@@ -1,4 +1,4 @@
-"""All ways along the request path, open and warm: the rivals by hand, and this library's own."""
+"""All ways along the request path, open and warm: hand-written rivals, and this library's own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 from rivals.with_aiohttp import Call, expert, tutorial
 from servers.requests import DOCTORS
 
 from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits
 
-__all__ = ["CONNECTIONS", "EXPERT", "opened", "warmed"]
+__all__ = ["CONNECTIONS", "DIRECT", "EXPERT", "LANES", "lanes", "opened", "warmed"]
 
 CONNECTIONS = 256
 EXPERT = "aiohttp, expert"  # (a): what the others are held against
+DIRECT = "direct lane"
+#: What makes requests take the ordinary lane.
+LANES = ("http=", "proxy=", "trust_env=True")
 
 
 async def _nothing() -> None:
@@ -55,11 +59,37 @@ async def opened(origin: str, *, rivals: bool = True) -> AsyncIterator[tuple[dic
         yield ways, {"token": clinic.token, "empty await": _nothing}
 
 
-async def warmed(ways: dict[str, Call], calls: int = 3) -> None:
+@contextlib.asynccontextmanager
+async def lanes(origin: str) -> AsyncIterator[dict[str, Call]]:
+    """Give `list` in the direct lane, and in the ordinary one for each reason, beside the expert's.
+
+    The server is its own proxy: the proxied requests name it by its whole URL, and reach the same responses.
+    """
+    pool = PoolLimits(connections=CONNECTIONS, connections_per_clinic=CONNECTIONS)
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, limit_per_host=CONNECTIONS)
+    options: dict[str, dict[str, Any]] = {
+        DIRECT: {"pool": pool},
+        "http=": {"http": lambda: aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())},
+        "proxy=": {"pool": pool, "proxy": origin},
+        "trust_env=True": {"pool": pool, "trust_env": True},
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        ways: dict[str, Call] = {EXPERT: await stack.enter_async_context(expert(origin, CONNECTIONS))}
+        for name, option in options.items():
+            session = await stack.enter_async_context(ArzamedSession(base_url=f"{origin}/api/v1", **option))
+            doctors = session.clinic(ClinicCredentials("invented", "invented", f"{origin}/token")).doctors
+            await doctors.list()
+            assert (session.stats().pool.lane == "direct") == (name == DIRECT), session.stats().pool.lane
+            ways[name] = doctors.list
+        yield ways
+
+
+async def warmed(ways: dict[str, Call], calls: int = 3, doctors: int = DOCTORS) -> None:
     """Call each a few times, and see that each reads the same."""
     for name, call in ways.items():
         for _ in range(calls):
             records = await call()
-        assert len(records) == DOCTORS, name
+        assert len(records) == doctors, name
         image = getattr(records[-1], "profile_image", None) or records[-1].profileImage
-        assert (records[-1].name, image.rpartition("/")[2]) == (f"Dr. Inventata Numero {DOCTORS - 1}", "000019.png")
+        last = doctors - 1
+        assert (records[-1].name, image.rpartition("/")[2]) == (f"Dr. Inventata Numero {last}", f"{last:06}.png")

@@ -41,10 +41,11 @@ def _spread(figure: Report, digits: int, unit: str = "") -> str:
 
 def _machine(report: Report) -> list[str]:
     facts = dict(report["facts"])
-    python, cpu, system, commit = (facts.pop(key) for key in ("python", "cpu", "system", "commit"))
+    facts.pop("commit", None)  # of figures that were written before it was left out
+    python, cpu, system = (facts.pop(key) for key in ("python", "cpu", "system"))
     versions = ", ".join(f"{name} {version}" for name, version in facts.items())
     quick = " **A quick run, to see that it works: no figures to go by.**" if report.get("quick") else ""
-    return ["", f"Commit {commit}, Python {python}, {versions}; {cpu}, {system}.{quick}"]
+    return ["", f"Python {python}, {versions}; {cpu}, {system}.{quick}"]
 
 
 def _over(
@@ -59,23 +60,95 @@ def _over(
     )
 
 
+def _ratio(figure: Report, digits: int = 2) -> str:
+    median, least, most = (f"{figure[key]:,.{digits}f}" for key in ("median", "min", "max"))
+    return f"**{median}** ({least} to {most})"
+
+
+def _goals(what: str, figures: dict[str, Report]) -> list[str]:
+    """Return a table of ratios with their goals: by CPU time first, since other programs lengthen wall time."""
+    return _table(
+        [what, "goal", "CPU time", "wall time"],
+        [
+            [name, f"{each['goal']:.2f}" if each["goal"] else "", _ratio(each["cpu"]), _spread(each["wall"], 2)]
+            for name, each in figures.items()
+        ],
+    )
+
+
+def _turns(report: Report) -> str:
+    return f"{report['processes']} processes with {report['rounds']} rounds each; pinned: {report['pinned']}."
+
+
 def request_path(report: Report) -> list[str]:
     lines: list[str] = []
-    rows = [row for row in report["rows"] if row["way"] not in ("token", "empty await")]
+    rows = [row for row in report["rows"] if row["what"] == f"{report['doctors']} records"]
 
     def cell(row: Report) -> str:
-        return f"{_spread(row['wall_us'], 0, ' µs')}<br>own {row['own_us']['median']:,.0f} µs<br>**{row['wall_ratio']['median']:.2f}** ({row['wall_ratio']['min']:.2f} to {row['wall_ratio']['max']:.2f})"
+        cpu, wall = row["cpu_us"]["median"], row["wall_us"]["median"]
+        return f"{_ratio(row['cpu_ratio'])}<br>{cpu:,.0f} µs, wall {wall:,.0f} µs"
 
     for loop in dict.fromkeys(row["loop"] for row in rows):
-        of_loop = [row for row in rows if row["loop"] == loop]
-        count = max(row["rounds"] for row in of_loop)
-        lines += [f"With {loop}, {count} rounds; columns are concurrent callers:", ""]
-        lines += [*_over(of_loop, "callers", "way", cell), ""]
-    return [*lines[:-1], *_machine(report), "", f"Pinned: {report['pinned']}."]
+        lines += [f"With {loop}; columns are concurrent callers:", ""]
+        lines += [*_over([row for row in rows if row["loop"] == loop], "callers", "way", cell), ""]
+    return [*lines[:-1], *_machine(report), "", _turns(report)]
 
 
 def request_figures(report: Report) -> list[str]:
-    return _table(["what", "measured"], [[name, _spread(each, 2)] for name, each in report["figures"].items()])
+    return _goals("`list()` against the expert's aiohttp", {n: f for n, f in report["figures"].items() if f["goal"]})
+
+
+def request_tokens(report: Report) -> list[str]:
+    rows = {(row["loop"], row["way"]): row["cpu_us"] for row in report["rows"] if row["what"] == "a token"}
+    return _table(
+        ["nanoseconds of CPU time", *(way for loop, way in rows if loop == "asyncio")],
+        [
+            [
+                loop,
+                *(
+                    _spread({key: each * 1e3 for key, each in us.items()}, 0)
+                    for (of, _), us in rows.items()
+                    if of == loop
+                ),
+            ]
+            for loop in dict.fromkeys(loop for loop, _ in rows)
+        ],
+    )
+
+
+def request_lanes(report: Report) -> list[str]:
+    rows = [row for row in report["rows"] if row["what"] == "lanes" and row["way"] != "aiohttp, expert"]
+
+    def cell(row: Report) -> str:
+        return f"{_ratio(row['cpu_ratio'])}<br>{row['cpu_us']['median']:,.0f} µs"
+
+    named = [
+        {**row, "callers": f"{row['callers']} callers, {row['loop']}".replace("1 callers", "1 caller")} for row in rows
+    ]
+    return _over(named, "callers", "way", cell)
+
+
+def http_clients(report: Report) -> list[str]:
+    lines = ["Columns are concurrent callers; the row of the expert's is what the others are held against:", ""]
+    rows = sorted(
+        report["rows"],
+        key=lambda row: -max(r["cpu_ratio"]["median"] for r in report["rows"] if r["client"] == row["client"]),
+    )
+
+    def cell(row: Report) -> str:
+        rate, ratio = row["calls_per_cpu_second"]["median"], row["cpu_ratio"]
+        return f"{rate:,.0f}<br>{_ratio(ratio)}, wall {row['wall_ratio']['median']:.2f}"
+
+    lines += _over(
+        [
+            {**row, "client": f"`{row['client']}`" if row["client"] == "arzamed_async" else row["client"]}
+            for row in rows
+        ],
+        "callers",
+        "client",
+        cell,
+    )
+    return [*lines, *_machine(report), "", _turns(report)]
 
 
 def instructions(report: Report) -> list[str]:
@@ -103,7 +176,10 @@ def import_time(report: Report) -> list[str]:
         ratio += f"; of instructions: {report['counted']['ratio']:.2f}"
     ours = report["only because of us"]
     lines += ["", ratio + ".", ""]
-    lines += [f"{ours['modules']} modules are there because of us: {ours['own_us'] / 1e3:.0f} ms. The heaviest:", ""]
+    lines += [
+        f"{ours['modules']} modules are imported because of this package: {ours['own_us'] / 1e3:.0f} ms. The heaviest:",
+        "",
+    ]
     lines += _table(
         ["module", "ms itself", "with what it imports"],
         [
@@ -118,26 +194,56 @@ def streaming(report: Report) -> list[str]:
     lines: list[str] = []
     for kind in dict.fromkeys(row["kind"] for row in report["times"]):
         rows = [row for row in report["times"] if row["kind"] == kind]
-        lines += [f"Nanoseconds a record, {kind}; columns are records in the list:", ""]
+        lines += [f"Nanoseconds of CPU time for a record, {kind}; columns are records in the list:", ""]
         lines += _over(rows, "records", "way", lambda row: _spread(row["ns_per_record"], 0), "{:,}".format)
         lines += [""]
     return [*lines[:-1], *_machine(report)]
 
 
+def streaming_rest(report: Report) -> list[str]:
+    rows = [
+        [f"peak memory, {each['records']:,} {each['kind']}, {each['way']}", f"{each['peak_mib']:,.1f} MiB"]
+        for each in report["memory"]
+    ]
+    rows += [
+        [
+            f"longest hold of the event loop, {each['records']:,} {each['kind']}, {each['way']}",
+            f"{each['hold_ms']:,.1f} ms",
+        ]
+        for each in report["holds"]
+    ]
+    if "flatness" in report:
+        rows += [["cost of a record among 1,000,000, against that among 10,000", _spread(report["flatness"], 2)]]
+    rows += [
+        [f"hostile body ({each['kind']}), against orjson or a friendly body, the slower", f"{each['ratio']:.2f}"]
+        for each in report["hostile"]
+    ]
+    return _table(["what", "measured"], rows)
+
+
 def fan_out(report: Report) -> list[str]:
-    lines = ["Microseconds a clinic; columns are clinics:", ""]
-    lines += _over(report["times"], "clinics", "way", lambda row: _spread(row["us_per_clinic"], 0), "{:,}".format)
+    lines = ["Microseconds of the client's CPU time for a clinic, and wall time; columns are clinics:", ""]
+
+    def cell(row: Report) -> str:
+        return f"{_spread(row['cpu_us'], 0)}<br>wall {row['wall_us']['median']:,.0f}"
+
+    lines += _over(report["times"], "clinics", "way", cell, "{:,}".format)
     return [*lines, *_machine(report)]
 
 
 def fan_out_figures(report: Report) -> list[str]:
+    return _goals("clinics a second", report["ratios"])
+
+
+def fan_out_rest(report: Report) -> list[str]:
     noisy, coalesced, memory = report["noisy"], report["coalesced"], report["memory"]
-    rows = [[name, _spread(ratio, 2)] for name, ratio in report["ratios"].items()]
-    rows += [
+    rows = [
         ["cost of a clinic among all, against that among 100", _spread(report["flat"], 2)],
-        ["end of the healthy, against the computed floor", _spread(report["faulty"]["ratio"], 3)],
+        ["end of the healthy, against the computed lower bound", _spread(report["faulty"]["ratio"], 3)],
         ["99 clinics' p99 beside one that hangs, against alone", f"{noisy['ratio']:.2f}"],
         ["identical calls a second, with `coalesce` against without", _spread(coalesced["ratio"], 2)],
+        ["token requests a clinic, least and most", "{}, {}".format(*report["tokens"]["tokens a clinic"][:2])],
+        ["sockets open at most, and after", f"{report['tokens']['most sockets']}, {report['tokens']['left']}"],
         ["bytes an idle clinic holds", f"{memory['bytes_per_clinic']:,.0f}"],
     ]
     return _table(["what", "measured"], rows)
@@ -159,10 +265,11 @@ def token_store(report: Report) -> list[str]:
         for name, ratio in warm["ratio"].items()
     ]
     rows += [
-        [f"a session's first token, store: {name}", _spread(ms, 1, " ms")] for name, ms in report["first_ms"].items()
+        [f"a session's first token, store: {name.replace('asked for', 'requested')}", _spread(ms, 1, " ms")]
+        for name, ms in report["first_ms"].items()
     ]
     rows += [
-        [f"kill -9 of the process that asks, store: {name}", f"the other has a token {seconds:.2f} s later"]
+        [f"kill -9 of the process that requests, store: {name}", f"the other has a token {seconds:.2f} s later"]
         for name, seconds in report["killed_seconds"].items()
     ]
     rows += [
@@ -174,7 +281,7 @@ def token_store(report: Report) -> list[str]:
     ]
     rows += [
         [
-            "scripts Redis runs for who asks, and for each other",
+            "scripts that Redis runs for the process that requests, and for each other",
             f"{redis['scripts_who_asks']:g}, {redis['scripts_each_other']:g}",
         ],
         ["bytes a clinic takes in Redis", f"{redis['bytes_a_clinic']:,.0f}"],
@@ -202,11 +309,16 @@ def cancellation(report: Report) -> list[str]:
 TABLES: dict[str, tuple[str, Callable[[Report], list[str]]]] = {
     "request_path": ("request_path", request_path),
     "request_figures": ("request_path", request_figures),
+    "request_lanes": ("request_path", request_lanes),
+    "request_tokens": ("request_path", request_tokens),
+    "http_clients": ("http_clients", http_clients),
     "instructions": ("instructions", instructions),
     "import_time": ("import_time", import_time),
     "streaming": ("streaming", streaming),
+    "streaming_rest": ("streaming", streaming_rest),
     "fan_out": ("fan_out", fan_out),
     "fan_out_figures": ("fan_out", fan_out_figures),
+    "fan_out_rest": ("fan_out", fan_out_rest),
     "dask_fan_out": ("dask_fan_out", dask_fan_out),
     "token_store": ("token_store", token_store),
     "cancellation": ("cancellation", cancellation),
