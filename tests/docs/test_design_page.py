@@ -6,15 +6,17 @@ import ast
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+import aiohttp
 import pytest
 from architecture.test_layers import LOW, MAY_IMPORT, VALUES
+from support.raw_server import take_ordinary_lane
 from support.sources import CORE, EXTRAS, MODULES, PACKAGE, tree_of
 
-from arzamed_async import ArzamedSession, Success
+from arzamed_async import ArzamedError, ArzamedSession, RetryPolicy, Success
 from arzamed_async.testing import FakeArzamed, MemoryTokenStore
 
 TEXT = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
@@ -143,3 +145,31 @@ def test_the_tree_shows_every_package_and_module() -> None:
     shown = set(re.findall(r"(?<![\w/])(\w+)(?:\.py|/)(?=\s)", tree.partition("```text")[2].partition("```")[0]))
     assert shown - {PACKAGE.name} == ({name.partition(".")[0] for name in MODULES if name} | set(EXTRAS))
     assert {name.partition(".")[0] for name in CORE} < shown
+
+
+@pytest.mark.asyncio
+async def test_the_table_of_the_lanes_has_the_texts_of_stats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each case in the table of the two lanes, in its order, `stats().pool.lane` is the text beside it."""
+
+    async def lane(**options: object) -> str:
+        async with FakeArzamed() as fake:
+            credentials = fake.add_clinic("Milano", doctors=["Dr. Inventata"])
+            async with ArzamedSession(base_url=fake.base_url, retry=RetryPolicy.none(), **options) as session:  # type: ignore[arg-type]
+                with suppress(ArzamedError):  # the proxy does not exist
+                    await session.clinic(credentials).doctors.list()
+                return session.stats().pool.lane
+
+    found = [
+        await lane(),
+        await lane(http=aiohttp.ClientSession),
+        await lane(proxy="http://127.0.0.1:9"),
+        await lane(trust_env=True),
+    ]
+    with monkeypatch.context() as patch:
+        trace_configs = property(lambda _: [aiohttp.TraceConfig()])
+        patch.setattr(aiohttp.ClientSession, "trace_configs", trace_configs)
+        found.append(await lane())
+    with monkeypatch.context() as patch:
+        take_ordinary_lane(patch)
+        found.append(await lane())
+    assert [row[1] for row in rows("The two lanes")] == [f"`{text}`" for text in found]
