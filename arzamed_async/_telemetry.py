@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN_PATH", "Observers", "RequestSpans", "Spans", "token_work"]
 
 #: A key may be anything, a person's name too: only what looks like a field's name is reported, and a limited number of them.
-_FIELD_NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+_FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 MOST_UNKNOWN_FIELDS = 64
 MOST_ENDPOINTS_WATCHED = 256
 
@@ -71,7 +71,7 @@ class Observers:
         reported = self._unknown.setdefault(path, set())
         for holder, name in fields:  # the path of what holds it consists of the class's own fields
             field = holder + name
-            if field not in reported and len(reported) < MOST_UNKNOWN_FIELDS and _FIELD_NAME.fullmatch(name):
+            if field not in reported and len(reported) < MOST_UNKNOWN_FIELDS and re.fullmatch(_FIELD_NAME, name):
                 reported.add(field)
                 self.emit(UnknownField(clinic=clinic, path=path, field=field))
 
@@ -84,8 +84,8 @@ class Observers:
 
 #: The path of a token request in events and spans: its URL belongs to the clinic.
 TOKEN_PATH = "<token>"  # noqa: S105 - no secret  # nosec B105
-_NAME = re.compile(r"[A-Za-z0-9-]+")
-_VALUE = re.compile(r"[\x20-\x7e]*")
+_NAME = r"[A-Za-z0-9-]+"
+_VALUE = r"[\x20-\x7e]*"
 #: Headers that frame the message. A tracer may not set them.
 _OURS = frozenset({"connection", "content-length", "content-type", "expect", "host", "transfer-encoding", "upgrade"})
 
@@ -153,7 +153,7 @@ def _mapping(span: Span) -> dict[str, str]:
 
 
 def _sendable(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, str) and bool(_NAME.fullmatch(name) and _VALUE.fullmatch(value))
+    return isinstance(name, str) and isinstance(value, str) and bool(re.fullmatch(_NAME, name) and re.fullmatch(_VALUE, value))
 
 
 class RequestSpans(Spans):

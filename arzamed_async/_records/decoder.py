@@ -34,16 +34,21 @@ T = TypeVar("T")
 #: The most errors that are collected; the next one is raised, so that memory stays bounded.
 MOST_ERRORS = 10_000
 
-_converter = cattrs.Converter(detailed_validation=False)
 
-
-@_converter.register_structure_hook_factory(lambda wanted: wanted.__class__ is Wanted)
 def _make_hook(wanted: Any) -> Hook:
     return wanted.hook()  # type: ignore[no-any-return]
 
 
+@functools.cache
+def _converter() -> cattrs.Converter:
+    """Return the private converter: created with the first class that needs one, which Doctor does not."""
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook_factory(lambda wanted: wanted.__class__ is Wanted, _make_hook)
+    return converter
+
+
 def _find(wanted: Wanted) -> Hook:
-    return _converter.get_structure_hook(wanted, cache_result=False)  # a cache would keep the class
+    return _converter().get_structure_hook(wanted, cache_result=False)  # a cache would keep the class
 
 
 class Decoder(Generic[T]):

@@ -13,8 +13,9 @@ MAX_DEPTH = 1024
 #: The change of the nesting depth by each byte.
 DELTAS = [1 if byte in b"[{" else -1 if byte in b"]}" else 0 for byte in range(256)]
 _BRACKETS = re.compile(rb"[\[\]{}]")
-_FIRST_KEY = re.compile(rb'\{[ \t\n\r]*"[^"\\]{1,64}"')
-_BETWEEN_ARRAYS = re.compile(rb"\][ \t\n\r]*,[ \t\n\r]*\[")
+# Looked for once in a stream: compiled by the first one.
+_FIRST_KEY = rb'\{[ \t\n\r]*"[^"\\]{1,64}"'
+_BETWEEN_ARRAYS = rb"\][ \t\n\r]*,[ \t\n\r]*\["
 
 
 def without_escapes(data: bytes) -> bytes:
@@ -68,9 +69,9 @@ def _first_open(masked: bytes, depth: int) -> int:
 
 def learn_separator(window: bytes) -> bytes:
     """Return the bytes between the first two elements, up to the second's first key; empty if they are not that alike."""
-    key = _FIRST_KEY.match(window)
+    key = re.match(_FIRST_KEY, window)
     if key is not None:
         between = re.search(rb"\}[ \t\n\r]*,[ \t\n\r]*" + re.escape(key[0]), window)
     else:
-        between = _BETWEEN_ARRAYS.search(window) if window[:1] == b"[" else None
+        between = re.search(_BETWEEN_ARRAYS, window) if window[:1] == b"[" else None
     return between[0] if between else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable
@@ -26,7 +27,13 @@ _KINDS: dict[type[Any], str] = {
     list: "a list",
     dict: "an object",
 }
-_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DECIMAL = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return a pattern, compiled when it is first used: few classes have fields that need one."""
+    return re.compile(text)
 
 
 class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a DecodeError does
@@ -60,8 +67,8 @@ SMALLEST = sys.float_info.min
 #: How the floats of the windows that are being decoded were written, by their id, where they were written with more.
 WRITTEN: dict[int, str] = {}
 _MOMENT = "a date and time with offset (ISO 8601)"
-_DATE_AND_TIME = re.compile(r"[0-9W-]{7,10}[Tt ]")  # fromisoformat accepts any separator
-_UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DATE_AND_TIME = r"[0-9W-]{7,10}[Tt ]"  # fromisoformat accepts any separator
+_UUID = r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 def _float(value: Any, _: object) -> float:
@@ -75,7 +82,7 @@ def _float(value: Any, _: object) -> float:
 
 def _datetime(value: Any, _: object) -> datetime:
     """Read ISO 8601 with an offset: without one the moment is ambiguous."""
-    if value.__class__ is str and _DATE_AND_TIME.match(value):
+    if value.__class__ is str and _pattern(_DATE_AND_TIME).match(value):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -119,7 +126,7 @@ def decimal_hook(_kind: object) -> Callable[[Any, Any], Decimal]:
             ):
                 return number
             raise Mismatch(f"a decimal number, as text where it has more than {FLOAT_DIGITS} digits", value)
-        if value.__class__ is str and _DECIMAL.fullmatch(value):
+        if value.__class__ is str and _pattern(_DECIMAL).fullmatch(value):
             try:
                 number = Decimal(value)
             except InvalidOperation:  # an exponent beyond what a Decimal holds
@@ -133,7 +140,7 @@ def decimal_hook(_kind: object) -> Callable[[Any, Any], Decimal]:
 
 
 def _uuid(text: str) -> UUID:
-    if _UUID.fullmatch(text) is None:  # UUID() accepts signs, digits of any script, hyphens anywhere
+    if _pattern(_UUID).fullmatch(text) is None:  # UUID() accepts signs, digits of any script, hyphens anywhere
         raise ValueError
     return UUID(text)
 
