@@ -330,6 +330,7 @@ def rivals(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def instructions(session: nox.Session) -> None:
-    """Hold what a warm call costs against its baseline, in instructions that valgrind (Debian's) counts: no time is in it."""
+    """Hold what a warm call and the import cost against their limits, in instructions that valgrind (Debian's) counts: no time is in it."""
     session.install("-q", ".")
     session.run("python", "benchmarks/instructions.py", "--check", *session.posargs)
+    session.run("python", "benchmarks/import_time.py", "--check")

@@ -11,11 +11,9 @@ async with ArzamedSession() as session:
 from typing import TYPE_CHECKING
 
 from ._fan_out.fan_out import FanOut
-from ._fan_out.merge import Merge
 from ._lazy import lazy
 from ._version import __version__
 from .clinic import Clinic
-from .clinics_file import load_clinics
 from .config import (
     PRODUCTION,
     SANDBOX,
@@ -51,28 +49,14 @@ from .errors import (
     UnauthorizedError,
 )
 from .events import Observer, Span, Tracer
-from .models import (
-    ClinicStats,
-    Doctor,
-    Failure,
-    Finished,
-    Headers,
-    OpenRecord,
-    Outcome,
-    Patient,
-    PoolStats,
-    Record,
-    Response,
-    Slot,
-    Stats,
-    Success,
-    Token,
-)
+from .models import Doctor, Failure, Headers, OpenRecord, Outcome, Patient, Response, Slot, Success, Token
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
 from .token_store import TokenStore
 
 if TYPE_CHECKING:
+    from ._fan_out.merge import Merge
+    from .clinics_file import load_clinics
     from .events import (
         CircuitChanged,
         Event,
@@ -83,6 +67,7 @@ if TYPE_CHECKING:
         UnknownField,
         Work,
     )
+    from .models import ClinicStats, Finished, PoolStats, Record, Stats
     from .token_store import Lease, StoredRejection, StoredToken
 
 __all__ = [
@@ -165,6 +150,10 @@ if not TYPE_CHECKING:
             "CircuitChanged", "Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished", "TokenStoreFailed",
             "UnknownField", "Work",
         ),
+        "._fan_out.merge": ("Merge",),
+        ".clinics_file": ("load_clinics",),
+        "._merged": ("Finished", "Record"),
+        "._stats": ("ClinicStats", "PoolStats", "Stats"),
         "._stored": ("Lease", "StoredRejection", "StoredToken"),
     }  # fmt: skip
     __getattr__, __dir__ = lazy(__name__, {name: module for module, names in _LAZY.items() for name in names})

@@ -153,7 +153,11 @@ def _mapping(span: Span) -> dict[str, str]:
 
 
 def _sendable(name: object, value: object) -> bool:
-    return isinstance(name, str) and isinstance(value, str) and bool(re.fullmatch(_NAME, name) and re.fullmatch(_VALUE, value))
+    return (
+        isinstance(name, str)
+        and isinstance(value, str)
+        and bool(re.fullmatch(_NAME, name) and re.fullmatch(_VALUE, value))
+    )
 
 
 class RequestSpans(Spans):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from types import MappingProxyType
-from typing import Any, Generic, Literal, NoReturn, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
-import attrs
 import orjson
 from attrs import field
 
 from ._frozen import frozen
 from ._json import loads
+from ._lazy import lazy
 from ._masked import as_masked
-from .config import BreakerState
 from .errors import ArzamedError, DecodeError
+
+if TYPE_CHECKING:
+    from ._merged import Finished, Record
+    from ._stats import ClinicStats, PoolStats, Stats
 
 __all__ = [
     "ClinicStats",
@@ -35,10 +37,19 @@ __all__ = [
     "Token",
 ]
 
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            **dict.fromkeys(("Finished", "Record"), "._merged"),
+            **dict.fromkeys(("ClinicStats", "PoolStats", "Stats"), "._stats"),
+        },
+    )
+
 T = TypeVar("T")
 
 
-@attrs.frozen  # its own methods: many doctors are compared and hashed
+@frozen
 class Doctor:
     """An active practitioner, as `GET equipe/doctors` sends them (vendor's page "Doctors").
 
@@ -48,6 +59,16 @@ class Doctor:
 
     name: str
     profile_image: str | None
+
+    # Many doctors are compared and hashed: these are faster than the shared methods.
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Doctor) or other.__class__ is not self.__class__:
+            return NotImplemented
+        return self.name == other.name and self.profile_image == other.profile_image
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.profile_image))
 
 
 #: The classes of values that need not be frozen.
@@ -109,14 +130,16 @@ class OpenRecord:
     data: Mapping[str, object] = field(converter=FrozenMapping)
 
 
-@frozen
 class Slot(OpenRecord):
     """An appointment slot. Its fields are unpublished: they are in `data`."""
 
+    __slots__ = ()
 
-@frozen
+
 class Patient(OpenRecord):
     """A patient's record. Its fields are unpublished: they are in `data`."""
+
+    __slots__ = ()
 
 
 @frozen
@@ -210,74 +233,3 @@ class Failure:
 
 
 Outcome = Success[T] | Failure
-
-
-@final
-@frozen
-class Record(Generic[T]):
-    """One record of a merge: `clinic` is the name of the clinic that sent it."""
-
-    clinic: str
-    value: T
-
-
-@final
-@frozen
-class Finished:
-    """The end of a clinic's stream in a merge, after all of its `count` records."""
-
-    clinic: str
-    count: int
-
-
-@frozen(kw_only=True)
-class ClinicStats:
-    """The requests of one clinic so far, and its state now.
-
-    `requests` sent to the API (`retries` of them were retries), `token_requests` sent to its token endpoint,
-    `failures`: calls that ended in an error (one that callers share counts once); `in_flight` requests hold a
-    slot now, `queued` wait for one. `breaker` is None if the session has no circuit breaker.
-    """
-
-    requests: int = 0
-    retries: int = 0
-    token_requests: int = 0
-    failures: int = 0
-    in_flight: int = 0
-    queued: int = 0
-    breaker: BreakerState | None = None
-
-
-@frozen(kw_only=True)
-class PoolStats:
-    """Connections: the limit, those in use, those open (in use and idle), and the requests that wait for one.
-
-    All numbers but the limit are None if the caller owns the pool (`http=`); then the limit has no effect. `lane` is
-    "direct", or "aiohttp: " and the reason why requests go through aiohttp's own session; empty before the first request.
-    """
-
-    connections: int
-    in_use: int | None
-    open: int | None
-    queued: int | None
-    lane: str = ""
-
-
-def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
-    return MappingProxyType(dict(clinics))
-
-
-@frozen(kw_only=True)
-class Stats:
-    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, and the retry budget left."""
-
-    clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
-    pool: PoolStats
-    retry_budget_remaining: float
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _stats, (dict(self.clinics), self.pool, self.retry_budget_remaining)
-
-
-def _stats(clinics: Mapping[str, ClinicStats], pool: PoolStats, retry_budget_remaining: float) -> Stats:
-    return Stats(clinics=clinics, pool=pool, retry_budget_remaining=retry_budget_remaining)

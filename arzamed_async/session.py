@@ -16,7 +16,6 @@ from ._concurrency.lifetime import Lifetime
 from ._concurrency.single_flight import SingleFlight
 from ._fan_out.fan_out import FanOut, gather
 from ._fan_out.feed import ClinicFeed
-from ._fan_out.merge import Merge
 from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
 from ._resilience.budget import RetryBudget
@@ -32,11 +31,13 @@ from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, Re
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, SessionClosedError
 from .events import Observer
-from .models import Outcome, PoolStats, Stats
+from .models import Outcome
 from .token_store import TokenStore
 
 if TYPE_CHECKING:
+    from ._fan_out.merge import Merge
     from ._tokens.shared import SharedTokens
+    from .models import Stats
 
 __all__ = ["ArzamedSession"]
 
@@ -175,6 +176,8 @@ class ArzamedSession:
 
     def stats(self) -> Stats:
         """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
+        from .models import PoolStats, Stats
+
         engine = self._engine
         in_use, opened, queued = engine.transport.use()
         limit, lane = self._pool.connections, engine.transport.lane
@@ -241,6 +244,8 @@ class ArzamedSession:
         The other arguments are those of `fan_out`; `open_stream` returns a RecordStream or any other async iterable,
         which is closed.
         """
+        from ._fan_out.merge import Merge
+
         plan = FanOutPlan(
             clinics=self._feed(clinics),
             enter=self._engine.lifetime.enter,

@@ -2,7 +2,8 @@
 
 Each import is made in fresh processes, in turns. With valgrind, their instructions are counted as well. Then the
 modules of this package, and those imported because of it, by their own time in `python -X importtime`.
-Prints a table; writes JSON to the folder given with --out.
+Prints a table; writes JSON to the folder given with --out. With --check it only holds the ratio of instructions, which
+does not depend on the machine, against the limit below.
 
     python benchmarks/import_time.py --out docs/benchmarks
 """
@@ -27,6 +28,8 @@ BASE = "import aiohttp, cattrs, orjson"
 OURS = "import arzamed_async"
 ROUNDS, QUICK_ROUNDS = 25, 3
 HEAVIEST = 10
+#: The most that the import may cost, in instructions, against that of its dependencies.
+LIMIT = 1.08
 _LINE = re.compile(r"import time: +(\d+) \| +(\d+) \| +([\w.]+)")
 
 
@@ -66,6 +69,16 @@ def instructions(core: int | None) -> dict[str, Any]:
     """Count the instructions of both, those of starting Python taken off."""
     start, base, ours = (sum(callgrind(["-c", statement], core)) for statement in ("pass", BASE, OURS))
     return {"instructions": {BASE: base - start, OURS: ours - start}, "ratio": (ours - start) / (base - start)}
+
+
+def check() -> None:
+    """End with an error if the import costs more than the limit."""
+    for statement in (BASE, OURS):
+        run(None, "-c", statement)  # compiled
+    ratio = instructions(None)["ratio"]
+    print(f"import                   {ratio:8.4f}, limit {LIMIT:8.4f}")
+    if ratio > LIMIT:
+        sys.exit(f"import: {ratio:.3f} times the instructions of its dependencies, and not {LIMIT}")
 
 
 def heaviest(rounds: int, core: int | None) -> list[dict[str, Any]]:
@@ -125,12 +138,16 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, help="folder for JSON")
+    parser.add_argument("--check", action="store_true", help="hold the ratio of instructions against its limit")
     parser.add_argument("--quick", action="store_true", help="few rounds and no valgrind, to see that it works")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as compiled:
         # Bytecode is kept, as for an installed package, whatever this environment sets.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = compiled
+        if arguments.check:
+            check()
+            return
         report = measure(arguments)
     show(report)
     if arguments.out:

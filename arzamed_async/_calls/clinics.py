@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from .._concurrency.semaphore import FairSemaphore
 from .._resilience.circuit_breaker import CircuitBreaker
@@ -10,7 +11,9 @@ from .._tokens.cache import TokenCache, TokenSource
 from .._validation import kinds
 from ..config import BreakerPolicy
 from ..credentials import ClinicCredentials
-from ..models import ClinicStats
+
+if TYPE_CHECKING:
+    from ..models import ClinicStats
 
 __all__ = ["ClinicRegistry", "ClinicState"]
 
@@ -51,6 +54,8 @@ class ClinicState:
 
     def stats(self) -> ClinicStats:
         """Return what it has cost, and what is going on."""
+        from ..models import ClinicStats
+
         return ClinicStats(
             requests=self.requests,
             retries=self.retries,

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterable, Callable
 from typing import ClassVar, Generic, TypeVar
 
+from .._merged import Finished, Record
 from ..errors import ConfigurationError
-from ..models import Finished, Record
 from .feed import Named
 from .results import Results
 from .workers import FanOutPlan, WorkerPool

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp.http import HttpProcessingError
@@ -21,10 +22,12 @@ from ..config import Timeouts
 from ..errors import TransportError
 from .handler import DisconnectedError, NotHttpError
 from .line import Exchange, Home, Line
-from .outgoing import Outgoing
 from .pool import Pool
 from .request_bytes import common_part, split_url, target_at
 from .response import HttpResponse, not_final, read_timed_out
+
+if TYPE_CHECKING:
+    from .outgoing import Outgoing
 
 __all__ = ["Direct"]
 

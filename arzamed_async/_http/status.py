@@ -40,7 +40,7 @@ STATUS_ERRORS: Mapping[int, type[StatusError]] = {
     503: ServiceUnavailableError,
 }
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn-requestid", "cf-ray")
-_REQUEST_ID = re.compile(r"[\w.:/=+-]{1,128}", re.ASCII)
+_REQUEST_ID = r"[A-Za-z0-9_.:/=+-]{1,128}"
 
 
 def _printable(text: str) -> str:
@@ -87,7 +87,7 @@ def status_error(
 ) -> StatusError:
     """Return the error for a response with a status over 299."""
     request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
-    if not _REQUEST_ID.fullmatch(request_id) or any(secret in request_id for secret in secrets):
+    if not re.fullmatch(_REQUEST_ID, request_id) or any(secret in request_id for secret in secrets):
         request_id = ""
     error = STATUS_ERRORS.get(status, StatusError)(
         status,

@@ -15,6 +15,7 @@ import logging
 import math
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import aiohttp
 from yarl import URL
@@ -29,11 +30,13 @@ from .decompress import ACCEPT_ENCODING
 from .direct import Direct
 from .given import OF_PARENT, check_given, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, NotHttpError
-from .outgoing import Outgoing
 from .pool import Pool, close_with_loop, transports_of
-from .proxies import EnvironmentProxies
 from .reasons import certificate_reason, connection_reason
 from .response import HttpResponse, not_final, read_timed_out
+
+if TYPE_CHECKING:
+    from .outgoing import Outgoing
+    from .proxies import EnvironmentProxies
 
 __all__ = ["Http", "Transport"]
 
@@ -42,7 +45,6 @@ _log = logging.getLogger("arzamed_async")
 #: A library that replaces aiohttp's own method (aioresponses, vcrpy, tracers) has to see every request.
 _REQUEST = vars(aiohttp.ClientSession).get("_request")
 _PATCHED_WHY = "ClientSession._request is not aiohttp's own"
-
 
 #: A patch made before this import copies the name and the module of the method (functools.wraps), but not its globals.
 _IS_GENUINE = getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client)
@@ -53,7 +55,6 @@ def _is_patched() -> bool:
 
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
-
 
 #: Why there is no usable response, by class of exception; a subclass without a line has the reason of its base.
 REASONS: dict[type[BaseException], str] = {
@@ -101,7 +102,11 @@ class Transport:
         self._given = http
         self._ssl_context = ssl_context
         self._proxy = proxy
-        self._environment = EnvironmentProxies() if trust_env and proxy is None else None
+        self._environment: EnvironmentProxies | None = None
+        if trust_env and proxy is None:
+            from .proxies import EnvironmentProxies
+
+            self._environment = EnvironmentProxies()
         self._client: aiohttp.ClientSession | None = None
         self._made: aiohttp.ClientSession | None = None  # the same, but for one that is given
         self._closer: AsyncGenerator[None, None] | None = None

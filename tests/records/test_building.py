@@ -208,7 +208,8 @@ def test_what_a_class_keeps_is_not_pickled() -> None:
 def test_the_converter_keeps_no_class() -> None:
     """The one cattrs converter has no class in its caches: these would keep it for the life of the process."""
     local_classes()
-    converter = module._converter
+    decoder_for(Box[int])
+    converter = module._converter()
     assert isinstance(converter, cattrs.Converter)
     cached: Any = converter._structure_func.dispatch
     assert cached.cache_info().currsize == 0

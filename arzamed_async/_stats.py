@@ -1,0 +1,67 @@
+"""The figures of a session: frozen values. Imported with the first snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from attrs import field
+
+from ._frozen import frozen
+from .config import BreakerState
+
+__all__ = ["ClinicStats", "PoolStats", "Stats"]
+
+
+@frozen(kw_only=True)
+class ClinicStats:
+    """The requests of one clinic so far, and its state now.
+
+    `requests` sent to the API (`retries` of them were retries), `token_requests` sent to its token endpoint,
+    `failures`: calls that ended in an error (one that callers share counts once); `in_flight` requests hold a
+    slot now, `queued` wait for one. `breaker` is None if the session has no circuit breaker.
+    """
+
+    requests: int = 0
+    retries: int = 0
+    token_requests: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    queued: int = 0
+    breaker: BreakerState | None = None
+
+
+@frozen(kw_only=True)
+class PoolStats:
+    """Connections: the limit, those in use, those open (in use and idle), and the requests that wait for one.
+
+    All numbers but the limit are None if the caller owns the pool (`http=`); then the limit has no effect. `lane` is
+    "direct", or "aiohttp: " and the reason why requests go through aiohttp's own session; empty before the first request.
+    """
+
+    connections: int
+    in_use: int | None
+    open: int | None
+    queued: int | None
+    lane: str = ""
+
+
+def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
+    return MappingProxyType(dict(clinics))
+
+
+@frozen(kw_only=True)
+class Stats:
+    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, and the retry budget left."""
+
+    clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
+    pool: PoolStats
+    retry_budget_remaining: float
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _stats, (dict(self.clinics), self.pool, self.retry_budget_remaining)
+
+
+def _stats(clinics: Mapping[str, ClinicStats], pool: PoolStats, retry_budget_remaining: float) -> Stats:
+    return Stats(clinics=clinics, pool=pool, retry_budget_remaining=retry_budget_remaining)
