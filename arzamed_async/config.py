@@ -85,8 +85,8 @@ class Timeouts:
 
     `total_seconds` is one deadline for the whole call: token, pool, attempts, delays and body; for a
     stream, until its first record. After that `record_seconds` limits each wait for more records;
-    the consumer's own time does not count. `connect_seconds` and `read_seconds` limit one attempt: its
-    connection, and each single read.
+    the consumer's own time does not count. `connect_seconds` and `read_seconds` limit one attempt: all
+    that comes before its request (the look-up of the host, TCP, a proxy, TLS), and each single read.
     """
 
     total_seconds: float = field(default=30.0, validator=positive)

@@ -78,8 +78,8 @@ class ArzamedSession:
 
     May be built outside a running event loop; used from one loop at a time. `http` is an
     aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
-    `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so is aiohttp's habit to
-    send a GET again, uncounted, when a connection is lost); it must not have an Authorization of its own. `trust_env` takes
+    `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so are its resolver, and aiohttp's
+    habit to send a GET again, uncounted, when a connection is lost); it must not have an Authorization of its own. `trust_env` takes
     the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc. `clock` and `wall_clock`
     (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
 
@@ -116,10 +116,10 @@ class ArzamedSession:
         options, observed = Options(retry, timeouts, limits), Observers(observers)
         lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)
         transport = _transport(pool, http, ssl_context, proxy, trust_env=trust_env)
-        shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime)
-        fetcher = TokenFetcher(lifetime, TokenClient(transport, retry, timeouts, observed, clocks), shared)
+        client = TokenClient(transport, retry, timeouts, observed, clocks)
+        shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
         flights = SingleFlight(lifetime.spawn)
-        source = TokenSource(fetcher.fetch, tokens, clock, wall_clock, flights)
+        source = TokenSource(TokenFetcher(lifetime, client, shared).fetch, tokens, clock, wall_clock, flights)
         clinics = ClinicRegistry(source, breaker, pool.connections_per_clinic)
         self._pool = pool
         self._engine = Engine(

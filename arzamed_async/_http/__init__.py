@@ -9,6 +9,7 @@ In reading order:
     handler        aiohttp's protocol, and the guard of its private names
     request_bytes  the bytes of a request
     response_scan  recognises a response received completely in one read
+    resolver       looks host names up, in threads of the session
     pool           opens connections with aiohttp, never more than the limit
     response       a response whose body is read piece by piece
     decompress     undoes gzip and deflate, within bounds

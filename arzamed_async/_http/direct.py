@@ -9,7 +9,6 @@ middlebox that dropped one connection has most likely dropped the others.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from ..config import Timeouts
 from ..errors import TransportError
 from .handler import DisconnectedError, NotHttpError
 from .line import Exchange, Home, Line
-from .pool import Pool
+from .pool import Pool, connect_timeout
 from .request_bytes import common_part, split_url, target_at
 from .response import HttpResponse, not_final, read_timed_out
 
@@ -152,17 +151,9 @@ class Direct(Home):
             if line is not None:
                 return line
         request = aiohttp.ClientRequest("GET", place.url, loop=self._loop, session=self._client)
-        seconds = timeouts.connect_seconds
-        connection = None
         place.open += 1
         try:
-            try:
-                async with asyncio.timeout(None if math.isinf(seconds) else seconds):
-                    connection = await self._pool.connect_for(request, scope)
-            except TimeoutError:
-                pass
-            if connection is None:
-                raise aiohttp.ConnectionTimeoutError
+            connection = await self._pool.connect_for(request, scope, connect_timeout(timeouts))
             transport, handler = connection.transport, connection.protocol
             if (
                 transport is None or handler is None or handler.should_close

@@ -17,6 +17,7 @@ __all__ = [
     "UNPROMISED_NAMES",
     "DisconnectedError",
     "Handler",
+    "LookUpTimeoutError",
     "NotHttpError",
     "require_unpromised_names",
 ]
@@ -48,6 +49,10 @@ def require_unpromised_names(*objects: object) -> None:
 
 class DisconnectedError(aiohttp.ClientError):
     """The connection was lost. aiohttp does not resend a request after this exception."""
+
+
+class LookUpTimeoutError(aiohttp.ClientError):
+    """The look-up of a host name has not ended within connect_seconds; the text names the host."""
 
 
 class NotHttpError(aiohttp.ClientError):

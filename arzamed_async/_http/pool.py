@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import warnings
 from collections.abc import AsyncGenerator, Awaitable
@@ -12,10 +13,13 @@ import aiohttp
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.semaphore import FairSemaphore
+from .._concurrency.threads import Threads
+from ..config import Timeouts
 from .connections import Connections
-from .handler import DisconnectedError, Handler, require_unpromised_names
+from .handler import DisconnectedError, Handler, LookUpTimeoutError, require_unpromised_names
+from .resolver import Resolver
 
-__all__ = ["Pool", "close_with_loop", "transports_of"]
+__all__ = ["Pool", "close_with_loop", "connect_timeout", "given_timeout", "transports_of"]
 
 
 class Pool(aiohttp.TCPConnector):
@@ -29,8 +33,11 @@ class Pool(aiohttp.TCPConnector):
 
     _left = False
 
-    def __init__(self, limit: int, ssl_context: ssl.SSLContext | None) -> None:
-        super().__init__(limit=0, ssl=ssl_context or True)  # pyright: ignore[reportUnknownMemberType] - aiohttp's
+    def __init__(self, limit: int, ssl_context: ssl.SSLContext | None, threads: Threads) -> None:
+        self.resolver = Resolver(threads)
+        super().__init__(  # pyright: ignore[reportUnknownMemberType] - aiohttp's
+            limit=0, ssl=ssl_context or True, resolver=self.resolver, use_dns_cache=False
+        )
         loop = asyncio.get_running_loop()
         require_unpromised_names(self, Handler(loop))
         self._factory = cast("Any", lambda: Handler(loop))
@@ -63,8 +70,11 @@ class Pool(aiohttp.TCPConnector):
             sockets.start_opening()
             try:
                 connection = await super().connect(req, traces, timeout)
-            except BaseException:
+            except BaseException as error:
                 sockets.opening_failed()
+                look_up = self.resolver.unfinished.pop(asyncio.current_task(), None)
+                if isinstance(error, TimeoutError):  # connect_seconds
+                    raise LookUpTimeoutError(look_up) if look_up else aiohttp.ConnectionTimeoutError from None
                 raise
             protocol = connection.protocol
             spoiled = protocol is not None and protocol.should_close
@@ -75,11 +85,11 @@ class Pool(aiohttp.TCPConnector):
         return connection
 
     def connect_for(
-        self, request: aiohttp.ClientRequest, scope: CancelScope
+        self, request: aiohttp.ClientRequest, scope: CancelScope, timeout: aiohttp.ClientTimeout
     ) -> Awaitable[aiohttp.connector.Connection]:
-        """Open a connection for the direct lane, which sets its own timeout."""
+        """Open a connection for the direct lane."""
         self.expect(scope)
-        return self.connect(request, [], aiohttp.ClientTimeout())
+        return self.connect(request, [], timeout)
 
     def leave_process(self) -> None:
         """Leave the connections to the parent of this forked child."""
@@ -94,6 +104,7 @@ class Pool(aiohttp.TCPConnector):
         """Close all connections. aiohttp no longer knows of those that are closing already."""
         self.sockets.abort_closing()
         await super().close(abort_ssl=abort_ssl)
+        await self.resolver.close()
 
 
 def transports_of(connector: aiohttp.BaseConnector | None) -> list[asyncio.BaseTransport]:
@@ -109,3 +120,18 @@ async def close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None,
         yield
     finally:
         await client.close()
+
+
+def connect_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    """Return aiohttp's timeouts with `connect_seconds` for all that comes before a request: look-up, TCP, proxy, TLS."""
+    return aiohttp.ClientTimeout(total=None, connect=_finite(timeouts.connect_seconds), ceil_threshold=math.inf)
+
+
+def given_timeout(timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    """Return aiohttp's timeouts for a session of the caller's: the wait for a connection of its pool is no part of them."""
+    connect, read = _finite(timeouts.connect_seconds), _finite(timeouts.read_seconds)
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read)
+
+
+def _finite(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else seconds

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from yarl import URL
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.semaphore import FairSemaphore
+from .._concurrency.threads import Threads
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ArzamedError, ConfigurationError, TransportError
@@ -29,8 +29,8 @@ from .connections import lead_nowhere
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
 from .given import OF_PARENT, check_given, login_clash
-from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, NotHttpError
-from .pool import Pool, close_with_loop, transports_of
+from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, LookUpTimeoutError, NotHttpError
+from .pool import Pool, close_with_loop, connect_timeout, given_timeout, transports_of
 from .reasons import certificate_reason, connection_reason
 from .response import HttpResponse, not_final, read_timed_out
 
@@ -78,6 +78,8 @@ def _transport_error(error: BaseException, host: str) -> TransportError:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         code = getattr(error.certificate_error, "verify_code", 0)
         return TransportError(f"{certificate_reason(code)} ({host})", transient=False)
+    if isinstance(error, LookUpTimeoutError):
+        return TransportError(f"connect timed out: {error} within connect_seconds ({host})")
     # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
     return TransportError(
         f"{connection_reason(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
@@ -99,6 +101,7 @@ class Transport:
         if isinstance(http, aiohttp.ClientSession):
             check_given(http)
         self._limits = pool
+        self.threads = Threads()
         self._given = http
         self._ssl_context = ssl_context
         self._proxy = proxy
@@ -124,7 +127,7 @@ class Transport:
     def _make_client(self) -> aiohttp.ClientSession:
         if callable(self._given):
             return self._given()
-        self.pool = Pool(self._limits.connections, self._ssl_context)
+        self.pool = Pool(self._limits.connections, self._ssl_context, self.threads)
         return aiohttp.ClientSession(
             connector=self.pool,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -180,11 +183,10 @@ class Transport:
         _log.debug("requests take the lane: %s", self.lane)
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
-        """Return aiohttp's timeouts: to connect, and with a session of the caller's also to read."""
+        """Return aiohttp's timeouts."""
         if self._timeouts is None or self._timeouts[0] is not timeouts:
-            reads = timeouts.read_seconds if self.pool is None else math.inf
-            connect, read = (None if math.isinf(each) else each for each in (timeouts.connect_seconds, reads))
-            self._timeouts = (timeouts, aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read))
+            made = given_timeout(timeouts) if self.pool is None else connect_timeout(timeouts)
+            self._timeouts = (timeouts, made)
         return self._timeouts[1]
 
     def acquire_slot_nowait(self) -> bool:
@@ -280,7 +282,7 @@ class Transport:
             client.detach()  # it counts as closed
             with contextlib.suppress(StopIteration):
                 closer.aclose().send(None)
-        return client, closer, connector, direct
+        return client, closer, connector, direct, self.threads.leave_process()
 
     async def close(self) -> None:
         """Close the pool, unless it belongs to the caller."""

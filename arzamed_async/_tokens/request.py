@@ -23,7 +23,7 @@ from ..errors import (
     TransportError,
 )
 from .oauth2 import IssuedToken, ResolvedSecret, basic_authorization, read_token_response, token_request_body
-from .secrets import resolved
+from .secrets import SecretReader
 
 if TYPE_CHECKING:
     from ..events import Work
@@ -34,12 +34,18 @@ __all__ = ["TokenClient", "TokenRequest"]
 class TokenClient:
     """What all token requests of one session share. A token may serve many callers, so no option of a caller is here."""
 
-    __slots__ = ("clocks", "observers", "retry", "timeouts", "transport")
+    __slots__ = ("clocks", "observers", "retry", "secrets", "timeouts", "transport")
 
     def __init__(
-        self, transport: Transport, retry: RetryPolicy, timeouts: Timeouts, observers: Observers, clocks: Clocks
+        self,
+        transport: Transport,
+        retry: RetryPolicy,
+        timeouts: Timeouts,
+        observers: Observers,
+        clocks: Clocks,
     ) -> None:
         self.transport = transport
+        self.secrets = SecretReader(transport.threads, timeouts.connect_seconds)
         self.retry = retry
         self.timeouts = timeouts
         self.observers = observers
@@ -86,12 +92,12 @@ class TokenRequest:
         return self._client.timeouts
 
     async def attempt(self) -> IssuedToken:
-        """Send one request. Raises TokenError, or ConfigurationError where the secret is not available."""
+        """Send one request. Raises TokenError, or ConfigurationError if the secret is not available."""
         secret = self.credentials.client_secret
         literal = isinstance(secret, str)
         if not isinstance(secret, str):
             try:
-                secret = await resolved(secret)
+                secret = await self._client.secrets.read(secret)
             except ConfigurationError as error:
                 error.clinic = self.credentials.display_name
                 raise

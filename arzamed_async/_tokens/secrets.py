@@ -3,14 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from pathlib import Path
 
+from .._concurrency.threads import Threads
 from ..credentials import SecretFromEnv, SecretFromFile
+from ..errors import ConfigurationError
 
-__all__ = ["resolved"]
+__all__ = ["SecretReader"]
 
 
-async def resolved(secret: SecretFromEnv | SecretFromFile) -> str:
-    """Return the secret that is referred to. Raises ConfigurationError where it is not available."""
-    if isinstance(secret, SecretFromFile):  # in a thread: the disk may be slow
-        return await asyncio.to_thread(secret.resolve)
-    return secret.resolve()
+class SecretReader:
+    """Reads secrets. A file has `seconds` for it: what hangs (a file system, a named pipe) holds up nothing else."""
+
+    __slots__ = ("_seconds", "_threads")
+
+    def __init__(self, threads: Threads, seconds: float) -> None:
+        self._threads = threads
+        self._seconds = seconds
+
+    async def read(self, secret: SecretFromEnv | SecretFromFile) -> str:
+        """Return the secret referred to. Raises ConfigurationError, also if the file hangs."""
+        if isinstance(secret, SecretFromEnv):
+            return secret.resolve()
+        call = self._threads.call(("secret", secret.path), ("folder", secret.path.parent), secret.resolve)
+        try:
+            async with asyncio.timeout(None if math.isinf(self._seconds) else self._seconds):
+                return await call.wait()
+        except TimeoutError:
+            pass
+        raise _hangs(secret.path, waited=call.started is None)
+
+
+def _hangs(path: Path, *, waited: bool) -> ConfigurationError:
+    what = "the threads were taken by other files and look-ups that hang" if waited else "it hangs"
+    return ConfigurationError(f"the secret file {path} cannot be read within connect_seconds ({what})")

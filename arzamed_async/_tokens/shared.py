@@ -24,7 +24,7 @@ from ..errors import ConfigurationError, CredentialsRejectedError
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
 from .guarded_store import GuardedStore, StoreBudget, StoreUnavailableError
 from .oauth2 import IssuedToken
-from .secrets import resolved
+from .secrets import SecretReader
 
 __all__ = ["SharedTokens", "store_key"]
 
@@ -56,7 +56,7 @@ def store_key(credentials: ClinicCredentials) -> str:
     return hashlib.sha256(json.dumps([*identity, credentials.basic_encoding, *kept]).encode()).hexdigest()
 
 
-async def _refusal_key(credentials: ClinicCredentials, key: str) -> str:
+async def _refusal_key(credentials: ClinicCredentials, key: str, secrets: SecretReader) -> str:
     """Return the digest under which a rejection of the credentials is stored: it includes the secret as well.
 
     When a secret by reference changes, one process may use the new one while another still uses the old one.
@@ -64,7 +64,7 @@ async def _refusal_key(credentials: ClinicCredentials, key: str) -> str:
     secret = credentials.client_secret
     if not isinstance(secret, str):
         with contextlib.suppress(ConfigurationError):  # the request raises it
-            return hashlib.sha256(json.dumps([key, await resolved(secret)]).encode()).hexdigest()
+            return hashlib.sha256(json.dumps([key, await secrets.read(secret)]).encode()).hexdigest()
     return key
 
 
@@ -89,7 +89,9 @@ class SharedTokens:
         clocks: Clocks,
         observers: Observers,
         lifetime: Lifetime,
+        secrets: SecretReader,
     ) -> None:
+        self._secrets = secrets
         self._store = GuardedStore(store, observers, lifetime)
         self._policy = policy
         self._clocks = clocks
@@ -104,7 +106,7 @@ class SharedTokens:
         of the request, in loop time.
         """
         key = store_key(credentials)
-        budget = self._store.budget(credentials.display_name, key, await _refusal_key(credentials, key))
+        budget = self._store.budget(credentials.display_name, key, await _refusal_key(credentials, key, self._secrets))
         if budget is None:
             return await request()
         found = lease = None

@@ -32,7 +32,6 @@ from arzamed_async import (
     ArzamedError,
     ArzamedSession,
     Clinic,
-    ClinicCredentials,
     PoolLimits,
     RetryPolicy,
     Timeouts,
@@ -458,21 +457,6 @@ async def test_idle_connections_are_closed_in_the_end(monkeypatch: pytest.Monkey
         await until(lambda: session.stats().pool.open == 0)
         await until(lambda: lane_of(session)._sweep is None)
         assert len(await session.clinic(server.credentials()).doctors.list()) == 3
-
-
-async def test_a_look_up_that_hangs_ends_with_connect_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look-up of a host name counts to connect_seconds."""
-
-    async def hang(*_: Any, **__: Any) -> Any:
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", hang)
-    timeouts = Timeouts(connect_seconds=0.05)
-    async with ArzamedSession(base_url="https://host.invalid/api/v1", timeouts=timeouts, retry=ONE_TRY) as session:
-        clinic = session.clinic(ClinicCredentials("id", "invented", "https://host.invalid/token"))
-        async with asyncio.timeout(20):
-            with pytest.raises(ArzamedError, match="no connection within connect_seconds"):
-                await clinic.token()
 
 
 # Which lane is taken.
