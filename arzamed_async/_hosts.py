@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import unicodedata
@@ -13,12 +14,18 @@ from .errors import ConfigurationError
 
 __all__ = ["Address", "encoded_path", "is_loopback", "split_url"]
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?", re.DOTALL)
-_HOST_AND_PORT = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_URL = r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?"
+_HOST_AND_PORT = r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?"
+_NAME = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
 _LONGEST_NAME = 253  # RFC 1035 section 2.3.4, as text
-_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+@functools.cache
+def _pattern(text: str) -> re.Pattern[str]:
+    """Return a pattern, compiled when it is first used."""
+    return re.compile(text)
 
 
 class Address:
@@ -27,12 +34,12 @@ class Address:
     __slots__ = ("fragment", "host", "login", "port", "rest", "scheme")
 
     def __init__(self, name: str, url: str) -> None:
-        match = _URL.fullmatch(url)
+        match = _pattern(_URL).fullmatch(url)
         if match is None:
             raise ConfigurationError(f"{name} is not a URL: it must begin with https://")
         scheme, authority, rest, fragment = match.groups()
         login, at, place = authority.rpartition("@")
-        found = _HOST_AND_PORT.fullmatch(place)
+        found = _pattern(_HOST_AND_PORT).fullmatch(place)
         if found is None:
             raise ConfigurationError(f"{name} is not a URL: its host or port is invalid")
         self.scheme = str(scheme).lower()
@@ -69,7 +76,7 @@ def is_loopback(host: str) -> bool:
 def encoded_path(path: str) -> str:
     """Percent-encode what is no printable ASCII, and a `%` that encodes nothing. What is encoded already stays so."""
     if "%" in path:
-        path = _LONE_PERCENT.sub("%25", path)
+        path = _pattern(_LONE_PERCENT).sub("%25", path)
     return path if path.isascii() else quote(path, safe=_PRINTABLE)
 
 
@@ -84,7 +91,7 @@ def _encoded_host(name: str, host: str) -> str:
             if unicodedata.category(character)[0] in "CZ":  # zero-width and other format characters, controls, spaces
                 raise ConfigurationError(f"{name} has an invisible character in its host (U+{ord(character):04X})")
         host = _by_yarl(host, "raw_host") or ""
-    if not _NAME.fullmatch(host) or len(host.rstrip(".")) > _LONGEST_NAME:
+    if not _pattern(_NAME).fullmatch(host) or len(host.rstrip(".")) > _LONGEST_NAME:
         raise ConfigurationError(
             f"{name} has an invalid host: labels of 1 to 63 letters, digits, '-' or '_', and {_LONGEST_NAME} characters in all"
         )
