@@ -16,6 +16,7 @@ In reading order:
     connections    counts the open sockets and closes idle ones, so that there are never more than the pool allows
     proxies        the proxy of a URL, by the environment
     given          checks a session that the caller gives
+    failures       turns exceptions of libraries into a TransportError
     reasons        why a connection failed, without addresses or secrets
     urls           builds a URL below the base URL
     status         turns a status over 299 into an error

@@ -24,14 +24,14 @@ from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.threads import Threads
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
-from ..errors import ArzamedError, ConfigurationError, TransportError
+from ..errors import ArzamedError, ConfigurationError
 from .connections import lead_nowhere
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
+from .failures import transport_error
 from .given import OF_PARENT, check_given, login_clash
-from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, LookUpTimeoutError, NotHttpError
+from .handler import HEADER_BYTES, MOST_HEADERS
 from .pool import Pool, close_with_loop, connect_timeout, given_timeout, transports_of
-from .reasons import certificate_reason, connection_reason
 from .response import HttpResponse, not_final, read_timed_out
 
 if TYPE_CHECKING:
@@ -55,35 +55,6 @@ def _is_patched() -> bool:
 
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
-
-#: Why there is no usable response, by class of exception; a subclass without a line has the reason of its base.
-REASONS: dict[type[BaseException], str] = {
-    aiohttp.ClientConnectorSSLError: "TLS handshake failed",
-    aiohttp.ClientConnectorDNSError: "the host name was not found",
-    aiohttp.ClientProxyConnectionError: "proxy connection failed",
-    aiohttp.ClientHttpProxyError: "proxy connection failed",
-    aiohttp.ConnectionTimeoutError: "connect timed out: no connection within connect_seconds",
-    TimeoutError: "read timed out: no data within read_seconds",
-    aiohttp.ServerDisconnectedError: "the connection was lost before the response",
-    DisconnectedError: "the connection was lost before the response",
-    aiohttp.ClientPayloadError: "the body was cut",
-    aiohttp.ClientResponseError: "the response is not HTTP",
-    NotHttpError: "the response is not HTTP",
-    ssl.SSLError: "the TLS connection failed",
-}
-
-
-def _transport_error(error: BaseException, host: str) -> TransportError:
-    """Return the TransportError for an exception of a library: the reason, and the host."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        code = getattr(error.certificate_error, "verify_code", 0)
-        return TransportError(f"{certificate_reason(code)} ({host})", transient=False)
-    if isinstance(error, LookUpTimeoutError):
-        return TransportError(f"connect timed out: {error} within connect_seconds ({host})")
-    # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
-    return TransportError(
-        f"{connection_reason(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
-    )
 
 
 class Transport:
@@ -175,7 +146,7 @@ class Transport:
         elif _is_patched():
             why = _PATCHED_WHY
         if self.pool is not None and not why:
-            self._direct = Direct(client, self.pool, self._headers, _transport_error)
+            self._direct = Direct(client, self.pool, self._headers, transport_error)
         self._note_lane(why)
 
     def _note_lane(self, why: str) -> None:
@@ -242,7 +213,7 @@ class Transport:
         except ConfigurationError:  # of the environment
             raise
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            failure = (login_clash(client, error, host) if pool is None else None) or _transport_error(error, host)
+            failure = (login_clash(client, error, host) if pool is None else None) or transport_error(error, host)
         else:
             if response.status >= 200:
                 result = _response(response, host, scope, (pool.slots if pool else None, outgoing.clinic_slot))
@@ -298,5 +269,5 @@ def _response(
     response: aiohttp.ClientResponse, host: str, scope: CancelScope, slots: tuple[FairSemaphore | None, ...]
 ) -> HttpResponse:
     return HttpResponse(
-        response.status, response.headers, response.content, response.close, host, scope, _transport_error, slots
+        response.status, response.headers, response.content, response.close, host, scope, transport_error, slots
     )

@@ -122,7 +122,10 @@ def test_no_cycle_among_packages() -> None:
 @pytest.mark.parametrize(
     ("library", "importers"),
     [
-        ("aiohttp", {"_http.direct", "_http.handler", "_http.pool", "_http.resolver", "_http.transport"}),
+        (
+            "aiohttp",
+            {"_http.direct", "_http.failures", "_http.handler", "_http.pool", "_http.resolver", "_http.transport"},
+        ),
         ("backoff", {"_resilience.retry"}),
         ("cattrs", {"_records.decoder"}),
     ],

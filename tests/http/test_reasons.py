@@ -5,8 +5,8 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
+from arzamed_async._http.failures import REASONS, transport_error
 from arzamed_async._http.handler import DisconnectedError
-from arzamed_async._http.transport import REASONS, _transport_error
 
 OF_AIOHTTP = [kind for kind in REASONS if kind.__module__.startswith("aiohttp.")]
 
@@ -37,14 +37,14 @@ def test_the_classes_of_aiohttp_are_these() -> None:
 def test_a_subclass_has_the_reason_of_its_base(kind: type[BaseException]) -> None:
     """A class that a later version derives from one with a reason has that reason, under whatever name."""
     later = type("LaterError", (kind,), {})
-    assert _transport_error(later.__new__(later), "h").reason == f"{REASONS[kind]} (h)"
+    assert transport_error(later.__new__(later), "h").reason == f"{REASONS[kind]} (h)"
 
 
 @pytest.mark.parametrize("kind", REASONS, ids=lambda kind: kind.__name__)
 def test_a_foreign_class_of_the_same_name_has_no_reason(kind: type[BaseException]) -> None:
     """An exception that only shares its name with one of the table is named, not mistaken for it."""
     foreign = type(kind.__name__, (Exception,), {})
-    assert _transport_error(foreign(), "h").reason == f"the connection failed ({kind.__name__}) (h)"
+    assert transport_error(foreign(), "h").reason == f"the connection failed ({kind.__name__}) (h)"
 
 
 def test_a_lost_connection_is_no_disconnect_of_aiohttps() -> None:

@@ -34,7 +34,7 @@ from arzamed_async import (
     TokenUnavailableError,
     TransportError,
 )
-from arzamed_async._http.transport import _transport_error
+from arzamed_async._http.failures import transport_error
 
 QUICK = RetryPolicy(max_attempts=2, initial_backoff_seconds=0.0001)
 
@@ -276,7 +276,7 @@ async def test_connecting_too_long() -> None:
 )
 def test_foreign_exceptions_become_facts(error: Exception, words: str) -> None:
     """What a foreign exception says is never repeated; what it is, is."""
-    fault = _transport_error(error, "h")
+    fault = transport_error(error, "h")
     assert str(fault) == words
     assert fault.transient is (not isinstance(error, RuntimeError))
 
