@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import re
@@ -9,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from types import TracebackType
+from types import CoroutineType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -48,13 +49,18 @@ class Observers:
     def emit(self, event: Event) -> None:
         """Send an event to every observer."""
         for observer in self._observers:
-            self.safely(type(event).__name__, observer, event)
+            left: object = self.safely(type(event).__name__, observer, event)
+            if isinstance(left, CoroutineType):
+                left.close()
+                logger.error(
+                    "an observer returned a coroutine for %s: it is called, and not awaited", type(event).__name__
+                )
 
     def safely(self, what: str, callback: Callable[..., R], *arguments: Any) -> R | None:
         """Return what an observer's callback returns, None where it raises: the log then names the class of the exception."""
         try:
             return callback(*arguments)
-        except Exception as error:  # noqa: BLE001 - no observer may break a call
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - no observer may break a call
             kind = type(error).__name__
         logger.error("an observer raised %s for %s", kind, what)
         return None

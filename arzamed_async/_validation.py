@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ._arguments import described
 from ._hosts import is_loopback, split_url
 from .errors import ConfigurationError
 
@@ -17,7 +18,6 @@ __all__ = [
     "at_least_one",
     "decoded_text",
     "dot_segments",
-    "kinds",
     "plain_text",
     "positive",
     "proxy_url",
@@ -37,7 +37,7 @@ def _number(attribute: Attribute[Any], value: Any, kinds: tuple[type, ...]) -> N
         or not isinstance(value, kinds)
         or math.isnan(value)
     ):
-        raise ConfigurationError(f"{attribute.name} must be a number, not {type(value).__name__}")
+        raise ConfigurationError(f"{attribute.name} must be a number, not {described(value)}")
 
 
 def positive(_instance: object, attribute: Attribute[Any], value: Any) -> None:
@@ -64,7 +64,7 @@ def at_least_one(_instance: object, attribute: Attribute[Any], value: Any) -> No
 def whole_number(name: str, value: object) -> int:
     """Return `value` if it is a whole number of one or more; ConfigurationError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of one or more")
+        raise ConfigurationError(f"{name} must be a whole number of one or more, not {described(value)}")
     return value
 
 
@@ -90,13 +90,6 @@ def decoded_text(data: bytes) -> tuple[str, str]:
         return data.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
         return "", "is not UTF-8 text"
-
-
-def kinds(*pairs: tuple[object, type]) -> None:
-    """Check that each value is of its kind."""
-    for value, kind in pairs:
-        if not isinstance(value, kind):
-            raise ConfigurationError(f"{kind.__name__} expected, not {type(value).__name__}")
 
 
 def dot_segments(path: str) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from ._arguments import described, kinds
 from ._calls.call import Call
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
 from ._http.response import HttpResponse, read_body
 from ._http.urls import Params, request_url
+from ._validation import plain_text
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, LimitExceededError
@@ -33,7 +35,7 @@ class Clinic:
 
     def __init__(self, engine: Engine, credentials: ClinicCredentials, options: Options | None = None) -> None:
         if not isinstance(credentials, ClinicCredentials):
-            raise ConfigurationError(f"a clinic needs ClinicCredentials, not {type(credentials).__name__}")
+            raise ConfigurationError(f"credentials must be a ClinicCredentials, not {described(credentials)}")
         self._engine = engine
         self._options = options or engine.options
         self._state = engine.clinics.make(credentials)
@@ -71,6 +73,7 @@ class Clinic:
 
     def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
         """Return any other list endpoint. Its records become objects of the endpoint's attrs class."""
+        kinds(endpoint=(endpoint, Endpoint))
         return self._resource(endpoint)
 
     def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
@@ -90,8 +93,11 @@ class Clinic:
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
     ) -> Clinic:
         """Return a handle of the same clinic with other policies. It shares token and pool."""
+        given = self._options
         options = Options(
-            retry or self._options.retry, timeouts or self._options.timeouts, limits or self._options.limits
+            given.retry if retry is None else retry,
+            given.timeouts if timeouts is None else timeouts,
+            given.limits if limits is None else limits,
         )
         return Clinic(self._engine, self.credentials, options)
 
@@ -114,6 +120,8 @@ class Clinic:
         `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
         Raises what `Resource.list` raises: StatusError for any status over 299.
         """
+        if route is not None:
+            plain_text("route", route)
         url = request_url(self._engine.base_url, path, params)
         request = Request(self._engine, self._options, self._live(), self.name, route or "<raw>", url)
         del path, params, url  # no traceback may show them: they can identify a person

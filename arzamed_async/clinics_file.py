@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
+from ._arguments import path_like
 from ._masked import masked
 from ._validation import decoded_text
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
@@ -31,7 +32,7 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
     `client_secret_env` (the name of a variable) and `client_secret_file` (relative to the clinics file); `scope`
     and `basic_encoding` are optional. Raises ConfigurationError, which names the file and the key at fault.
     """
-    file = Path(path)
+    file = Path(path_like("path", path))
     document = _read(file)
     clinics: dict[str, Any] | None = document.get("clinics")
     unknown = sorted(set(document) - {"clinics"})

@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar, get_origin
 import attrs
 from attrs import field
 
+from ._arguments import described, flag
 from ._frozen import frozen
 from ._validation import at_least_one, positive, relative_path, zero_or_more
 from .errors import ConfigurationError
@@ -43,6 +44,8 @@ def _statuses(_instance: object, attribute: attrs.Attribute[Any], value: frozens
 
 
 def _frozen_statuses(values: Iterable[int]) -> frozenset[int]:
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"statuses and token_statuses must contain HTTP statuses, not {described(values)}")
     return frozenset(values)
 
 
@@ -163,6 +166,10 @@ def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: obj
         raise ConfigurationError(f"Endpoint.model must be an attrs class, not {value!r}")
 
 
+def _flag(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    flag(f"Endpoint.{attribute.name}", value)
+
+
 @frozen
 class Endpoint(Generic[T]):
     """A list endpoint: its path below the base URL and the attrs class of its records.
@@ -185,7 +192,7 @@ class Endpoint(Generic[T]):
 
     path: str = field(validator=_path)
     model: type[T] = field(validator=_attrs_class)
-    personal: bool = False
+    personal: bool = field(default=False, validator=_flag)
 
 
 def _optional_path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

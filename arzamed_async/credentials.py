@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import Attribute, field
 
+from ._arguments import path_like
 from ._frozen import frozen
 from ._masked import Masked, masked
 from ._validation import decoded_text, plain_text, web_url
@@ -46,6 +47,10 @@ class SecretFromEnv:
         return plain_text(f"the environment variable {self.variable}", value)
 
 
+def _path(path: str | os.PathLike[str]) -> Path:
+    return Path(path_like("SecretFromFile.path", path))
+
+
 @frozen
 class SecretFromFile:
     """A secret in a UTF-8 file at `path`, read at each token request, without a byte order mark and trailing line breaks.
@@ -53,7 +58,7 @@ class SecretFromFile:
     Suitable for secrets mounted by an orchestrator, which may change while the process runs.
     """
 
-    path: Path = field(converter=Path)
+    path: Path = field(converter=_path)
 
     def resolve(self) -> str:
         """Return the secret; ConfigurationError if the file cannot be read, is empty or contains a control character."""
@@ -161,6 +166,7 @@ class ClinicCredentials:
 
         The secret remains a reference (SecretFromEnv). Raises ConfigurationError, which names the missing variables.
         """
+        plain_text("prefix", prefix, empty=True)
         names = ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")
         missing = [prefix + name for name in names if not os.environ.get(prefix + name)]
         if missing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import Generic, TypeVar
 
+from ._arguments import flag
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
@@ -12,8 +13,9 @@ from ._http.urls import Params, endpoint_url, with_query
 from ._readers.stream import RecordStream, ResumingReader
 from ._readers.whole import ListReader
 from ._records.decoder import decoder_for
+from ._validation import whole_number
 from .config import Endpoint
-from .errors import ConfigurationError, DecodeError
+from .errors import DecodeError
 
 __all__ = ["RecordStream", "Resource", "UnpublishedEndpointWarning"]
 
@@ -92,14 +94,15 @@ class Resource(Generic[T]):
         DecodeError is added to `.errors`, up to 10,000; the next is raised. So is that of a record whose end
         cannot be found, since a quote or bracket is missing. Each step raises what `list` raises.
         """
+        flag("collect_errors", collect_errors)
         errors: builtins.list[DecodeError] | None = [] if collect_errors else None
         reader = self._resuming_reader(params, errors)
         return RecordStream(reader.records(), reader, errors)
 
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
         """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter)."""
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise ConfigurationError("size must be a whole number of one or more")
+        if size is not None:
+            whole_number("size", size)
         reader = self._resuming_reader(params, None)
         return RecordStream(reader.batches(size), reader, None)
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
+from ._arguments import clock_function, described, function, kinds, observer_functions, store_object, tls_context
 from ._calls.clinics import ClinicRegistry
 from ._calls.engine import Engine, Options
 from ._concurrency.clocks import Clocks
@@ -25,7 +26,7 @@ from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
 from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
-from ._validation import dot_segments, kinds, proxy_url, web_url
+from ._validation import dot_segments, proxy_url, web_url
 from .clinic import Clinic
 from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
 from .credentials import ClinicCredentials
@@ -55,6 +56,7 @@ def _checked_base_url(base_url: str) -> str:
 def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
     if store is None:
         return None
+    store_object(store)
     from ._tokens.shared import SharedTokens  # few sessions have a store
 
     return SharedTokens(store, *parts)
@@ -63,6 +65,8 @@ def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None
 def _transport(
     pool: PoolLimits, http: Http | None, ssl_context: ssl.SSLContext | None, proxy: str | None, *, trust_env: bool
 ) -> Transport:
+    kinds(pool=(pool, PoolLimits), trust_env=(trust_env, bool))
+    tls_context(ssl_context)
     if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
         raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
     proxy = None if proxy is None else proxy_url("proxy", proxy)
@@ -110,11 +114,11 @@ class ArzamedSession:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        kinds((pool, PoolLimits), (tokens, TokenPolicy), (endpoints, Endpoints), (coalesce, bool))
+        kinds(tokens=(tokens, TokenPolicy), endpoints=(endpoints, Endpoints), coalesce=(coalesce, bool))
         load_backoff()
         base_url = _checked_base_url(base_url)
-        options, observed = Options(retry, timeouts, limits), Observers(observers)
-        lifetime, clocks = Lifetime(), Clocks(clock, wall_clock)
+        options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
+        lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
         transport = _transport(pool, http, ssl_context, proxy, trust_env=trust_env)
         client = TokenClient(transport, retry, timeouts, observed, clocks)
         shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
@@ -171,7 +175,7 @@ class ArzamedSession:
 
         Calls that are under way go on. A handle that is used afterwards starts again, with a new token.
         """
-        kinds((credentials, ClinicCredentials))
+        kinds(credentials=(credentials, ClinicCredentials))
         self._engine.clinics.forget(credentials)
 
     def stats(self) -> Stats:
@@ -209,7 +213,7 @@ class ArzamedSession:
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
         )
-        return FanOut(plan, fetch)
+        return FanOut(plan, function("fetch", fetch, "a coroutine function of a clinic"))
 
     async def gather(
         self,
@@ -254,10 +258,16 @@ class ArzamedSession:
             on_progress=on_progress,
             buffer=buffer,
         )
-        return Merge(plan, open_stream)
+        return Merge(plan, function("open_stream", open_stream, "a function of a clinic that returns a stream"))
 
     def _feed(self, clinics: ClinicIterable) -> ClinicFeed[Clinic]:
         engine = self._engine  # and not the session: the results may outlive it
         if engine.lifetime.closed:
             raise SessionClosedError
-        return ClinicFeed(clinics, lambda drawn: drawn if isinstance(drawn, Clinic) else Clinic(engine, drawn))
+        return ClinicFeed(clinics, lambda drawn: drawn if isinstance(drawn, Clinic) else _handle(engine, drawn))
+
+
+def _handle(engine: Engine, drawn: ClinicCredentials) -> Clinic:
+    if not isinstance(drawn, ClinicCredentials):
+        raise ConfigurationError(f"clinics must be of Clinic or ClinicCredentials, not {described(drawn)}")
+    return Clinic(engine, drawn)

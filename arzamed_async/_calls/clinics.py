@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from .._arguments import kinds
 from .._concurrency.semaphore import FairSemaphore
 from .._resilience.circuit_breaker import CircuitBreaker
 from .._tokens.cache import TokenCache, TokenSource
-from .._validation import kinds
 from ..config import BreakerPolicy
 from ..credentials import ClinicCredentials
 
@@ -77,7 +77,7 @@ class ClinicRegistry:
         connections_per_clinic: int,
     ) -> None:
         if breaker is not None:
-            kinds((breaker, BreakerPolicy))
+            kinds(breaker=(breaker, BreakerPolicy))
         self._tokens = tokens
         self._breaker = breaker
         self._connections_per_clinic = connections_per_clinic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._arguments import kinds
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import SingleFlight
@@ -9,7 +10,6 @@ from .._http.transport import Transport
 from .._resilience.budget import RetryBudget
 from .._telemetry import Observers
 from .._tokens.provider import TokenProvider
-from .._validation import kinds
 from ..config import Endpoints, Limits, RetryPolicy, Timeouts
 from .clinics import ClinicRegistry
 
@@ -22,7 +22,7 @@ class Options:
     __slots__ = ("limits", "retry", "timeouts")
 
     def __init__(self, retry: RetryPolicy, timeouts: Timeouts, limits: Limits) -> None:
-        kinds((retry, RetryPolicy), (timeouts, Timeouts), (limits, Limits))
+        kinds(retry=(retry, RetryPolicy), timeouts=(timeouts, Timeouts), limits=(limits, Limits))
         self.retry = retry
         self.timeouts = timeouts
         self.limits = limits

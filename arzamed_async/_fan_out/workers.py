@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
+from .._arguments import callback, positive_seconds
 from .._concurrency.cancel_scope import CancelScope, CancelScopes, current_task_or_none, wait_for_end
 from .._concurrency.semaphore import FairSemaphore
 from .._validation import whole_number
@@ -40,8 +41,9 @@ class FanOutPlan(Generic[H]):
         on_progress: Progress | None,
         buffer: int = 1,
     ) -> None:
-        if deadline_seconds is not None and not deadline_seconds > 0:
-            raise ConfigurationError("deadline_seconds must be greater than zero")
+        positive_seconds("deadline_seconds", deadline_seconds)
+        if on_progress is not None:
+            callback("on_progress", on_progress)
         self.clinics = clinics
         self.enter = enter
         self.concurrency = whole_number("concurrency", concurrency)

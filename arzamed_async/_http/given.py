@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from .._arguments import callback, described
 from ..errors import ConfigurationError
 
-__all__ = ["OF_PARENT", "check_given", "login_clash"]
+__all__ = ["OF_PARENT", "check_given", "check_http", "check_made", "login_clash"]
 
 
 class Client(Protocol):
@@ -34,6 +35,23 @@ OF_PARENT = (
     "the aiohttp session given as http= belongs to the process that this one was forked from: give a callable that"
     " creates one, or open a session in this process"
 )
+
+
+RIGHT = "an aiohttp.ClientSession, or a function that returns one"
+
+
+def check_http(http: object, kind: type) -> None:
+    """Check what is given as http=. (Anything else would be ignored, and its TLS and its proxy with it.)"""
+    made = http is None or isinstance(http, kind)
+    if made or (isinstance(http, type) and issubclass(http, kind)):
+        return
+    callback("http", http, RIGHT)  # type: ignore[type-var]
+
+
+def check_made(client: object, kind: type) -> None:
+    """Check what the function given as http= has returned."""
+    if not isinstance(client, kind):
+        raise ConfigurationError(f"http must be {RIGHT}: it returned {described(client)}")
 
 
 def check_given(client: Client) -> None:

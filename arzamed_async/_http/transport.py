@@ -29,7 +29,7 @@ from .connections import lead_nowhere
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
 from .failures import transport_error
-from .given import OF_PARENT, check_given, login_clash
+from .given import OF_PARENT, check_given, check_http, check_made, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS
 from .pool import Pool, close_with_loop, connect_timeout, given_timeout, transports_of
 from .response import HttpResponse, not_final, read_timed_out
@@ -71,6 +71,7 @@ class Transport:
     ) -> None:
         if isinstance(http, aiohttp.ClientSession):
             check_given(http)
+        check_http(http, aiohttp.ClientSession)
         self._limits = pool
         self.threads = Threads()
         self._given = http
@@ -97,7 +98,9 @@ class Transport:
 
     def _make_client(self) -> aiohttp.ClientSession:
         if callable(self._given):
-            return self._given()
+            made = self._given()
+            check_made(made, aiohttp.ClientSession)
+            return made
         self.pool = Pool(self._limits.connections, self._ssl_context, self.threads)
         return aiohttp.ClientSession(
             connector=self.pool,

@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import logging
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from .._concurrency.lifetime import Lifetime
@@ -34,6 +37,17 @@ PIECE_SECONDS = 0.04
 TURNS = 5
 #: What a method has to return. The result of any other is ignored.
 EXPECTED = {"load": StoredToken | StoredRejection | None, "acquire": Lease | None}
+
+
+_log = logging.getLogger("arzamed_async")
+
+
+class StoreCancelledError(Exception):
+    """A method of the store ended in a CancelledError, although nothing had cancelled it."""
+
+
+#: What a store raises that has a mistake in it. A rest does not help there, and it is no outage: the log names the place.
+MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, StoreCancelledError)
 
 
 class StoreUnavailableError(Exception):
@@ -93,6 +107,7 @@ class GuardedStore:
         self._failing = False
         self._rests_until = 0.0
         self._late = 0
+        self._reported: set[tuple[str, type[Exception]]] = set()
         self._leave_loop()
         lifetime.on_new_loop(self._leave_loop)
 
@@ -150,17 +165,22 @@ class GuardedStore:
         try:
             if rests and loop.time() < self._rests_until:
                 raise StoreUnavailableError
+            returned = mistake = False
             try:
                 result = await self._within(budget, method, *arguments)
+                returned = True
                 _check(result, EXPECTED.get(method, object))
             except Exception as error:  # noqa: BLE001 - whatever a store does, the call goes on
                 failure = type(error)
+                mistake = isinstance(error, MISTAKES) and not returned
+                if mistake:
+                    self._report_mistake(method, failure, _place(error.__traceback__))
             else:
                 self._late = 0
                 return result
         finally:
             slots.release()
-        self._record_failure(budget, failure)
+        self._record_failure(budget, failure, rests=not mistake)
         raise StoreUnavailableError
 
     async def _within(self, budget: StoreBudget, method: str, *arguments: object) -> Any:
@@ -183,15 +203,35 @@ class GuardedStore:
                     await asyncio.sleep(0)
             if not task.done():
                 raise TimeoutError
+            if task.cancelled():
+                raise StoreCancelledError
             return task.result()
         finally:
             task.cancel()
 
-    def _record_failure(self, budget: StoreBudget, error: type[Exception]) -> None:
+    def _report_mistake(self, method: str, error: type[Exception], place: str) -> None:
+        """Log a mistake in the store, each once."""
+        if (method, error) not in self._reported:
+            self._reported.add((method, error))
+            text = "the token store has a bug: %s.%s() raised %s%s; tokens are requested without it"
+            _log.error(text, type(self._store).__name__, method, error.__name__, place)
+
+    def _record_failure(self, budget: StoreBudget, error: type[Exception], *, rests: bool) -> None:
         budget.failed = True
-        self._late += 1
-        if error is not TimeoutError or self._late >= LATE_IN_SUCCESSION:
-            self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
+        if rests:
+            self._late += 1
+            if error is not TimeoutError or self._late >= LATE_IN_SUCCESSION:
+                self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
         if not self._failing:
             self._failing = True
             self._observers.emit(TokenStoreFailed(clinic=budget.clinic, error=error.__name__))
+
+
+def _place(traceback: TracebackType | None) -> str:
+    """Return the file and line of the store where an exception was raised, "" where it was not called at all."""
+    place = ""
+    while traceback is not None:
+        path = traceback.tb_frame.f_code.co_filename
+        place = "" if path == __file__ else f" ({Path(path).name}, line {traceback.tb_lineno})"
+        traceback = traceback.tb_next
+    return place
