@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ._fan_out.fan_out import FanOut
 from ._lazy import lazy
+from ._records.decoder import to_dict
 from ._version import __version__
 from .clinic import Clinic
 from .config import (
@@ -142,6 +143,7 @@ __all__ = [
     "Work",
     "__version__",
     "load_clinics",
+    "to_dict",
 ]
 
 if not TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex, cast
 
-__all__ = ["Masked", "as_masked", "masked"]
+__all__ = ["Masked", "as_masked", "as_plain", "masked", "masked_repr"]
 
 
 class Masked(str):
@@ -22,6 +22,16 @@ class Masked(str):
 def as_masked(text: str) -> Masked:
     """Return the text masked: the same object where it is masked already, so that a token is held once."""
     return text if type(text) is Masked else Masked(text)
+
+
+def as_plain(text: str) -> str:
+    """Return the text as a str and no subclass, which not every serialiser takes: the same object where it is one already."""
+    return text if type(text) is str else str(text)
+
+
+def masked_repr(_text: str) -> str:
+    """Return what stands for the text in the repr of what holds it."""
+    return "'***'"
 
 
 def masked(value: Any) -> Any:

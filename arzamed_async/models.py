@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast, final
 
 import orjson
@@ -12,7 +13,7 @@ from attrs import field
 from ._frozen import frozen
 from ._json import loads
 from ._lazy import lazy
-from ._masked import as_masked
+from ._masked import as_plain, masked_repr
 from .errors import ArzamedError, DecodeError
 
 if TYPE_CHECKING:
@@ -120,14 +121,26 @@ def _freeze(value: Any) -> object:
     return value
 
 
+def _thaw(value: Any) -> Any:
+    if isinstance(value, FrozenMapping):
+        return {key: each if each.__class__ in _ATOMS else _thaw(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [each if each.__class__ in _ATOMS else _thaw(each) for each in cast("tuple[object, ...]", value)]
+    return value
+
+
 @frozen
 class OpenRecord:
     """A record whose fields are unpublished: `data` is the JSON object as sent, deeply immutable.
 
-    Nested objects are read-only mappings, arrays are tuples. The repr shows no values.
+    Nested objects are read-only mappings, arrays are tuples. The repr shows no values. Serialise what `to_dict` returns.
     """
 
     data: Mapping[str, object] = field(converter=FrozenMapping)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy of `data` that is yours to change: dicts and lists at every depth, as `json.loads` returns."""
+        return _thaw(self.data)  # type: ignore[no-any-return]
 
 
 class Slot(OpenRecord):
@@ -144,9 +157,9 @@ class Patient(OpenRecord):
 
 @frozen
 class Token:
-    """An access token, valid until `expires_at` (aware, UTC). The repr of `access_token` is masked, too."""
+    """An access token, valid until `expires_at` (aware, UTC). The repr does not show `access_token`, a plain str."""
 
-    access_token: str = field(converter=as_masked)
+    access_token: str = field(converter=as_plain, repr=masked_repr)
     expires_at: datetime
 
 
@@ -228,8 +241,18 @@ class Failure:
         return False
 
     def unwrap(self) -> NoReturn:
-        """Raise the error."""
-        raise self.error
+        """Raise the error. Its traceback is no longer after the second call than after the first."""
+        raise self.error.with_traceback(_before_unwrap(self.error.__traceback__))
+
+
+def _before_unwrap(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that earlier calls of `unwrap`, and what called it, have not added."""
+    step = traceback
+    while step is not None:
+        if step.tb_frame.f_code is Failure.unwrap.__code__:
+            traceback = step.tb_next
+        step = step.tb_next
+    return traceback
 
 
 Outcome = Success[T] | Failure

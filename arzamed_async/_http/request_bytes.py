@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-__all__ = ["common_part", "request_bytes", "split_url", "target_at"]
+__all__ = ["common_part", "recordable", "request_bytes", "split_url", "target_at"]
 
 _URL = r"(?is:(https?://[^/?#@\s]+)(/[^?#]*)?(\?[^#]*)?(?:#.*)?)"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -57,3 +57,13 @@ def request_bytes(method: str, target: str, common: str, headers: Mapping[str, s
     if data is None:
         raise ValueError("a line break or a null character in a header")
     return data if body is None else data + body
+
+
+def recordable(headers: Mapping[str, str], client: object) -> Mapping[str, str]:
+    """Return the headers as a client's method takes them: vcrpy writes them to a file, and refuses subclasses of str.
+
+    Its wrapper has the name of aiohttp's method (functools.wraps), but not the globals.
+    """
+    request = getattr(client, "_request", None)
+    module = getattr(getattr(request, "__func__", None), "__globals__", {}).get("__name__", "")
+    return {name: str(value) for name, value in headers.items()} if module.startswith("vcr.") else headers

@@ -32,6 +32,7 @@ from .failures import transport_error
 from .given import OF_PARENT, check_given, check_http, check_made, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS
 from .pool import Pool, close_with_loop, connect_timeout, given_timeout, transports_of
+from .request_bytes import recordable
 from .response import HttpResponse, not_final, read_timed_out
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class Transport:
                 outgoing.method,
                 target,
                 data=outgoing.body,
-                headers=headers if pool else {**self._headers, **headers},
+                headers=recordable(headers if pool else {**self._headers, **headers}, client),
                 allow_redirects=False,
                 raise_for_status=False,
                 auto_decompress=False,

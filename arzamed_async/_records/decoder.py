@@ -1,4 +1,4 @@
-"""Turns JSON values into attrs objects, strictly. The only importer of cattrs.
+"""Turns JSON values into attrs objects, strictly, and such objects into plain values. The only importer of cattrs.
 
 A private cattrs converter finds the hook for a type. None of its default conversions is used (they
 would turn `None` into `'None'` and `1.9` into `1`). For each attrs class a function is compiled, and kept by the class,
@@ -27,9 +27,10 @@ from .scalars import WRITTEN, Mismatch
 from .shape import Shape
 from .unions import clear_refused
 
-__all__ = ["Decoder", "decoder_for"]
+__all__ = ["Decoder", "decoder_for", "to_dict"]
 
 T = TypeVar("T")
+Encoder = Callable[[Any], dict[str, Any]]
 
 #: The most errors that are collected; the next one is raised, so that memory stays bounded.
 MOST_ERRORS = 10_000
@@ -39,11 +40,18 @@ def _make_hook(wanted: Any) -> Hook:
     return wanted.hook()  # type: ignore[no-any-return]
 
 
+def _make_encoder(model: type[Any]) -> Encoder:
+    from .encoder import make_encoder
+
+    return make_encoder(model, to_dict)
+
+
 @functools.cache
 def _converter() -> cattrs.Converter:
     """Return the private converter: created with the first class that needs one, which Doctor does not."""
     converter = cattrs.Converter(detailed_validation=False)
     converter.register_structure_hook_factory(lambda wanted: wanted.__class__ is Wanted, _make_hook)
+    converter.register_unstructure_hook_factory(attrs.has, _make_encoder)
     return converter
 
 
@@ -172,17 +180,26 @@ def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None
 
 
 class _Kept:
-    """A class's decoder, as an attribute of the class. A copy of the class, pickled or decorated again, has none."""
+    """What is made for a class, as an attribute of the class. A copy of the class, pickled or decorated again, has none."""
 
-    __slots__ = ("decoder", "model")
-    NAME = "__arzamed_decoder__"
+    __slots__ = ("decoder", "encoder", "model")
+    NAME = "__arzamed_async__"
 
-    def __init__(self, model: Any = None, decoder: Decoder[Any] | None = None) -> None:
+    def __init__(self, model: Any = None) -> None:
         self.model = model
-        self.decoder = decoder
+        self.decoder: Decoder[Any] | None = None
+        self.encoder: Encoder | None = None
 
     def __reduce__(self) -> tuple[type[_Kept], tuple[()]]:
         return _Kept, ()
+
+
+def _kept_by(model: type[Any]) -> _Kept:
+    kept: _Kept | None = vars(model).get(_Kept.NAME)
+    if kept is None or kept.model is not model:
+        kept = _Kept(model)
+        type.__setattr__(model, _Kept.NAME, kept)
+    return kept
 
 
 @functools.lru_cache(maxsize=32)  # typing keeps as many of these, and the classes in them
@@ -195,13 +212,30 @@ def _decoder_of_alias(
 def decoder_for(model: type[T]) -> Decoder[T]:
     """Return the decoder of an attrs class, made once. Raises ConfigurationError, which names class and field."""
     kind: Any = model
-    if not isinstance(kind, type):
-        if not isinstance(get_origin(kind), type):
-            raise ConfigurationError("the model is not an attrs class")
-        return _decoder_of_alias(kind, str(kind))
-    kept = vars(kind).get(_Kept.NAME)
-    if isinstance(kept, _Kept) and kept.model is kind and kept.decoder is not None:
-        return kept.decoder
-    decoder = Decoder[Any](kind)
-    type.__setattr__(kind, _Kept.NAME, _Kept(kind, decoder))
-    return decoder
+    if isinstance(kind, type):
+        kept = vars(kind).get(_Kept.NAME)
+        if kept is not None and kept.model is kind and kept.decoder is not None:
+            return kept.decoder  # type: ignore[no-any-return]
+        decoder = Decoder[Any](kind)
+        _kept_by(kind).decoder = decoder
+        return decoder
+    if not isinstance(get_origin(kind), type):
+        raise ConfigurationError("the model is not an attrs class")
+    return _decoder_of_alias(kind, str(kind))
+
+
+def to_dict(record: object) -> dict[str, Any]:
+    """Return a record as plain values with the API's own names, ready for any serialiser: the dict that would be read as it.
+
+    Attrs objects become dicts, tuples and sets lists, enums their values; dates, times, Decimals and UUIDs text. Raises
+    ConfigurationError for what is no record, and names class and field of a value that has no plain form.
+
+        json.dumps([to_dict(doctor) for doctor in await clinic.doctors.list()])
+    """
+    model = type(record)
+    if not attrs.has(model):
+        raise ConfigurationError(f"to_dict takes a record, an object of an attrs class, not a {model.__name__}")
+    kept = _kept_by(model)
+    if kept.encoder is None:
+        kept.encoder = _converter().get_unstructure_hook(model, cache_result=False)
+    return kept.encoder(record)

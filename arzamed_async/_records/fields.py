@@ -72,7 +72,7 @@ def field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
         nested = {
             name: each
             for base in reversed(model.__mro__)
-            for name, each in vars(base).items()
+            for name, each in vars(base).copy().items()  # another thread may add what the class keeps
             if isinstance(each, type)
         }
         hints = get_type_hints(model, localns={**nested, model.__name__: model})

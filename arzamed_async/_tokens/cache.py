@@ -71,14 +71,14 @@ class CachedToken:
 
     def headers(self) -> Mapping[str, str]:
         """Return the headers of a request with this token (RFC 6750 section 2.1), created for each so that the token is held once."""
-        return {"Authorization": Masked("Bearer " + self.issued.access_token)}
+        return {"Authorization": Masked("Bearer " + self.issued.text)}
 
     def token(self) -> Token:
         """Return the token as callers receive it, created lazily."""
         token = self._token
         if token is None:
             expires_at = self.issued.requested_at_wall + self.issued.lifetime_seconds
-            token = self._token = Token(self.issued.access_token, datetime.fromtimestamp(expires_at, timezone.utc))
+            token = self._token = Token(self.issued.text, datetime.fromtimestamp(expires_at, timezone.utc))
         return token
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from .._concurrency.clocks import Moment
 from .._http.status import json_object, printable_excerpt, retry_after_seconds
-from .._masked import Masked, as_masked
+from .._masked import Masked, as_masked, as_plain
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 
 __all__ = [
@@ -75,15 +75,20 @@ class IssuedToken:
     """
 
     __slots__ = (
-        "accepted", "access_token", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret",
+        "accepted", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret", "text",
     )  # fmt: skip
 
     def __init__(self, access_token: str, lifetime_seconds: float, requested_at: Moment) -> None:
-        self.access_token = as_masked(access_token)
+        self.text = as_plain(access_token)  # shared with the public Token, so that it is held once
         self.lifetime_seconds = lifetime_seconds
         self.requested_at, self.requested_at_wall = requested_at
         self.secret: ResolvedSecret | None = None
         self.rejected = self.accepted = False
+
+    @property
+    def access_token(self) -> str:
+        """The token, to be held by a variable: its repr is masked."""
+        return Masked(self.text)
 
     def keep_secret(self, secret: ResolvedSecret) -> None:
         """Keep the secret it was requested with."""

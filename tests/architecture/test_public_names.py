@@ -37,7 +37,7 @@ def test_public_names_are_pinned() -> None:
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
         "SessionClosedError", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
         "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenStoreFailed", "TokenUnavailableError", "Tracer", "TransportError",
-        "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "Work", "__version__", "load_clinics",
+        "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "Work", "__version__", "load_clinics", "to_dict",
     ]  # fmt: skip
     assert all(hasattr(arzamed_async, name) for name in arzamed_async.__all__)
     assert re.fullmatch(r"\d+\.\d+\.\d+", arzamed_async.__version__)

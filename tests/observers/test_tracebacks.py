@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import gc
 import json
 import pickle
@@ -39,6 +40,7 @@ from arzamed_async import (
     TokenError,
     load_clinics,
 )
+from arzamed_async._masked import Masked
 from arzamed_async._tokens.oauth2 import basic_authorization
 
 TESTS = str(Path(__file__).parents[1])
@@ -385,10 +387,13 @@ class Wrong:
 
 @pytest.mark.asyncio
 async def test_a_token_shows_nothing() -> None:
-    """A token's own text is masked in a repr, and goes into a header as it is."""
+    """A token's repr masks its text, and so do the frames of ours that hold it; the text itself is a plain str for every use."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
-        access_token = (await session.clinic(server.credentials()).token()).access_token
-    assert (access_token, repr(access_token)) == (TOKEN, "'***'")
+        token = await session.clinic(server.credentials()).token()
+    for each in (token, pickle.loads(pickle.dumps(token)), copy.copy(token), copy.deepcopy(token)):
+        assert (each.access_token, type(each.access_token)) == (TOKEN, str)
+        assert TOKEN not in repr(each) + repr([each]) + pretty_repr({"token": each}, max_string=10)
+    assert type(Token(Masked(TOKEN), token.expires_at).access_token) is str
 
 
 @pytest.mark.asyncio

@@ -185,7 +185,7 @@ def test_a_class_keeps_one_decoder() -> None:
         a: int
 
     type.__setattr__(
-        Copied, "__arzamed_decoder__", vars(Parent)["__arzamed_decoder__"]
+        Copied, "__arzamed_async__", vars(Parent)["__arzamed_async__"]
     )  # as a decorator that copies a class
     assert type(decoder_for(Copied).decode([{"a": 1}], 0)[0]) is Copied
 
@@ -199,7 +199,7 @@ def test_what_a_class_keeps_is_not_pickled() -> None:
         a: int
 
     decoder_for(Kept)
-    kept = vars(Kept)["__arzamed_decoder__"]
+    kept = vars(Kept)["__arzamed_async__"]
     for made in (pickle.loads(pickle.dumps(kept)), copy.copy(kept), copy.deepcopy(kept)):
         assert made.decoder is None
         assert made.model is None

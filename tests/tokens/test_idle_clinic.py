@@ -59,4 +59,5 @@ async def test_a_token_handed_out_is_the_one_that_is_held() -> None:
         assert first.access_token is second.access_token
         held = session._engine.clinics.make(server.credentials()).tokens.current()
         assert held is not None
-        assert held.issued.access_token is first.access_token
+        assert held.issued.text is first.access_token
+        assert repr(held.issued.access_token) == "'***'"

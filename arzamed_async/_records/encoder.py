@@ -1,0 +1,83 @@
+"""Turns records into plain values, in the API's own names: what a decoder reads, the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import date, time
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
+
+import attrs
+
+from ..errors import ConfigurationError
+from ..models import OpenRecord
+from .fields import json_key
+from .scalars import is_decimal
+
+__all__ = ["Encoder", "make_encoder"]
+
+Encoder = Callable[[Any], dict[str, Any]]
+
+#: Values of these classes are plain; of their subclasses, not all serialisers take them.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_SCALARS: tuple[tuple[type[Any], Callable[[Any], object]], ...] = (
+    (str, str.__str__),  # of a subclass, the plain text
+    (int, int),
+    (float, float),
+    (date, lambda value: value.isoformat()),  # a datetime is one, too
+    (time, lambda value: value.isoformat()),
+    (UUID, str),
+)
+
+
+def make_encoder(model: type[Any], encode: Encoder) -> Encoder:
+    """Return the function that turns a record of this class into a dict; `encode` does so for the records in it.
+
+    Raises ConfigurationError, which names class and field, for a value that JSON does not have.
+    """
+    if issubclass(model, OpenRecord):
+        return lambda record: cast("dict[str, Any]", _plain(record.data, encode))
+    fields: tuple[Any, ...] = attrs.fields(model)
+    names = [(json_key(each), each.name) for each in fields if each.init]
+
+    def encode_one(record: Any) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, name in names:
+            problem = ""
+            try:
+                made[key] = _plain(getattr(record, name), encode)
+            except NotPlain as fault:
+                problem = str(fault)
+            if problem:
+                raise ConfigurationError(f"{model.__name__}.{name}: {problem}")
+        return made
+
+    return encode_one
+
+
+class NotPlain(Exception):  # noqa: N818 - it never leaves this module
+    """A value has no plain form. It holds the name of its type, never the value."""
+
+
+def _plain(value: Any, encode: Encoder) -> Any:
+    kind: Any = value.__class__
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value, encode)
+    for base, make in _SCALARS:
+        if isinstance(value, base):
+            return make(value)
+    return str(value) if is_decimal(kind) else _of_parts(value, encode)
+
+
+def _of_parts(value: Any, encode: Encoder) -> Any:
+    kind: Any = value.__class__
+    if issubclass(kind, Mapping):
+        return {str(key): each if each.__class__ in _PLAIN else _plain(each, encode) for key, each in value.items()}
+    if attrs.has(kind):
+        return encode(value)
+    if issubclass(kind, Collection) and not issubclass(kind, (bytes, bytearray, memoryview)):
+        return [each if each.__class__ in _PLAIN else _plain(each, encode) for each in value]
+    raise NotPlain(f"a value of type {kind.__name__} has no plain form")
