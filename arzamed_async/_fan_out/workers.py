@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 from .._arguments import callback, positive_seconds
@@ -167,7 +168,12 @@ class WorkerPool(Generic[Item]):
             self._done += 1
             self._failed += isinstance(item, Failure)
             if plan.on_progress is not None:
-                plan.on_progress(self._done, self._failed, clinics.total)
+                left: object = plan.on_progress(self._done, self._failed, clinics.total)
+                if isinstance(left, CoroutineType):
+                    left.close()
+                    raise MisuseError(
+                        ConfigurationError("on_progress returned a coroutine: it is called, and not awaited")
+                    )
         except asyncio.CancelledError as error:
             task = asyncio.current_task(self._loop)
             if self._stopping or task is None or task.cancelling():

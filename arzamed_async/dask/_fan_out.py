@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 from arzamed_async import ConfigurationError, Outcome
 from arzamed_async._extras import missing_package
 
-from ._plan import Credentials, Fetch, Plan, SessionOptions, Shards, Store, checked_options
+from ._plan import Credentials, Fetch, Plan, SessionOptions, Shards, Store, check_arguments, checked_options
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -56,6 +56,7 @@ def fan_out_dask(
     propagates unchanged. Raises ConfigurationError.
     """
     check_client(client)
+    check_arguments(credentials, fetch, token_store, allow_literal_secrets)
     plan = Plan(
         client,
         Shards(credentials, shard_size, allow_literal_secrets=allow_literal_secrets),

@@ -13,7 +13,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -32,7 +32,7 @@ from arzamed_async import (
     TokenStore,
 )
 
-__all__ = ["Credentials", "Fetch", "Plan", "SessionOptions", "Shards", "Store", "checked_options"]
+__all__ = ["Credentials", "Fetch", "Plan", "SessionOptions", "Shards", "Store", "check_arguments", "checked_options"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,20 @@ def checked_options(options: SessionOptions, concurrency: int) -> SessionOptions
         raise ConfigurationError(f"{unknown[0]} cannot be sent to Dask workers, or is not a session option")
     ArzamedSession(**options).fan_out((), _nothing, concurrency=concurrency)
     return options
+
+
+def check_arguments(credentials: object, fetch: object, token_store: object, allow_literal_secrets: object) -> None:
+    """Check what no session checks."""
+    if isinstance(credentials, (str, bytes)):
+        raise ConfigurationError(f"credentials must be of ClinicCredentials, not {type(credentials).__name__}")
+    if not callable(fetch):
+        raise ConfigurationError(f"fetch must be a coroutine function of a clinic, not {type(fetch).__name__}")
+    if not isinstance(allow_literal_secrets, bool):
+        raise ConfigurationError(
+            f"allow_literal_secrets must be True or False, not {type(allow_literal_secrets).__name__}"
+        )
+    if token_store is not None and not callable(token_store):
+        ArzamedSession(token_store=cast("TokenStore", token_store))  # which checks it
 
 
 async def _nothing(_clinic: Clinic) -> None:

@@ -8,6 +8,7 @@ from attrs import asdict
 
 from arzamed_async import (
     CircuitChanged,
+    ConfigurationError,
     Event,
     RequestFinished,
     RetryScheduled,
@@ -33,6 +34,8 @@ class LoggingObserver:
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
+        if logger is not None and not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+            raise ConfigurationError(f"logger must be a logging.Logger, not {type(logger).__name__}")
         self._logger = logger or logging.getLogger("arzamed_async.events")
 
     def __call__(self, event: Event, /) -> None:

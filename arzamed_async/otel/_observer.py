@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from arzamed_async import ArzamedSession, Event, Span, Work, __version__
+from arzamed_async import ArzamedSession, ConfigurationError, Event, Span, Work, __version__
 
 from ._attributes import span_attributes, span_name
 from ._gauges import Gauges
@@ -46,6 +46,17 @@ class OTelObserver:
         propagator: TextMapPropagator | None = TraceContextTextMapPropagator(),
         clinics_in_metrics: bool = False,
     ) -> None:
+        for name, given, method in (
+            ("tracer_provider", tracer_provider, "get_tracer"),
+            ("meter_provider", meter_provider, "get_meter"),
+            ("propagator", propagator, "inject"),
+        ):
+            if given is not None and not callable(getattr(given, method, None)):
+                raise ConfigurationError(f"{name} must be OpenTelemetry's, with {method}(), not {type(given).__name__}")
+        if not isinstance(clinics_in_metrics, bool):
+            raise ConfigurationError(
+                f"clinics_in_metrics must be True or False, not {type(clinics_in_metrics).__name__}"
+            )
         self._tracer = trace.get_tracer("arzamed_async", __version__, tracer_provider, _SCHEMA)
         meter = metrics.get_meter("arzamed_async", __version__, meter_provider, _SCHEMA)
         self._metrics = Metrics(meter, clinics=clinics_in_metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import os
 import re
@@ -52,6 +53,10 @@ class FileTokenStore:
             from platformdirs import user_cache_dir
 
             folder = user_cache_dir("arzamed-async", appauthor=False)
+        if not isinstance(folder, (str, os.PathLike)):
+            raise ConfigurationError(f"folder must be a path, not {type(folder).__name__}")
+        if not callable(clock) or inspect.iscoroutinefunction(clock):
+            raise ConfigurationError(f"clock must be a function that returns seconds, not {type(clock).__name__}")
         self._folder = Folder(Path(folder))
         self._clock = clock
         self._holder = Holder(self._folder)

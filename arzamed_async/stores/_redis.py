@@ -13,7 +13,7 @@ import orjson
 from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken
 
 from ._extras import require
-from ._redis_client import BoundClient, GivenClient, client_maker
+from ._redis_client import BoundClient, GivenClient, check_client, client_maker
 from ._scripts import ACQUIRE, DISCARD, LOAD, RELEASE, RENEW, SAVE
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class RedisTokenStore:
 
     def __init__(self, url_or_client: str | Redis | RedisCluster, *, prefix: str = "arzamed:token:") -> None:
         require("redis", "redis")
+        if not isinstance(prefix, str):
+            raise ConfigurationError(f"prefix must be text, not {type(prefix).__name__}")
         self._prefix = prefix
         self._bound: dict[asyncio.AbstractEventLoop, BoundClient] = {}
         self._given: GivenClient | None = None
@@ -62,11 +64,12 @@ class RedisTokenStore:
             url_or_client = ""  # it may hold a password, which must not appear in a traceback
             if make is None:
                 raise ConfigurationError(
-                    "the URL of a RedisTokenStore must begin with redis:// or rediss://, with options that redis-py supports"
+                    "url_or_client: the URL of a RedisTokenStore must begin with redis:// or rediss://, with options that redis-py supports"
                     " and files that are readable"
                 )
             self._make = make
         else:
+            check_client(url_or_client)
             self._given = GivenClient(url_or_client)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:

@@ -10,10 +10,12 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any
 
+from arzamed_async import ConfigurationError
+
 if TYPE_CHECKING:
     from redis.asyncio.connection import SSLConnection
 
-__all__ = ["BoundClient", "GivenClient", "client_maker"]
+__all__ = ["BoundClient", "GivenClient", "check_client", "client_maker"]
 
 #: More than a session waits for a response (0.2 s), since that does not count the time in which the loop was blocked.
 _SECONDS = 0.5
@@ -99,6 +101,16 @@ async def _close_with_loop(client: Any) -> AsyncGenerator[None, None]:
     finally:
         with contextlib.suppress(RedisError):  # if the server does not respond, the sockets are closed all the same
             await client.aclose()
+
+
+def check_client(client: Any) -> None:
+    """Raise ConfigurationError if this is no asyncio client of redis-py."""
+    import redis
+
+    synchronous = isinstance(client, (redis.Redis, redis.RedisCluster))
+    if synchronous or isinstance(client, type) or not callable(getattr(client, "eval", None)):
+        kind = f"a synchronous {type(client).__name__}" if synchronous else type(client).__name__
+        raise ConfigurationError(f"url_or_client must be a URL or a client of redis.asyncio, not {kind}")
 
 
 def client_maker(url: str) -> Callable[[], Any] | None:
