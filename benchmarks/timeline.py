@@ -117,7 +117,7 @@ def draw(watch: Watch, out: Path) -> None:
         axis.spines[side].set_visible(False)
     names = {
         "token": "token request",
-        "request": "answer",
+        "request": "response",
         "failed": "refused, failed or cut off",
         "wait": "wait before a retry",
     }

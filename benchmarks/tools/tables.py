@@ -244,7 +244,7 @@ def fan_out_rest(report: Report) -> list[str]:
         ["identical calls a second, with `coalesce` against without", _spread(coalesced["ratio"], 2)],
         ["token requests a clinic, least and most", "{}, {}".format(*report["tokens"]["tokens a clinic"][:2])],
         ["sockets open at most, and after", f"{report['tokens']['most sockets']}, {report['tokens']['left']}"],
-        ["bytes an idle clinic holds", f"{memory['bytes_per_clinic']:,.0f}"],
+        ["bytes an idle clinic holds, its token of 1,000 bytes included", f"{memory['bytes_per_clinic']:,.0f}"],
     ]
     return _table(["what", "measured"], rows)
 
