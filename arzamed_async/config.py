@@ -54,9 +54,9 @@ class RetryPolicy:
     """Which failed attempts are retried, and after how long.
 
     The delay before attempt n + 1 is random, between 0 and
-    min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). A Retry-After header replaces
-    it; one that exceeds `max_retry_after_seconds` or the deadline fails the call at once, and the error reports the
-    delay. `statuses` are retried for reads, `token_statuses` for the token request; connection errors always are.
+    min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). With a Retry-After header it is at
+    least what that requests, and a random part longer, which spreads callers; one that exceeds `max_retry_after_seconds`
+    or the deadline fails the call at once, and the error reports the delay. `statuses` are retried for reads, `token_statuses` for the token request; connection errors always are.
 
     `budget` bounds the retries of a whole session, so that retries never multiply an outage. (The session's own
     policy sets it, not that of `with_options`.) A retry costs 1, a call that succeeds after a retry refunds 1, any

@@ -176,6 +176,10 @@ class DeadlineExceededError(TransportError, TimeoutError):
         return _last_failure(self.last_failure)
 
 
+def _retry_after(seconds: float | None) -> str:
+    return "" if seconds is None else f", retry after {seconds:.1f}".removesuffix(".0") + " s"
+
+
 def _last_failure(reason: str) -> str:
     return f" (last failure: {reason})" if reason else ""
 
@@ -207,7 +211,7 @@ class TokenError(ArzamedError):
         server = ": ".join(part for part in (self.error, self.description) if part)
         status = "" if self.status is None else f"HTTP {self.status}"
         facts = ", ".join(part for part in (status, server) if part)
-        return f" ({facts})" if facts else ""
+        return (f" ({facts})" if facts else "") + _retry_after(self.retry_after_seconds)
 
 
 class CredentialsRejectedError(TokenError):
@@ -223,11 +227,22 @@ class TokenUnavailableError(TokenError):
     """The token endpoint could not be reached, or responded with 429 or 5xx to every attempt.
 
     The credentials were neither accepted nor rejected. `transient` is False where a retry cannot help (a
-    certificate that does not verify).
+    certificate that does not verify). A Retry-After is remembered, for up to an hour: until then calls raise this error
+    without a request, and `retry_after_seconds` is the time left. `session.forget` lifts that.
     """
 
     remedy = "Check token_url, or retry later"
     transient = True
+
+    def not_sent(self, seconds_left: float) -> TokenUnavailableError:
+        """Return the error of a later call: the endpoint requires a pause, so that no request is sent for `seconds_left`."""
+        return TokenUnavailableError(
+            "token request not sent: the token endpoint requires a pause",
+            status=self.status,
+            error=self.error,
+            description=self.description,
+            retry_after_seconds=seconds_left,
+        )
 
 
 class StatusError(ArzamedError):
@@ -254,9 +269,8 @@ class StatusError(ArzamedError):
 
     def _details(self) -> str:
         message = f" ({self.message})" if self.message else ""
-        delay = "" if self.retry_after_seconds is None else f", retry after {self.retry_after_seconds:g} s"
         request = f" [request {self.request_id}]" if self.request_id else ""
-        return message + delay + request
+        return message + _retry_after(self.retry_after_seconds) + request
 
 
 class UnauthorizedError(StatusError):

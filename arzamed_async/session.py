@@ -123,9 +123,10 @@ class ArzamedSession:
         client = TokenClient(transport, retry, timeouts, observed, clocks)
         shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
         flights = SingleFlight(lifetime.spawn)
-        source = TokenSource(TokenFetcher(lifetime, client, shared).fetch, tokens, clock, wall_clock, flights)
+        fetcher = TokenFetcher(lifetime, client, shared)
+        source = TokenSource(fetcher.fetch, tokens, clock, wall_clock, flights)
         clinics = ClinicRegistry(source, breaker, pool.connections_per_clinic)
-        self._pool = pool
+        self._pool, self._fetcher = pool, fetcher
         self._engine = Engine(
             base_url=base_url,
             options=options,
@@ -171,12 +172,13 @@ class ArzamedSession:
         return Clinic(self._engine, credentials)
 
     def forget(self, credentials: ClinicCredentials) -> None:
-        """Drop token and limits of a clinic that is gone, or whose key has changed; of none, if it is not known.
+        """Drop token and limits of a clinic that is gone, or whose key has changed, and lift a pause of its token endpoint.
 
         Calls that are under way go on. A handle that is used afterwards starts again, with a new token.
         """
         kinds(credentials=(credentials, ClinicCredentials))
         self._engine.clinics.forget(credentials)
+        self._fetcher.forget(credentials)
 
     def stats(self) -> Stats:
         """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""

@@ -244,6 +244,11 @@ class Call:
 
     # For the retry loop: see Retryable.
 
+    @property
+    def deadline(self) -> float | None:
+        """The deadline of the call's current step."""
+        return self.scope.deadline
+
     def add_facts(self, error: ArzamedError) -> None:
         """Complete the error's facts with those of this call."""
         self._request.add_facts(error, self.attempts)

@@ -18,7 +18,7 @@ from ..errors import ConfigurationError
 __all__ = ["EnvironmentProxies"]
 
 _PORTS = {"http": 80, "https": 443}
-_ENTRY = re.compile(r"\[([^\]]*)\](?::(\d{1,5}))?|([^:]*)(?::(\d{1,5}))?")
+_ENTRY = r"\[([^\]]*)\](?::(\d{1,5}))?|([^:]*)(?::(\d{1,5}))?"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -74,7 +74,7 @@ def _exempt(host: str, port: int, no_proxy: str) -> bool:
 def _matches(entry: str, host: str, address: Address | None, port: int) -> bool:
     if entry == "*":
         return True
-    found = _ENTRY.fullmatch(entry)
+    found = re.fullmatch(_ENTRY, entry)
     name, only_port = entry, None  # an IPv6 address or network without brackets
     if found:
         name, only_port = found[1] or found[3] or "", found[2] or found[4]

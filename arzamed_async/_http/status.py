@@ -66,20 +66,32 @@ def json_object(body: bytes) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def retry_after_seconds(value: str | None, wall_now: float) -> float | None:
-    """Return the seconds that a Retry-After requests (RFC 9110 section 10.2.3: a number or a date); None if it is invalid."""
+def retry_after_seconds(value: str | None, wall_now: float, date: str | None = None) -> float | None:
+    """Return the seconds that a Retry-After requests (RFC 9110 section 10.2.3: a number or a date); None if it is invalid.
+
+    A date counts from the response's own Date, `date`, where it has one: the server's clock may be slow or fast.
+    """
     if value is None:
         return None
     text = value.strip()
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII):
         return float(text)
+    until = _http_date(text)
+    if until is None:
+        return None
+    sent = None if date is None else _http_date(date.strip())
+    return max(0.0, until - (wall_now if sent is None else sent))
+
+
+def _http_date(text: str) -> float | None:
+    """Return the seconds since the epoch of an HTTP date, None if it is none."""
     try:
         date = parsedate_to_datetime(text)
+        if date.tzinfo is None:  # RFC 9110 section 5.6.7: an HTTP date is always UTC
+            date = date.replace(tzinfo=dt.timezone.utc)
+        return date.timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    if date.tzinfo is None:  # RFC 9110 section 5.6.7: an HTTP date is always UTC
-        date = date.replace(tzinfo=dt.timezone.utc)
-    return max(0.0, date.timestamp() - wall_now)
 
 
 def status_error(
@@ -93,7 +105,7 @@ def status_error(
         status,
         printable_excerpt(json_object(body).get("error"), secrets),
         request_id=request_id,
-        retry_after_seconds=retry_after_seconds(headers.get("retry-after"), wall_now),
+        retry_after_seconds=retry_after_seconds(headers.get("retry-after"), wall_now, headers.get("date")),
     )
     if 300 <= status <= 399:
         error.hint = "Redirects are not followed: check base_url"

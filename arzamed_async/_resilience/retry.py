@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from ..config import RetryPolicy
 from ..errors import ArzamedError
 
-__all__ = ["Retries", "Retryable", "load", "retry", "too_long"]
+__all__ = ["Retries", "Retryable", "delay_seconds", "load", "retry", "too_long"]
 
 R = TypeVar("R")
+
+#: Callers with the same Retry-After retry within this share of it, and not all at once.
+SPREAD = 0.25
 
 
 class Retryable(Protocol):
     """What the loop needs of the work that it retries."""
+
+    @property
+    def deadline(self) -> float | None:
+        """The end of the work in loop time, None without one."""
+        ...
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
         """Return the delay that the server requests, None without one. Raises the error if it must not be retried."""
@@ -47,7 +56,7 @@ def load() -> None:
 
 
 async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work: Retryable, retries: Retries) -> R:
-    """Retry after a failed first attempt, with full jitter, or after the delay that the server requests.
+    """Retry after a failed first attempt, with full jitter, and not before the delay that the server requests.
 
     The caller makes the first attempt itself, so that a call which succeeds at once pays nothing for retries.
     Returns the result of the first attempt that succeeds, or raises the ArzamedError of the last one.
@@ -58,9 +67,9 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
     ceilings = backoff.expo(base=2, factor=policy.initial_backoff_seconds, max_value=policy.max_backoff_seconds)
     next(ceilings)  # generators of backoff yield nothing at first: they wait for a value to be sent
     while retries.left > 0:
-        seconds, ceiling = work.delay_asked_for(failure), next(ceilings)
-        if seconds is None:
-            seconds = backoff.full_jitter(ceiling)
+        asked, deadline = work.delay_asked_for(failure), work.deadline
+        left = None if deadline is None else deadline - asyncio.get_running_loop().time()
+        seconds = delay_seconds(asked, next(ceilings), left)
         retries.left -= 1
         work.retry_scheduled(failure, seconds)
         await asyncio.sleep(seconds)
@@ -69,6 +78,23 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
         except ArzamedError as error:
             failure = error.with_traceback(None)  # it would hold this frame, and so itself
     raise failure
+
+
+def delay_seconds(
+    asked: float | None, ceiling: float, left: float | None, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
+    """Return the delay before the next attempt, of which `ceiling` is the longest backoff: random up to it ("full jitter").
+
+    With a Retry-After it is at least `asked`, and at least that backoff: a server in trouble may request 0. A random
+    part on top spreads callers that received the same, within half of what then remains of the time `left`.
+    """
+    own = uniform(0.0, ceiling)
+    if asked is None:
+        return own
+    seconds, width = max(asked, own), max(ceiling, asked * SPREAD)
+    if left is not None:
+        width = max(0.0, min(width, (left - seconds) / 2))
+    return seconds + uniform(0.0, width)
 
 
 def too_long(asked_seconds: float | None, policy: RetryPolicy, deadline: float | None) -> bool:

@@ -22,13 +22,14 @@ from .._concurrency.single_flight import Flight, SingleFlight
 from .._masked import Masked
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
-from ..errors import ArzamedError, CredentialsRejectedError, TokenError
+from ..errors import ArzamedError, CredentialsRejectedError, TokenError, TokenUnavailableError
 from ..models import Token
-from .oauth2 import IssuedToken
+from .oauth2 import IssuedToken, pause_seconds
 
 __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
-#: How long a failure is shared after its request, so that callers which arrive just after it do not send another.
+#: How long a failure is shared after its request, so that callers which arrive just after it do not send another. One with
+#: a Retry-After is remembered for that long.
 FAILURE_SHARED_SECONDS = 1.0
 
 
@@ -145,7 +146,7 @@ class TokenCache:
         for _ in range(2):
             failure = self._remembered(self._source.clock())
             if failure is not None:
-                raise copy.copy(failure)
+                raise failure
             flight = self._source.flights.under_way(self) or self._start()
             held = await flight.wait()
             if not self._expired(held):
@@ -183,9 +184,14 @@ class TokenCache:
         return True
 
     def _remembered(self, now: float) -> ArzamedError | None:
-        if self._failure is not None and now >= self._failure_until:
+        """Return the caller's own copy of a failure that is remembered."""
+        failure, left = self._failure, self._failure_until - now
+        if failure is None or left <= 0:
             self._failure = None
-        return self._failure
+            return None
+        if isinstance(failure, TokenUnavailableError) and pause_seconds(failure):
+            return failure.not_sent(left)
+        return copy.copy(failure)
 
     def _start(self) -> Flight[CachedToken]:
         return self._source.flights.start(self, self._fetch)
@@ -240,12 +246,9 @@ class TokenCache:
     def _note_failure(self, error: Exception, flight: Flight[CachedToken]) -> None:
         if not self._source.flights.is_newest(flight):  # see `_accept`
             return
-        now = self._source.clock()
-        self._next_refresh_at = now + self._source.policy.refresh_retry_seconds
+        now, policy, paused = self._source.clock(), self._source.policy, pause_seconds(error)
+        self._next_refresh_at = now + max(policy.refresh_retry_seconds, paused)
         if isinstance(error, CredentialsRejectedError):
-            self._failure, self._failure_until = (
-                error,
-                now + max(self._source.policy.rejected_seconds, FAILURE_SHARED_SECONDS),
-            )
-        elif isinstance(error, ArzamedError) and flight.awaited:
-            self._failure, self._failure_until = error, now + FAILURE_SHARED_SECONDS
+            self._failure, self._failure_until = error, now + max(policy.rejected_seconds, FAILURE_SHARED_SECONDS)
+        elif isinstance(error, ArzamedError) and (flight.awaited or paused):
+            self._failure, self._failure_until = error, now + max(paused, FAILURE_SHARED_SECONDS)

@@ -27,6 +27,11 @@ class TokenFetcher:
         self._client = client
         self._shared = shared
 
+    def forget(self, credentials: ClinicCredentials) -> None:
+        """Lift what is stored against a request of this clinic."""
+        if self._shared is not None:
+            self._shared.forget(credentials)
+
     async def fetch(
         self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None]
     ) -> IssuedToken:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import base64
 import functools
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from .._concurrency.clocks import Moment
-from .._http.status import json_object, printable_excerpt, retry_after_seconds
+from .._http.status import json_object, printable_excerpt
 from .._masked import Masked, as_masked, as_plain
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 
 __all__ = [
     "DEFAULT_LIFETIME_SECONDS",
     "LONGEST_LIFETIME_SECONDS",
+    "LONGEST_PAUSE_SECONDS",
     "IssuedToken",
     "ResolvedSecret",
     "basic_authorization",
     "is_token",
+    "pause_seconds",
     "read_token_response",
     "token_request_body",
 ]
@@ -29,6 +30,9 @@ __all__ = [
 
 DEFAULT_LIFETIME_SECONDS = 300.0
 LONGEST_LIFETIME_SECONDS = 86_400.0
+#: A Retry-After of a token endpoint is remembered for no longer than this: it may be a mistake.
+LONGEST_PAUSE_SECONDS = 3600.0
+_NUMBER = r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3: what form-encoding leaves as it is
 
 
@@ -109,12 +113,24 @@ class IssuedToken:
 
 
 def _lifetime_seconds(value: object) -> float | None:
-    """Return the seconds `expires_in` stands for; None if it stands for none."""
-    if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    """Return the seconds `expires_in` stands for; None if it stands for none.
+
+    Null and an empty text count as a missing one, and the text of a number as that number: both are sent.
+    """
+    if isinstance(value, str):
+        value = value.strip()
+        if re.fullmatch(_NUMBER, value):
+            value = float(value)
+    if value is None or value == "":
+        return DEFAULT_LIFETIME_SECONDS
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         return None
     return min(float(value), LONGEST_LIFETIME_SECONDS)
+
+
+def _is_bearer(token_type: object) -> bool:
+    """Return whether it is Bearer, in any case, or missing: null and an empty text count as that."""
+    return token_type is None or (isinstance(token_type, str) and token_type.strip().lower() in ("bearer", ""))
 
 
 def is_token(text: str) -> bool:
@@ -123,38 +139,37 @@ def is_token(text: str) -> bool:
 
 
 def read_token_response(
-    status: int, retry_after: str | None, body: bytes, sent: ResolvedSecret, requested_at: Moment, wall_now: float
+    status: int, retry_after: float | None, body: bytes, sent: ResolvedSecret, requested_at: Moment
 ) -> IssuedToken | TokenError:
     """Return the token in a token endpoint's response (RFC 6749 sections 5.1 and 5.2), or the error to raise for it."""
     fields = json_object(body)
     if not 200 <= status <= 299:
-        return _token_error(status, retry_after, fields, sent.forms(), wall_now)
+        return _token_error(status, retry_after, fields, sent.forms())
     problem = None
     token = fields.get("access_token")
-    token_type = fields.get("token_type", "bearer")
-    lifetime = _lifetime_seconds(fields.get("expires_in", DEFAULT_LIFETIME_SECONDS))
+    lifetime = _lifetime_seconds(fields.get("expires_in"))
     if not isinstance(token, str) or not token:
         problem = "no access_token"
     elif not is_token(token):
         problem = "an access_token with characters that no token may hold"
-    elif not isinstance(token_type, str) or token_type.lower() != "bearer":
+    elif not _is_bearer(fields.get("token_type")):
         problem = "a token_type other than Bearer"
     elif lifetime is None:
-        problem = "an expires_in that is no number of seconds"
+        problem = "an expires_in that is no positive number of seconds"
     else:
         return IssuedToken(token, lifetime, requested_at)
     return TokenError(f"the token endpoint's response contains {problem}", status=status)
 
 
 def _token_error(
-    status: int, retry_after: str | None, fields: Mapping[str, Any], secrets: tuple[str, ...], wall_now: float
+    status: int, retry_after: float | None, fields: Mapping[str, Any], secrets: tuple[str, ...]
 ) -> TokenError:
     error = printable_excerpt(fields.get("error"), secrets)
     facts: dict[str, Any] = {
         "status": status,
         "error": error,
         "description": printable_excerpt(fields.get("error_description"), secrets),
-        "retry_after_seconds": retry_after_seconds(retry_after, wall_now),
+        "retry_after_seconds": retry_after,
     }
     if status == 429 or status >= 500:
         return TokenUnavailableError("the token endpoint is temporarily unavailable", **facts)
@@ -163,3 +178,10 @@ def _token_error(
     if 300 <= status <= 399:
         return TokenError("the token endpoint responded with a redirect, which is not followed", **facts)
     return TokenError("the token endpoint returned no token", **facts)
+
+
+def pause_seconds(error: BaseException) -> float:
+    """Return the pause that the token endpoint requires with this error, within bounds; 0 if it requires none."""
+    if not isinstance(error, TokenUnavailableError) or error.status is None:
+        return 0.0
+    return min(max(0.0, error.retry_after_seconds or 0.0), LONGEST_PAUSE_SECONDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
 from .._http.response import read_prefix
+from .._http.status import retry_after_seconds
 from .._http.transport import Transport
 from .._resilience.retry import too_long
 from .._telemetry import TOKEN_PATH, Observers, RequestSpans, Spans, token_work
@@ -132,9 +133,10 @@ class TokenRequest:
             status = response.status
             if spans is not None:
                 spans.responded(status)
-            retry_after = response.header("Retry-After")
+            retry_after, date = response.header("Retry-After"), response.header("Date")
             body = await read_prefix(response, strict=200 <= status <= 299)
-            outcome = read_token_response(status, retry_after, body, sent, requested_at, client.clocks.wall())
+            asked = retry_after_seconds(retry_after, client.clocks.wall(), date)
+            outcome = read_token_response(status, asked, body, sent, requested_at)
         except TransportError as fault:
             outcome = _unavailable(fault)
         except ResponseError as fault:
@@ -146,6 +148,11 @@ class TokenRequest:
 
     def _work(self) -> Work:
         return token_work("request", self.credentials.display_name, self.credentials.token_url, self.attempts)
+
+    @property
+    def deadline(self) -> float | None:
+        """See Retryable."""
+        return self._scope.deadline
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
         """See Retryable: a request without a response is retried, and so is one whose status is in token_statuses."""

@@ -20,15 +20,17 @@ from .._concurrency.lifetime import Lifetime
 from .._telemetry import Observers
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
-from ..errors import ConfigurationError, CredentialsRejectedError
+from ..errors import ConfigurationError, CredentialsRejectedError, TokenError, TokenUnavailableError
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
 from .guarded_store import GuardedStore, StoreBudget, StoreUnavailableError
-from .oauth2 import IssuedToken
+from .oauth2 import IssuedToken, pause_seconds
 from .secrets import SecretReader
 
 __all__ = ["SharedTokens", "store_key"]
 
 RequestToken = Callable[[], Awaitable[IssuedToken]]
+#: What is stored, under which key, and under which lease.
+StoreEntry = tuple[str, StoredToken | StoredRejection, Lease | None]
 
 #: How long a lease lasts unless its holder renews it: at most this long the others wait for a holder that has died.
 LEASE_SECONDS = 10.0
@@ -38,6 +40,8 @@ PATIENCE_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = (0.03, 0.1)
 LOOK_AGAIN_FACTOR = 1.3
 LOOK_AGAIN_MOST_SECONDS = 0.5
+#: The number of forgotten clinics that are remembered, so that a stored pause does not apply to them.
+MOST_LIFTED = 1000
 
 
 def store_key(credentials: ClinicCredentials) -> str:
@@ -68,9 +72,22 @@ async def _refusal_key(credentials: ClinicCredentials, key: str, secrets: Secret
     return key
 
 
-def _record_key(key: str, number: int) -> str:
-    """Return the digest under which it is recorded that a token was replaced since the API rejected it."""
-    return hashlib.sha256(json.dumps([key, "401", number]).encode()).hexdigest()
+def _digest(key: str, what: str) -> str:
+    """Return the digest under which something else than the token is stored: a pause, or that a token was replaced."""
+    return hashlib.sha256(json.dumps([key, what]).encode()).hexdigest()
+
+
+def _refusal(error: TokenError, seconds: float) -> StoredRejection:
+    return StoredRejection(error.status, error.error, error.description, seconds)
+
+
+def _paused(pause: StoredRejection) -> TokenUnavailableError:
+    return TokenUnavailableError(
+        status=pause.status,
+        error=pause.error,
+        description=pause.description,
+        retry_after_seconds=pause.seconds_left,
+    )
 
 
 def _patience(now: float, deadline: float | None) -> float:
@@ -96,13 +113,20 @@ class SharedTokens:
         self._policy = policy
         self._clocks = clocks
         self._lifetime = lifetime
+        self._lifted: dict[str, bool] = {}
+
+    def forget(self, credentials: ClinicCredentials) -> None:
+        """Ignore the pause that is stored for this clinic, if there is one, at its next request."""
+        self._lifted[store_key(credentials)] = True
+        if len(self._lifted) > MOST_LIFTED:
+            del self._lifted[next(iter(self._lifted))]
 
     async def fetch(
         self, credentials: ClinicCredentials, known: IssuedToken | None, request: RequestToken, deadline: float | None
     ) -> IssuedToken:
         """Return a token other than the known one: from the store, or else from `request`, and then it is stored.
 
-        Raises what `request` raises, and CredentialsRejectedError if another process has stored that. `deadline` is that
+        Raises what `request` raises, also if another process has stored that. `deadline` is that
         of the request, in loop time.
         """
         key = store_key(credentials)
@@ -122,18 +146,26 @@ class SharedTokens:
         return await (request() if lease is None else self._request(budget, lease, request))
 
     async def _request(self, budget: StoreBudget, lease: Lease, request: RequestToken) -> IssuedToken:
-        kept: StoredToken | StoredRejection | None = None
+        entries: list[StoreEntry] = []
+        rejected_seconds = self._policy.rejected_seconds
         try:
             async with self._renewed(budget, lease):
                 fetched = await request()
             age = fetched.age(self._clocks.ago())
             if (left := fetched.lifetime_seconds - age) > 0:
-                kept = StoredToken(fetched.access_token, age, left)
+                entries.append((budget.key, StoredToken(fetched.access_token, age, left), lease))
+            if budget.record_key and rejected_seconds:
+                entries.append((budget.record_key, StoredRejection(401, "", "", rejected_seconds), None))
         except CredentialsRejectedError as error:
-            kept = StoredRejection(error.status, error.error, error.description, self._policy.rejected_seconds)
+            under = lease if budget.refusal_key == budget.key else None
+            entries.append((budget.refusal_key, _refusal(error, rejected_seconds), under))
+            raise
+        except TokenUnavailableError as error:
+            if (seconds := pause_seconds(error)) > 0:
+                entries.append((_digest(budget.key, "pause"), _refusal(error, seconds), None))
             raise
         finally:
-            await self._settle(budget, lease, kept)
+            await self._settle(budget, lease, *entries)
         return fetched
 
     async def _look(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
@@ -186,26 +218,30 @@ class SharedTokens:
         except StoreUnavailableError:
             pass  # this process has the lease all the same, and others wait for it
         except BaseException:
-            await self._settle(budget, lease, None)
+            await self._settle(budget, lease)
             raise
         if found is not None:
-            await self._settle(budget, lease, None)
+            await self._settle(budget, lease)
             return found, None
         return None, lease
 
     async def _held_back(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
-        """Look, with the lease, for what forbids the request: raise a rejection, or return the known token to keep it.
+        """Look, with the lease, for what forbids the request: raise a refusal, or return the known token to keep it.
 
         Tokens that the API rejects are replaced once within `rejected_seconds` by all processes together, and once
         more if it had accepted the one to be replaced: each may find out for itself that no token helps.
         """
         if budget.refusal_key != budget.key:
             await self._load(budget, budget.refusal_key)
+        if not self._lifted.pop(budget.key, False):
+            pause = await self._store.load(budget, _digest(budget.key, "pause"))
+            if isinstance(pause, StoredRejection) and (seconds := pause_seconds(refused := _paused(pause))) > 0:
+                raise refused.not_sent(seconds)
         if known is None or not known.rejected:
             return None
         left = known.lifetime_seconds - known.age(self._clocks.ago())
         if left > min(self._policy.margin_seconds, known.lifetime_seconds / 4):
-            for key in (_record_key(budget.key, number) for number in range(1 + known.accepted)):
+            for key in (_digest(budget.key, f"401 {number}") for number in range(1 + known.accepted)):
                 if await self._store.load(budget, key) is None:
                     budget.record_under(key)
                     break
@@ -230,18 +266,13 @@ class SharedTokens:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _settle(self, budget: StoreBudget, lease: Lease, kept: StoredToken | StoredRejection | None) -> None:
+    async def _settle(self, budget: StoreBudget, lease: Lease, *entries: StoreEntry) -> None:
         """Store the outcome and release the lease. The caller waits within its budget; the rest continues in the background."""
         own = budget.copy()
 
         async def settle() -> None:
-            if kept is not None:
-                apart = isinstance(kept, StoredRejection) and own.refusal_key != own.key
-                key, value, under = (own.refusal_key, kept, None) if apart else (own.key, kept, lease)
+            for key, value, under in entries:
                 await self._store.save(own, key, value, under)
-                if own.record_key and isinstance(kept, StoredToken) and self._policy.rejected_seconds:
-                    record = StoredRejection(401, "", "", self._policy.rejected_seconds)
-                    await self._store.save(own, own.record_key, record, None)
             await self._store.release(own, lease)
             self._store.record_success(own)
 

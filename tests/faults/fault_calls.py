@@ -242,8 +242,9 @@ async def _check_rest(stage: Stage) -> None:
 async def _check_next(stage: Stage, error: ArzamedError | None) -> None:
     """With the server good again, the next calls on the same session work."""
     await stage.faulty.recover()
-    if stage.faulty is stage.tokens:  # a failure is shared for a second, a refusal remembered for a minute
-        stage.loop.skip(61 if isinstance(error, CredentialsRejectedError) else 1.5)
+    if stage.faulty is stage.tokens:  # a failure is shared for a second, a rejection remembered for a minute
+        paused = getattr(error, "retry_after_seconds", None) or 0.0  # a pause is kept, for an hour at most
+        stage.loop.skip(61 if isinstance(error, CredentialsRejectedError) else 1.5 + min(paused, 3600.0))
         if stage.call == "token" and error is None:
             stage.loop.skip(7200)
     stage.faulty.late = False

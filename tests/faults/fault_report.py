@@ -33,6 +33,8 @@ For operators: find the fault of your server or network, and read how each call 
   it is interrupted and cannot resume, it raises an error with the number of records delivered.
 - **No hidden requests.** Each attempt is one request on the wire. Tokens, lists and records are requested again
   only where that can help. No redirect is followed.
+- **Few tokens.** One request serves all callers. However the API responds, and whatever the clocks do, no more than two tokens a
+  minute are replaced; a pause that the token endpoint requires is kept.
 - **No secrets in errors.** No secret, token or record is in an error's text, arguments or traceback.
 - **No leaks.** After a failed call no connection, file descriptor, task or slot is left.
 - **Clean recovery.** When the server works again, the next call on the same session works.
@@ -67,10 +69,10 @@ ERRORS = """
 |---|---|---|
 | `TransportError` | no usable HTTP response to any attempt; the text names the fault and the host | look at the network, the proxy and that host |
 | `DeadlineExceededError` | a `TransportError`: the call's deadline was exceeded; the text names the last failure | as above; or raise `Timeouts` if the server is only slow |
-| `TokenUnavailableError` | the token endpoint cannot be reached, or responds with 429 or 5xx | check `token_url`, or wait; the credentials may be correct |
+| `TokenUnavailableError` | the token endpoint cannot be reached, or responds with 429 or 5xx; until its Retry-After no request is sent | check `token_url`, or wait for `retry_after_seconds`; the credentials may be correct |
 | `CredentialsRejectedError` | the token endpoint rejects this clinic's key | check the key with the clinic's administrator; no token request is sent with it for a minute |
 | `TokenError` | the token endpoint responds, but not with a token | check `token_url` and the scope; see its `status`, `error` and `description` |
-| `UnauthorizedError` | the API rejected a new token, too | check that key and environment (production or sandbox) belong together |
+| `UnauthorizedError` | the API rejected a new token, too, or has stopped accepting two within a minute; the text says which | check that key and environment (production or sandbox) belong together |
 | `ForbiddenError`, `NotFoundError`, `RateLimitedError`, `ServiceUnavailableError`, `StatusError` | the API's status: 403, 404, 429, 503, any other over 299 | see its `message`, `request_id` and `retry_after_seconds` |
 | `DecodeError` | a 2xx whose body is not what the API documents; `record_index` and `field` locate it | report it to the API's owner |
 | `LimitExceededError` | the response exceeds one of `Limits` | raise the limit that it names, if that size is right |

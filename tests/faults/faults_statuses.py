@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from email.utils import formatdate
 
+from attrs import evolve
 from fault_model import Fault, Outcome, failed, fatal, reads, themed
 from fault_server import Act, Wire
 from support import SECRET, TOKEN
@@ -160,12 +161,25 @@ def waiting(name: str, value: str | Callable[[Wire], str], tries: int, **facts: 
     return Fault(name=f"503, Retry-After: {name}", act=retry_after(value), expect=reads(read, token=token))
 
 
+def skewed(name: str, seconds: float) -> Fault:
+    """Return the fault of a 503 with a date in 5 seconds, by a clock that is wrong, and with its Date."""
+
+    async def act(wire: Wire) -> None:
+        now = wire.side.now() + seconds
+        date, until = (formatdate(each, usegmt=True) for each in (now, now + 5))
+        await wire.answer(words(wire), f"Retry-After: {until}", f"Date: {date}", status="503 X")
+
+    return evolve(waiting(f"a date in 5 seconds, its clock {name}", "", 4, retry_after_seconds=5.0), act=act)
+
+
 WAITS = themed(
     "Retry-After",
     waiting("5", "5", 4, retry_after_seconds=5.0),
     waiting("0", "0", 4, retry_after_seconds=0.0),
     waiting("a date in 5 seconds", later(5), 4),
     waiting("a date that has passed", later(-100), 4, retry_after_seconds=0.0),
+    skewed("5 minutes slow", -300),
+    skewed("5 minutes fast", 300),
     waiting("21 (over the cap)", "21", 1, retry_after_seconds=21.0),
     waiting("999999", "999999", 1, retry_after_seconds=999_999.0),
     waiting("a date in a year", later(31_536_000), 1),

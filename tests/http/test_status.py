@@ -40,11 +40,32 @@ def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(value, NOW) == seconds
 
 
-@given(st.text())
-def test_retry_after_never_raises(value: str) -> None:
+@pytest.mark.parametrize("skew", [-86_400.0, -300.0, 0.0, 300.0, 86_400.0])
+@pytest.mark.parametrize(("after", "seconds"), [(3, 3.0), (0, 0.0), (-60, 0.0), (900, 900.0)])
+def test_a_date_counts_from_the_responses_own(skew: float, after: float, seconds: float) -> None:
+    """Whatever the server's clock shows, a date in Retry-After is as far away as it is from the response's Date."""
+    date, until = (formatdate(NOW + skew + each, usegmt=True) for each in (0, after))
+    assert retry_after_seconds(until, NOW, date) == seconds
+    assert status_error(503, {"retry-after": until, "date": date}, b"", (), NOW).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize("date", [None, "", "soon", "Fri, 31 Foo 2099 25:61:61 GMT", "1800000000"])
+def test_without_a_date_of_the_response_ours_counts(date: str | None) -> None:
+    """A response without a Date, or with one that is none, has its Retry-After read against the wall clock."""
+    assert retry_after_seconds(formatdate(NOW + 30, usegmt=True), NOW, date) == 30.0
+
+
+def test_a_retry_after_in_seconds_has_nothing_to_do_with_the_date() -> None:
+    """Seconds are seconds, whatever the server's clock shows."""
+    assert retry_after_seconds("3", NOW, formatdate(NOW - 300, usegmt=True)) == 3.0
+
+
+@given(st.text(), st.none() | st.text())
+def test_retry_after_never_raises(value: str, date: str | None) -> None:
     """No header, however odd, does more than say nothing."""
-    seconds = retry_after_seconds(value, NOW)
-    assert seconds is None or seconds >= 0
+    for each in (value, formatdate(NOW, usegmt=True)):
+        seconds = retry_after_seconds(each, NOW, date)
+        assert seconds is None or seconds >= 0
 
 
 @given(st.text(), st.lists(st.text(min_size=1), max_size=3))

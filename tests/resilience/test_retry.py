@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import itertools
 import math
 import random
 import selectors
@@ -32,7 +33,7 @@ from arzamed_async import (
 from arzamed_async._concurrency.cancel_scope import PAUSE_SECONDS
 from arzamed_async._http.outgoing import Outgoing
 from arzamed_async._http.response import HttpResponse
-from arzamed_async._resilience.retry import Retries, retry
+from arzamed_async._resilience.retry import SPREAD, Retries, delay_seconds, retry
 
 R = TypeVar("R")
 CREDENTIALS = ClinicCredentials("id", "invented", "https://auth.invented.example/token", name="Milano")
@@ -82,6 +83,7 @@ class Try:
     asked: float | None = None  # the wait that its Retry-After asks for
     header: str | None = None
     seconds: float = 0.0
+    date: str | None = None
 
 
 class Body:
@@ -122,7 +124,8 @@ class Script:
             self.ended.append(self.loop.time())
         if not current.status:
             raise TransportError("an invented fault", transient=not current.lasting)
-        sent = {} if current.header is None else {"Retry-After": current.header}
+        given = {"Retry-After": current.header, "Date": current.date}
+        sent = {name: value for name, value in given.items() if value is not None}
         content = Body(GOOD[method] if current.status == 200 else b"{}")
         return HttpResponse(
             current.status,
@@ -213,16 +216,18 @@ def last_word(method: str, policy: RetryPolicy, last: Try, attempts: int, left: 
 
 @given(st.sampled_from(["GET", "POST"]), policies, st.lists(tries(), min_size=1, max_size=10), st.floats(0.5, 500))
 def test_any_policy_and_any_failures(method: str, policy: RetryPolicy, script: list[Try], total: float) -> None:
-    """Waits lie within their bounds, a Retry-After is kept to exactly or fails at once, attempts never exceed the policy."""
+    """Waits lie within their bounds, a Retry-After is kept to or fails at once, attempts never exceed the policy."""
     told = call(method, policy, script, total)
     began, ended = told.script.began, told.script.ended
     assert 1 <= len(began) <= policy.max_attempts
     for number, (wait, failed) in enumerate(zip(told.waits, script, strict=False), 1):
         assert last_word(method, policy, failed, number, total - ended[number - 1]) == ""
+        ceiling = min(policy.max_backoff_seconds, policy.initial_backoff_seconds * 2 ** (number - 1))
         if failed.asked is None:
-            assert 0 <= wait <= min(policy.max_backoff_seconds, policy.initial_backoff_seconds * 2 ** (number - 1))
+            assert 0 <= wait <= ceiling
         else:
-            assert wait == failed.asked
+            assert failed.asked <= wait <= max(failed.asked, ceiling) + max(ceiling, failed.asked * SPREAD)
+            assert wait < total - ended[number - 1] or wait <= ceiling
         if number < len(began):
             assert began[number] == pytest.approx(ended[number - 1] + wait)
     assert told.seconds <= total + PAUSE_SECONDS
@@ -262,18 +267,111 @@ def test_a_retry_after_beyond_cap_or_deadline_fails_at_once(method: str, asked: 
 
 
 def test_a_retry_after_at_the_cap_is_obeyed() -> None:
-    """A wait of exactly the cap is kept to, to the second, and is no attempt less."""
+    """A wait of exactly the cap is kept to, and is no attempt less."""
     told = call("GET", RetryPolicy(), [Try(429, asked=20.0, header="20")] * 3, 500.0)
     assert told.error is None
-    assert told.waits == [20.0] * 3
-    assert told.script.began == [0.0, 20.0, 40.0, 60.0]
+    assert len(told.waits) == 3
+    assert all(20.0 <= wait <= 25.0 for wait in told.waits)
+    assert [ends - begins for begins, ends in itertools.pairwise(told.script.began)] == pytest.approx(told.waits)
+
+
+def drawn(*shares: float) -> Callable[[float, float], float]:
+    """Return a `uniform` that draws these shares of its range, one after the other."""
+    left = iter(shares)
+
+    def uniform(least: float, most: float) -> float:
+        return least + (most - least) * next(left)
+
+    return uniform
+
+
+@pytest.mark.parametrize(
+    ("asked", "ceiling", "left", "shares", "seconds"),
+    [
+        (None, 4.0, None, (0.5,), 2.0),  # no Retry-After: full jitter, and no spread
+        (None, 4.0, 1.0, (0.5,), 2.0),
+        (0.0, 4.0, None, (0.5, 0.0), 2.0),  # 0 is no invitation to return at once
+        (0.0, 4.0, None, (0.5, 0.5), 4.0),
+        (1.0, 0.25, None, (1.0, 0.0), 1.0),  # what was asked, if that is longer
+        (1.0, 0.25, None, (0.0, 1.0), 1.25),
+        (1.0, 4.0, None, (0.5, 0.0), 2.0),  # the own backoff, if that is longer
+        (20.0, 0.25, None, (0.0, 1.0), 25.0),  # a longer wait is spread more widely
+        (20.0, 0.25, 24.0, (0.0, 1.0), 22.0),  # half of the time that remains is for the request
+        (1.0, 4.0, 1.5, (0.5, 1.0), 2.0),  # nothing remains
+    ],
+)
+def test_a_delay(
+    asked: float | None, ceiling: float, left: float | None, shares: tuple[float, ...], seconds: float
+) -> None:
+    """The delay is the longer of what was asked and the own random backoff, plus a random spread, before the deadline."""
+    assert delay_seconds(asked, ceiling, left, drawn(*shares)) == seconds
+
+
+@given(
+    st.none() | st.floats(0, 1000),
+    st.floats(1e-6, 200),
+    st.none() | st.floats(0, 1000),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_any_delay(asked: float | None, ceiling: float, left: float | None, own: float, spread: float) -> None:
+    """No delay is shorter than what was asked, or longer than the spread allows; one that fits leaves time for the request."""
+    seconds = delay_seconds(asked, ceiling, left, drawn(own, spread))
+    if asked is None:
+        assert 0 <= seconds <= ceiling
+        return
+    base = max(asked, own * ceiling)
+    assert base <= seconds <= base + max(ceiling, asked * SPREAD)
+    if left is not None and base < left:
+        assert seconds < left
+
+
+def test_a_crowd_that_is_told_the_same_does_not_return_at_once() -> None:
+    """Sixty callers told "1" at the same instant return over a quarter of a second, evenly, and none before the second."""
+    random.seed(20_261_128)
+
+    async def main(loop: JumpingLoop) -> list[float]:
+        works = [Failing(1, asked=1.0) for _ in range(60)]
+        await asyncio.gather(*(retry(work.attempt, TransportError(), work, Retries(RetryPolicy())) for work in works))
+        return sorted(work.waits[0] for work in works)
+
+    waits = in_no_time(main)
+    assert 1.0 <= waits[0] < 1.02
+    assert 1.23 < waits[-1] <= 1.25
+    assert max(ends - begins for begins, ends in itertools.pairwise(waits)) < 0.05
+    assert all(abs((wait - 1) / 0.25 - rank / 60) < 0.2 for rank, wait in enumerate(waits))
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "header", ["0", "0.0", email.utils.formatdate(WALL, usegmt=True), email.utils.formatdate(WALL - 60, usegmt=True)]
+)
+def test_a_server_in_trouble_that_requests_no_delay_gets_none_at_once(method: str, header: str) -> None:
+    """A Retry-After of 0, or a date that is now or past, leaves the backoff as it is: no four requests in one instant."""
+    random.seed(20_261_128)
+    seconds = [call(method, RetryPolicy(), [Try(503, asked=0.0, header=header)] * 3, 500.0).seconds for _ in range(40)]
+    assert min(seconds) > 0.1
+    assert 0.8 < sum(seconds) / len(seconds) < 2.6  # twice the half of 0.25 + 0.5 + 1
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("skew", [-300, 300, -86_400, 86_400])
+def test_a_servers_clock_does_not_matter(method: str, skew: int) -> None:
+    """A date in 3 s is 3 s away by the response's own Date, however slow or fast the server's clock is."""
+    date, until = (email.utils.formatdate(WALL + skew + each, usegmt=True) for each in (0, 3))
+    told = call(method, RetryPolicy(), [Try(503, asked=3.0, header=until, date=date)], 500.0)
+    assert told.error is None
+    assert 3.0 <= told.seconds <= 3.75
 
 
 class Failing:
     """Work that fails so often, and keeps what it is told."""
 
-    def __init__(self, failures: int) -> None:
+    deadline = None
+
+    def __init__(self, failures: int, asked: float | None = None) -> None:
         self.failures = failures
+        self.asked = asked
         self.attempts = 1
         self.waits: list[float] = []
 
@@ -284,7 +382,7 @@ class Failing:
         raise TransportError
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
-        return None
+        return self.asked
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         self.waits.append(seconds)

@@ -75,9 +75,29 @@ def good_token(rng: random.Random) -> bytes:
     if rng.random() < 0.8:
         answer["expires_in"] = rng.choice([3600, "3600", 1.5, 86_400, 10**9, "0009", 300])
     if rng.random() < 0.3:
-        answer["token_type"] = rng.choice(["bearer", "BEARER", "mac", None, 7])
+        answer["token_type"] = rng.choice(["bearer", "BEARER", " bearer", "", "mac", None, 7])
     if rng.random() < 0.2:
-        answer["expires_in"] = rng.choice([0, -1, True, None, "", "1e3", "-5", [], 1e308, "9" * 30, "٣"])
+        answer["expires_in"] = rng.choice(
+            [
+                0,
+                -1,
+                True,
+                None,
+                "",
+                " ",
+                "1e3",
+                "3600.0",
+                " 60\n",
+                "nan",
+                "-5",
+                [],
+                1e308,
+                "9" * 30,
+                "1e999",
+                "٣",
+                "1_0",
+            ]
+        )
     if rng.random() < 0.15:
         answer["access_token"] = rng.choice(["", None, 5, "a b", "a\nb", "é", [], "\x7f"])
     if rng.random() < 0.1:
@@ -368,14 +388,19 @@ def token_in(body: bytes) -> tuple[str, float] | None:
     answer = strict(body)
     if type(answer) is not dict:
         return None
-    token, kind, life = answer.get("access_token"), answer.get("token_type", "bearer"), answer.get("expires_in", 300)
+    token, kind, life = answer.get("access_token"), answer.get("token_type"), answer.get("expires_in")
     if type(token) is not str or not re.fullmatch(r"[\x21-\x7e]+", token):
         return None
-    if type(kind) is not str or kind.lower() != "bearer":
+    if kind is not None and (type(kind) is not str or kind.strip().lower() not in ("", "bearer")):
         return None
-    if type(life) is str and re.fullmatch(r"[0-9]{1,18}", life):
-        life = int(life)
-    if type(life) not in (int, float) or not 0 < life < float("inf"):
+    if life is None or (type(life) is str and not life.strip()):
+        life = 300
+    if type(life) is str and set(life.strip()) <= set("0123456789.eE+-"):  # no "inf", "nan", "1_0", no other digits
+        try:
+            life = float(life)
+        except ValueError:
+            return None
+    if type(life) not in (int, float) or not life > 0:
         return None
     return token, min(float(life), 86_400.0)
 

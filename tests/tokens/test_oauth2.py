@@ -56,7 +56,6 @@ GOOD = {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 3600}
         ({"expires_in": "1200"}, 1200.0),
         ({"expires_in": 90_000}, 86_400.0),
         ({"expires_in": 0.5}, 0.5),
-        ({"expires_in": None}, None),
         ({"expires_in": True}, None),
         ({"expires_in": 0}, None),
         ({"expires_in": -5}, None),
@@ -64,6 +63,38 @@ GOOD = {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 3600}
         ({"expires_in": "-1"}, None),
         ({"expires_in": []}, None),
         ({"expires_in": "٣"}, None),
+        ({"expires_in": None}, 300.0),
+        ({"expires_in": ""}, 300.0),
+        ({"expires_in": " "}, 300.0),
+        ({"expires_in": "3600.0"}, 3600.0),
+        ({"expires_in": "3600."}, 3600.0),
+        ({"expires_in": " 3600\n"}, 3600.0),
+        ({"expires_in": "+3600"}, 3600.0),
+        ({"expires_in": "3.6e3"}, 3600.0),
+        ({"expires_in": 3600.0}, 3600.0),
+        ({"expires_in": "0.5"}, 0.5),
+        ({"expires_in": 2**63 - 1}, 86_400.0),
+        ({"expires_in": 1e300}, 86_400.0),
+        ({"expires_in": "9" * 5000}, 86_400.0),
+        ({"expires_in": "1e999"}, 86_400.0),
+        ({"expires_in": "NaN"}, None),
+        ({"expires_in": "Infinity"}, None),
+        ({"expires_in": "1e9999"}, None),
+        ({"expires_in": "0"}, None),
+        ({"expires_in": "0.0"}, None),
+        ({"expires_in": -0.0}, None),
+        ({"expires_in": "1_000"}, None),
+        ({"expires_in": "0x10"}, None),
+        ({"expires_in": "3600 s"}, None),
+        ({"expires_in": False}, None),
+        ({"expires_in": "true"}, None),
+        ({"expires_in": {}}, None),
+        ({"token_type": None}, 3600.0),
+        ({"token_type": ""}, 3600.0),
+        ({"token_type": " Bearer "}, 3600.0),
+        ({"token_type": "BearerToken"}, None),
+        ({"token_type": False}, None),
+        ({"token_type": []}, None),
         ({"token_type": "bEaReR"}, 3600.0),
         ({"token_type": "mac"}, None),
         ({"token_type": 7}, None),
@@ -76,8 +107,8 @@ GOOD = {"access_token": "abc.def", "token_type": "Bearer", "expires_in": 3600}
     ],
 )
 def test_token_answers(change: dict[str, object], lifetime: float | None) -> None:
-    """A good answer is a token of the life it says; each malformed one is a TokenError, and no other class."""
-    outcome = read_token_response(200, None, orjson.dumps({**GOOD, **change}), SENT, NOW, 0.0)
+    """Null, empty and missing fields are absent, a number in a text is that number; whatever else is malformed is a TokenError."""
+    outcome = read_token_response(200, None, orjson.dumps({**GOOD, **change}), SENT, NOW)
     if lifetime is None:
         assert type(outcome) is TokenError
         assert "contains" in str(outcome)
@@ -88,16 +119,16 @@ def test_token_answers(change: dict[str, object], lifetime: float | None) -> Non
 def test_a_byte_order_mark_is_passed_over() -> None:
     """A token answer, an error's body and what `get` returns may begin with a byte order mark, as a list may."""
     body = b"\xef\xbb\xbf" + orjson.dumps({"access_token": "invented", "expires_in": 60, "error": "revoked"})
-    assert facts(read_token_response(200, None, body, SENT, NOW, 0.0)) == ("invented", 60.0, *NOW)
+    assert facts(read_token_response(200, None, body, SENT, NOW)) == ("invented", 60.0, *NOW)
     assert status_error(403, {}, body, (), 0.0).message == "revoked"
     assert Response(200, Headers({}), body).json()["error"] == "revoked"
 
 
 def test_token_answers_without_the_optional_fields() -> None:
     """A missing expires_in is 300 s, a missing token_type is Bearer; a body that is no object is a TokenError."""
-    assert facts(read_token_response(200, None, b'{"access_token": "t"}', SENT, NOW, 0.0)) == ("t", 300.0, *NOW)
+    assert facts(read_token_response(200, None, b'{"access_token": "t"}', SENT, NOW)) == ("t", 300.0, *NOW)
     for body in (b"", b"[]", b"null", b"<html>", b"\xff", b'{"access_token": "t"'):
-        assert type(read_token_response(200, None, body, SENT, NOW, 0.0)) is TokenError
+        assert type(read_token_response(200, None, body, SENT, NOW)) is TokenError
 
 
 @pytest.mark.parametrize(
@@ -119,7 +150,7 @@ def test_token_answers_without_the_optional_fields() -> None:
 )
 def test_token_refusals(status: int, body: dict[str, str], kind: type[TokenError]) -> None:
     """Each refusal of the token endpoint is of the class that the tree says, with the endpoint's words."""
-    outcome = read_token_response(status, "7", orjson.dumps(body), SENT, NOW, 0.0)
+    outcome = read_token_response(status, 7.0, orjson.dumps(body), SENT, NOW)
     assert type(outcome) is kind
     assert (outcome.status, outcome.error, outcome.retry_after_seconds) == (status, body.get("error", ""), 7.0)
     assert outcome.description == body.get("error_description", "")
