@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from support import DOCTORS, RawServer, Request, json_answer, settle, token_answer
 from support.tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
@@ -138,11 +140,14 @@ async def test_a_wall_clock_that_jumps_at_each_request_is_an_error_after_two(
     assert endpoint.calls == 2
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Any:
+@pytest_asyncio.fixture(params=["file", "memory"])
+async def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> AsyncIterator[Any]:
     if request.param == "file":
-        return FileTokenStore(tmp_path / "tokens", clock=clock.wall)
-    return MemoryTokenStore(clock=clock, wall_clock=clock.wall)
+        store: Any = FileTokenStore(tmp_path / "tokens", clock=clock.wall)
+    else:
+        store = MemoryTokenStore(clock=clock, wall_clock=clock.wall)
+    yield store
+    await store.aclose()
 
 
 async def test_a_token_in_a_store_expires_in_a_suspend_too(clock: Clock, store: Any) -> None:
