@@ -25,7 +25,7 @@ from .hook_builder import HookBuilder, Wanted, open_record_hook
 from .hooks import Hook
 from .scalars import WRITTEN, Mismatch
 from .shape import Shape
-from .unions import clear_refused
+from .unions import REFUSED
 
 __all__ = ["Decoder", "decoder_for", "to_dict"]
 
@@ -84,6 +84,16 @@ class Decoder(Generic[T]):
 
     def decode(self, values: list[Any], first_index: int, source: bytes | Exact = b"") -> list[T]:
         """Return an object for each value. Raises DecodeError at the first that does not match the class."""
+        made: list[T] = []
+        if not self._any_number:
+            try:
+                self._decode_into(values, made)
+            except (Mismatch, RecursionError):
+                pass  # what is wrong with which record is found out below
+            else:
+                if REFUSED:
+                    REFUSED.clear()
+                return made
         made, error = self.decode_good(values, first_index, source)
         if error is None:
             return made
@@ -151,7 +161,7 @@ class Decoder(Generic[T]):
         else:
             return None
         finally:
-            clear_refused()
+            REFUSED.clear()
             if written:
                 for each in written:
                     del WRITTEN[each]

@@ -15,16 +15,11 @@ from .fields import ARRAYS, MAPPINGS, UNIONS, bare, container, field_types, json
 from .hooks import EXACT_TYPES, Hook, HookOf, accepts_unknown
 from .scalars import SCALAR_HOOKS, Mismatch, is_decimal
 
-__all__ = ["clear_refused", "union_hook"]
+__all__ = ["REFUSED", "union_hook"]
 
 #: The values refused while a window is decoded, and what was expected. Without it, unions of classes that hold
 #: themselves would take time exponential in the nesting. The decoder clears it after each window.
-_REFUSED: dict[tuple[int, Any], str] = {}
-
-
-def clear_refused() -> None:
-    """Forget what was refused: the ids of these values will be used by others."""
-    _REFUSED.clear()
+REFUSED: dict[tuple[int, Any], str] = {}
 
 
 def union_hook(kind: Any, hook_of: HookOf) -> Hook:
@@ -54,7 +49,7 @@ def union_hook(kind: Any, hook_of: HookOf) -> Hook:
         deep = value.__class__ is dict or value.__class__ is list
         ordered = by_keys(cast("Any", value)) if len(keys) > 1 and value.__class__ is dict else members
         for member, hook in ordered:
-            if deep and (known := _REFUSED.get((id(value), member))) is not None:
+            if deep and (known := REFUSED.get((id(value), member))) is not None:
                 expected[known] = None
                 continue
             try:
@@ -62,7 +57,7 @@ def union_hook(kind: Any, hook_of: HookOf) -> Hook:
             except Mismatch as fault:
                 expected[fault.expected] = None
                 if deep:
-                    _REFUSED[id(value), member] = fault.expected
+                    REFUSED[id(value), member] = fault.expected
         raise Mismatch(" or ".join([*expected, *["null"] * nullable]), value)
 
     return structure_optional if nullable and len(members) == 1 else structure

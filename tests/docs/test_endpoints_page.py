@@ -48,7 +48,11 @@ def test_an_endpoint_is_added_to_the_package_in_nine_lines(tmp_path):
         (r"(from \.models import .*)Slot", r"\1Room, Slot"),
         (r"\n    def resource\(", lambda found: "\n" + handle + found[0]),
     )
-    edit("__init__.py", (r"(from \.models import .*)Slot", r"\1Room, Slot"), (r'    "Slot",\n', '    "Room",\n    "Slot",\n'))
+    edit(
+        "__init__.py",
+        (r"(from \.models import .*)Slot", r"\1Room, Slot"),
+        (r'    "Slot",\n', '    "Room",\n    "Slot",\n'),
+    )
 
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM],
