@@ -14,6 +14,8 @@ from .json_cuts import MAX_DEPTH, masked
 
 __all__ = ["Apart", "BadElement", "decode_list", "may_continue", "take_apart"]
 
+#: This much of an element without an end is examined: values take many times the memory of their bytes.
+CHECKED_BYTES = 65_536
 _SPACE = b" \t\n\r"
 _MARKS = rb"[\[\]{},]"  # compiled where they are needed: few programs meet a body that is not JSON
 _STRING_END = rb'(?s:"\x00*"[ \t\n\r]*+(.?))'
@@ -152,6 +154,7 @@ def _ends_for_certain(blank: bytes, reason: str) -> bool:
 
 def may_continue(rest: bytes | bytearray) -> bool:
     """Return whether these bytes after a complete element can be the beginning of others: nothing in them is wrong yet."""
+    rest = rest[:CHECKED_BYTES]
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         decoder.decode(rest)

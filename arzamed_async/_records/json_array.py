@@ -27,8 +27,6 @@ WINDOW_BYTES = 16_384
 #: Fewer new bytes than this are scanned only if the last of them may end an element.
 SMALL_BYTES = 512
 FIRST_STEP_BYTES = 2048
-#: This much of an element without an end is examined: values take many times the memory of their bytes.
-CHECKED_BYTES = 65_536
 #: After this many wrong guesses the fast way is given up for the rest of the list.
 MOST_MISSES = 4
 
@@ -136,7 +134,7 @@ class JsonArrayParser:
 
     def _check_rest(self) -> None:
         """Raise DecodeError if no further bytes could make an element of the first that have arrived."""
-        if not may_continue(self._buffer[: min(self._record_bytes, CHECKED_BYTES)]):
+        if not may_continue(self._buffer[: self._record_bytes]):
             raise DecodeError("not JSON", record_index=self._count)
 
     def rewind(self) -> None:
