@@ -65,7 +65,7 @@ class MisuseError(Exception):
         self.error = error
 
 
-def _bug_of(task: asyncio.Task[None]) -> BaseException | None:
+def _bug_of(task: asyncio.Task[bool]) -> BaseException | None:
     """Return what ended a task that nobody was to end. Each of these would look like something else to the consumer."""
     bug = asyncio.CancelledError() if task.cancelled() else task.exception()
     if isinstance(bug, MisuseError):
@@ -109,7 +109,7 @@ class WorkerPool(Generic[Item]):
         # At least one lane looks: a list may have been filled since its length was read.
         self._lanes = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
         self.fair_share = max(1, plan.buffer // self._lanes)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[bool]] = set()
         plan.clinics.start(self._context, self._fail)
         for _ in range(self._lanes):
             self._start_task()
@@ -117,13 +117,18 @@ class WorkerPool(Generic[Item]):
     def _start_task(self) -> None:
         """Start the next task of a lane. (A task copies the context in which it is created.)"""
         task = self._context.run(self._loop.create_task, self._work())
-        self._tasks.add(task)
-        task.add_done_callback(self._on_task_done)
+        if task.done():  # at once, where the loop's tasks are eager
+            self._on_task_done(task)
+        else:
+            self._tasks.add(task)
+            task.add_done_callback(self._on_task_done)
 
-    def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        """End a lane: there was no clinic for it, or a bug."""
+    def _on_task_done(self, task: asyncio.Task[bool]) -> None:
+        """End a lane, unless its task has queued a result: there was no clinic for it, or a bug."""
         self._tasks.discard(task)
         bug = _bug_of(task)
+        if bug is None and task.result():
+            return
         if bug is not None:
             self._fail(bug)
         self._lanes -= 1
@@ -148,13 +153,13 @@ class WorkerPool(Generic[Item]):
                 reader.set_result(None)
         self._readers.clear()
 
-    async def _work(self) -> None:
-        """Draw one clinic and queue its result. The lane ends here if there is none."""
+    async def _work(self) -> bool:
+        """Draw one clinic and queue its result. Returns False, and the lane ends, if there is none."""
         plan, clinics = self._plan, self._plan.clinics
         try:
             drawn = await clinics.draw() if clinics.waits else clinics.draw_nowait()
             if drawn is None:
-                return
+                return False
             index, clinic = drawn
             item: Item | Failure
             if self._deadline is not None:
@@ -181,7 +186,7 @@ class WorkerPool(Generic[Item]):
             bug = stray_cancellation(error)
         else:
             self._queue(index, item)
-            return
+            return True
         raise bug
 
     def _queue(self, index: int, item: Item | Failure) -> None:

@@ -343,3 +343,21 @@ async def test_the_end_of_a_program_cancels_without_noise() -> None:
     await asyncio.wait(tasks)
     assert consumer.cancelled()
     assert all(task.cancelled() for task in tasks)
+
+
+@pytest.mark.parametrize("kind", ["list", "plain", "asynchronous"])
+async def test_eager_tasks(kind: str) -> None:
+    """With asyncio.eager_task_factory (Python 3.12), each clinic has one outcome and a context of its own all the same."""
+
+    async def at_once(clinic: Clinic) -> str:
+        seen.note(clinic)
+        return clinic.name
+
+    loop, seen, rows = asyncio.get_running_loop(), Seen(), Rows()
+    loop.set_task_factory(getattr(asyncio, "eager_task_factory", None))
+    source: Any = credentials(6) if kind == "list" else getattr(rows, kind)()
+    async with ArzamedSession() as session:
+        got = await session.gather(source, at_once, concurrency=2)
+    assert [outcome.unwrap() for outcome in got] == [f"c{n}" for n in range(6)]
+    assert seen.by_clinic == {f"c{n}": ["none"] for n in range(6)}
+    assert kind == "list" or rows.log[-1] == "closed"
