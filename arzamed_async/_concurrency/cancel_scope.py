@@ -82,14 +82,18 @@ class CancelScope:
         "task",
     )  # fmt: skip
 
-    def __init__(self, scopes: CancelScopes, deadline: float | None, read_seconds: float = math.inf) -> None:
+    def __init__(
+        self, scopes: CancelScopes, deadline: float | None, read_seconds: float = math.inf, now: float | None = None
+    ) -> None:
         self._scopes = scopes
         self._read_seconds = read_seconds
         self._expecting_since: float | None = None
         self._timed_out = False
         self.deadline = deadline
         self.cancelled_by: Reason | None = None
-        times_out_at = math.inf if read_seconds == math.inf else scopes.loop.time() + read_seconds
+        times_out_at = math.inf
+        if read_seconds != math.inf:
+            times_out_at = (scopes.loop.time() if now is None else now) + read_seconds
         self.rings_at = times_out_at if deadline is None or times_out_at < deadline else deadline
 
     def __enter__(self) -> Self:

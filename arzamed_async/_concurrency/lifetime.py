@@ -127,7 +127,8 @@ class Lifetime:
         """Return a scope for work of the current task: it ends after this many seconds, or with the session."""
         loop = self.enter(clinic)
         assert self._scopes is not None
-        return CancelScope(self._scopes, loop.time() + seconds, read_seconds)
+        now = loop.time()
+        return CancelScope(self._scopes, now + seconds, read_seconds, now)
 
     def spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """Start a task of the session's own. Its work opens a scope, so that it ends with the session, which waits for it."""

@@ -71,6 +71,7 @@ class Direct(Home):
         self._transport_error = transport_error
         self._loop = asyncio.get_running_loop()
         self._origins: dict[str, _Origin] = {}
+        self._last: tuple[str, tuple[_Origin, str]] | None = None
         self._view = memoryview(bytearray(READ_BYTES))
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -81,7 +82,7 @@ class Direct(Home):
         place: _Origin | None = None
         host = ""
         try:
-            place, target = self._find(outgoing.url)
+            place, target = self._find(outgoing)
             host = place.host
             line = self._idle_line(place) or await self._connect(place, outgoing.timeouts, scope)
             exchange = line.send(outgoing.method, target, place.common, headers, outgoing.body)
@@ -122,7 +123,18 @@ class Direct(Home):
             error = DisconnectedError()
         return self._transport_error(error, host)
 
-    def _find(self, url: str) -> tuple[_Origin, str]:
+    def _find(self, outgoing: Outgoing) -> tuple[_Origin, str]:
+        url, last = outgoing.url, self._last
+        if (
+            last is not None and last[0] == url
+        ):  # most calls, those of other clinics too, have the URL of the one before
+            return last[1]
+        found = self._place(url)  # this may drop origins, but not the one that it returns
+        if outgoing.body is None:
+            self._last = (url, found)
+        return found
+
+    def _place(self, url: str) -> tuple[_Origin, str]:
         place = self._origins.get(url[: url.find("/", 8)])
         if place is not None and (target := target_at(url, place.origin)) is not None:
             return place, target
@@ -131,6 +143,7 @@ class Direct(Home):
 
     def _new_origin(self, origin: str) -> _Origin:
         if len(self._origins) >= MOST_ORIGINS:
+            self._last = None  # its origin may be dropped here
             self._origins = {key: each for key, each in self._origins.items() if each.open}
         place = self._origins[origin] = _Origin(origin, self._headers)
         return place

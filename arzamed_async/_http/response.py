@@ -124,6 +124,13 @@ class HttpResponse:
         """Let this scope end the reads from now on."""
         self.scope = scope
 
+    def received(self) -> bytes | None:
+        """Return the whole body if it has been received completely, without any coding; None where `read` is needed."""
+        content = self._content
+        if self._checked and self._decompressor is None and content.__class__ is WholeBody:
+            return content.read_nowait()
+        return None
+
     async def read(self) -> bytes:
         """Return the next piece of the body, decompressed; empty at its end.
 

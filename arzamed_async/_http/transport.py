@@ -166,7 +166,8 @@ class Transport:
 
     def acquire_slot_nowait(self) -> bool:
         """Acquire a slot of the pool if one is free. `open` must follow; it, or else its response, releases the slot."""
-        self._bound_client()
+        if self._direct is None:  # with a direct lane there is a client, and no one but `close` closes it
+            self._bound_client()
         return self.pool is None or self.pool.slots.acquire_nowait()
 
     async def acquire_slot(self) -> None:

@@ -28,10 +28,10 @@ WINDOWS_A_TURN = PIECES_A_TURN = 4
 DIGEST = hashlib.sha256
 
 
-def small_list(response: HttpResponse, data: bytes, limits: Limits, most_bytes: int = WHOLE_BYTES) -> list[Any] | None:
-    """Return the values of a body that is small and complete in `data`; None if it has to be read in windows."""
+def small_list(data: bytes, limits: Limits, most_bytes: int = WHOLE_BYTES) -> list[Any] | None:
+    """Return the values of a complete body if it is small; None if it has to be read in windows."""
     size = len(data)
-    if size <= most_bytes and response.ended() and size <= limits.list_bytes and size <= limits.record_bytes:
+    if size <= most_bytes and size <= limits.list_bytes and size <= limits.record_bytes:
         return decode_list(data)
     return None
 
@@ -115,7 +115,7 @@ class BodyReader(Generic[T]):
     async def _read_small(self) -> list[T] | None:
         """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""
         data = await self.response.read()
-        values = small_list(self.response, data, self._limits, WINDOW_BYTES)
+        values = small_list(data, self._limits, WINDOW_BYTES) if self.response.ended() else None
         if values is not None:
             self._ended = True
             return self._decode(values, data)

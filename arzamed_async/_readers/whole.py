@@ -30,11 +30,16 @@ class ListReader(Generic[T]):
         return Call(self.request).run(self._read_all)
 
     async def _read_all(self, response: HttpResponse) -> list[T]:
-        data = await response.read()
+        data = response.received()
+        ended = data is not None
+        if data is None:
+            data = await response.read()
+            ended = response.ended()
         request = self.request
         limits = request.options.limits
-        watch = request.engine.observers.field_watcher(request.name, request.path)
-        values = small_list(response, data, limits)
+        observers = request.engine.observers
+        watch = observers.field_watcher(request.name, request.path) if observers.present else None
+        values = small_list(data, limits) if ended else None
         if values is not None:
             records = self.decoder.decode(values, 0, data)
             if watch is not None and (unknown := self.decoder.unknown_fields(values, all_good=True)):

@@ -607,3 +607,18 @@ async def compare(seed: int, cases: int, patch: pytest.MonkeyPatch) -> list[str]
 async def test_both_lanes_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 600 responses, good and damaged, in pieces, each ends in both lanes alike: as what was read, or as which error."""
     assert await compare(1, 600, monkeypatch) == []
+
+
+async def test_the_place_of_the_last_url_is_one_of_those_kept() -> None:
+    """Where origins are dropped, the last request's among them, the next request to it does not use what was dropped."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        clinic = session.clinic(server.credentials())
+        await clinic.doctors.list()
+        direct: Any = session._engine.transport._direct
+        for line in direct.idle_lines():
+            line.close()
+        await settle()
+        for number in range(300):
+            direct._place(f"http://invented-{number}.example/token")
+        await clinic.doctors.list()
+        assert [line.place for line in direct.idle_lines()] == [direct._origins[f"http://127.0.0.1:{server.port}"]]

@@ -43,7 +43,7 @@ def outcome(pieces: list[bytes], limits: Limits, headers: dict[str, str] | None 
     """Return what reading this body gives: the records, or the error's class and facts."""
     scope: Any = SimpleNamespace(expect_bytes=lambda: None, got_bytes=lambda: None)
     answer = HttpResponse(200, headers or {}, Body(pieces), lambda: None, "host", scope, fault, ())
-    engine = SimpleNamespace(observers=SimpleNamespace(field_watcher=lambda *_: None))
+    engine = SimpleNamespace(observers=SimpleNamespace(present=False, field_watcher=lambda *_: None))
     options = SimpleNamespace(limits=limits)
     request: Any = SimpleNamespace(engine=engine, options=options, name="Milano", path="x")
     source = lists.ListReader(request, decoder_for(Doctor))

@@ -816,3 +816,25 @@ def test_collected_errors_have_an_end() -> None:
     with pytest.raises(DecodeError, match="record 10000"):
         decoder_for(Leveled).decode_each([0] * 10_001, 0, errors)
     assert len(errors) == 10_000
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"name": st.one_of(st.text(max_size=3), st.none(), st.integers())},
+            optional={"profileImage": st.one_of(st.text(max_size=3), st.none(), st.booleans()), "more": st.none()},
+        )
+        | st.none(),
+        max_size=4,
+    )
+)
+def test_the_short_way_of_a_good_list_decides_nothing(values: list[Any]) -> None:
+    """Decoding in one call gives the records of the ordinary way, or its error with index and field."""
+    decoder = decoder_for(Doctor)
+    made, error = decoder.decode_good(values, 5)
+    if error is None:
+        assert decoder.decode(values, 5) == made
+    else:
+        with pytest.raises(DecodeError) as caught:
+            decoder.decode(values, 5)
+        assert (caught.value.record_index, caught.value.field) == (error.record_index, error.field)
