@@ -51,10 +51,10 @@ def cut(name: str, body: bytes) -> Fault:
     return bad(name, body, 4, TransportError)
 
 
-def cut_late(name: str, body: bytes) -> Fault:
-    """Return the fault of a list that stops where a stream has handed out all of its records already."""
+def cut_late(name: str, body: bytes, delivered: int = 3) -> Fault:
+    """Return the fault of a list that stops where a stream has handed out records already."""
     fault = cut(name, body)
-    return evolve(fault, expect={**fault.expect, "stream": failed(StreamInterruptedError, 4, delivered=3)})
+    return evolve(fault, expect={**fault.expect, "stream": failed(StreamInterruptedError, 4, delivered=delivered)})
 
 
 def fine(name: str, body: bytes | list[Any], value: list[Doctor] | None = None) -> Fault:
@@ -125,8 +125,8 @@ SYNTAX = themed(
     ),
     cut_late("unclosed", DOCTORS_JSON[:-1]),
     evolve(cut_late("unclosed after a comma", DOCTORS_JSON[:-1] + b","), differs=True),
-    cut("an unclosed record", DOCTORS_JSON[:-2]),
-    cut("an unclosed string", DOCTORS_JSON[:-10]),
+    cut_late("an unclosed record", DOCTORS_JSON[:-2], delivered=2),
+    cut_late("an unclosed string", DOCTORS_JSON[:-10], delivered=2),
     cut("an opening bracket alone", b"["),
 )
 RECORDS = themed(
