@@ -532,3 +532,21 @@ async def until_submitted(client: Any) -> None:
         return bool(client.futures)
 
     await until(submitted)
+
+
+@pytest.mark.parametrize(
+    ("argument", "wrong"),
+    [
+        ("fetch", 5),
+        ("credentials", "Milano"),
+        ("allow_literal_secrets", "no"),
+        ("token_store", "redis://a.example"),
+        ("shard_size", 0),
+        ("concurrency", True),
+    ],
+)
+async def test_arguments_that_cannot_work(client: Any, argument: str, wrong: object) -> None:
+    """Each is refused at the call, by its name, before anything is sent."""
+    right: dict[str, Any] = {"credentials": [], "fetch": names}
+    with pytest.raises(ConfigurationError, match=argument):
+        fan_out_dask(client, **{**right, argument: wrong})
