@@ -296,7 +296,7 @@ def noisy(server: Server, rounds: int, calls: int) -> dict[str, Any]:
     return {
         "p99_ms_alone": spread([alone * 1e3 for alone, _ in pairs]),
         "p99_ms_beside": spread([beside * 1e3 for _, beside in pairs]),
-        "ratio": statistics.median(beside for _, beside in pairs) / statistics.median(alone for alone, _ in pairs),
+        "ratio": spread([beside / alone for alone, beside in pairs]),
     }
 
 
@@ -393,7 +393,7 @@ def main() -> None:
             "flat": lambda: flatness(server, 1 if quick else 3, many),
             "tokens": lambda: in_a_process_of_its_own(server, "tokens", many),
             "faulty": lambda: faulty(server, 200 if quick else 1000, 1 if quick else 3),
-            "noisy": lambda: noisy(server, 1 if quick else 3, 10 if quick else 100),
+            "noisy": lambda: noisy(server, 1 if quick else 9, 10 if quick else 100),
             "coalesced": lambda: coalesced(server, 2 if quick else 7),
             "memory": lambda: in_a_process_of_its_own(server, "memory", many),
         }.items():

@@ -173,7 +173,7 @@ def import_time(report: Report) -> list[str]:
     )
     ratio = f"Ratio within a round: {_spread(report['ratio'], 2)}"
     if counted:
-        ratio += f"; of instructions: {report['counted']['ratio']:.2f}"
+        ratio += f"; of instructions: {report['counted']['ratio']:.3f}"
     ours = report["only because of us"]
     lines += ["", ratio + ".", ""]
     lines += [
@@ -240,7 +240,7 @@ def fan_out_rest(report: Report) -> list[str]:
     rows = [
         ["cost of a clinic among all, against that among 100", _spread(report["flat"], 2)],
         ["end of the healthy, against the computed lower bound", _spread(report["faulty"]["ratio"], 3)],
-        ["99 clinics' p99 beside one that hangs, against alone", f"{noisy['ratio']:.2f}"],
+        ["99 clinics' p99 beside one that hangs, against alone", _spread(noisy["ratio"], 2)],
         ["identical calls a second, with `coalesce` against without", _spread(coalesced["ratio"], 2)],
         ["token requests a clinic, least and most", "{}, {}".format(*report["tokens"]["tokens a clinic"][:2])],
         ["sockets open at most, and after", f"{report['tokens']['most sockets']}, {report['tokens']['left']}"],
