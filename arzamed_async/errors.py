@@ -128,8 +128,11 @@ class TransportError(ArzamedError):
     """No usable HTTP response: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, incomplete body.
 
     `reason` names the cause. `transient` is False where a retry cannot help (a certificate that does
-    not verify).
+    not verify). `stale` is True where a connection that had been idle was found closed: the server has not processed
+    the request.
     """
+
+    stale = False
 
     def __init__(self, reason: str = "no usable HTTP response", *, transient: bool = True, **facts: Any) -> None:
         super().__init__(reason, **facts)

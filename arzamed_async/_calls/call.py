@@ -257,14 +257,13 @@ class Call:
         """Return the response's Retry-After in seconds, None without one. Raises the error if it must not be retried."""
         policy = self._request.options.retry
         asked: float | None = None
+        repeatable = isinstance(error, TransportError) and error.transient
         if isinstance(error, StatusError):
-            asked = error.retry_after_seconds
-            repeatable = error.status in policy.statuses
-        else:
-            repeatable = isinstance(error, TransportError) and error.transient
+            asked, repeatable = error.retry_after_seconds, error.status in policy.statuses
         if not repeatable or too_long(asked, policy, self.scope.deadline):
             raise error
-        if not self._engine.retry_budget.spend(self._request.clinic):
+        stale = isinstance(error, TransportError) and error.stale  # no fault of the server: the retry is free
+        if not stale and not self._engine.retry_budget.spend(self._request.clinic):
             error.add_hint("Not retried: the session's retry budget is spent (RetryPolicy.budget)")
             raise error
         self._request.clinic.count_retry()

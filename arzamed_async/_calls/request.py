@@ -34,6 +34,11 @@ class Request:
         self.hint = hint
 
     @property
+    def may_repeat(self) -> bool:
+        """Whether there are retries: see Outgoing. (A GET changes nothing.)"""
+        return self.options.retry.max_attempts > 1
+
+    @property
     def clinic_slot(self) -> FairSemaphore:
         """The semaphore of the clinic: see Outgoing."""
         return self.clinic.bulkhead

@@ -9,7 +9,7 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Protocol
 
 __all__ = ["Connections", "lead_nowhere"]
@@ -118,6 +118,25 @@ class Connections:
             return False
         self._connections[transport] = known
         return not known.has_unread_bytes()
+
+    def users(self) -> Iterator[User]:
+        """Yield what uses each connection, or has used it last."""
+        return iter([each.user for each in self._connections.values()])
+
+    def knows(self, transport: asyncio.Transport | None) -> bool:
+        """Return whether a connection has been used before."""
+        return transport in self._connections
+
+    def abort_idle_before(self, transport: asyncio.Transport) -> None:
+        """Close the idle connections to the host of this one that have not been used since it was."""
+        failed = self._connections.get(transport)
+        if failed is None:
+            return
+        for other, each in self._connections.items():
+            if other is transport:
+                break
+            if each.user.closed and each.host == failed.host:
+                other.abort()
 
     def open_count(self) -> int:
         """Return how many connections are open."""

@@ -2,8 +2,8 @@
 
 aiohttp's request and response objects are most of the cost of a small call. Here a request is one write and a response
 one read; an unusual response is left to aiohttp's parser (see `line`). The line that became idle last is used first.
-If a reused line fails before the first byte of its response, all lines that have been idle as long are closed: a
-middlebox that dropped one connection has most likely dropped the others.
+If a reused line fails before the first byte of its response, or stays silent, all lines that have been idle as long are
+closed: a middlebox that dropped one connection has most likely dropped the others.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from yarl import URL
 from .._concurrency.cancel_scope import CancelScope
 from ..config import Timeouts
 from ..errors import TransportError
-from .handler import DisconnectedError, NotHttpError
-from .line import Exchange, Home, Line
+from .handler import DisconnectedError, NotHttpError, SilentError
+from .line import Exchange, Home, Line, Received
 from .pool import Pool, connect_timeout
 from .request_bytes import common_part, split_url, target_at
 from .response import HttpResponse, not_final, read_timed_out
@@ -33,6 +33,12 @@ __all__ = ["Direct"]
 #: A line is closed after this idle time, as in aiohttp.
 IDLE_SECONDS = 15.0
 READ_BYTES = 262_144
+#: A look at what waits for the first byte of its response.
+LOOK_SECONDS = 1.0
+#: A reused line that has been silent for this many looks (and the time up to the first one) is taken for dead, ...
+LOOKS = 2
+#: ... unless a response of the origin has taken longer within this time.
+SLOW_SECONDS = 600.0
 #: Above this number, origins without an open line are dropped.
 MOST_ORIGINS = 256
 
@@ -40,7 +46,7 @@ MOST_ORIGINS = 256
 class _Origin:
     """The part that all requests to one origin share, and its idle lines: the one that became idle last is at the end."""
 
-    __slots__ = ("common", "host", "idle", "open", "origin", "url")
+    __slots__ = ("_slow", "_slow_until", "common", "host", "idle", "open", "origin", "url")
 
     def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
         self.origin = origin
@@ -52,6 +58,17 @@ class _Origin:
         self.common = common_part(host, headers)
         self.idle: list[Line] = []
         self.open = 0
+        self._slow = 0  # looks that a response has taken lately
+        self._slow_until = 0.0
+
+    def was_slow(self, waits: int, now: float) -> None:
+        """Remember how many looks a request has waited for its first byte over a connection that works."""
+        if waits >= self._slow or now > self._slow_until:
+            self._slow, self._slow_until = waits, now + SLOW_SECONDS
+
+    def patience(self, now: float) -> int:
+        """Return for how many looks a reused line may be silent: more than the slowest response lately has taken."""
+        return LOOKS + (2 * self._slow if now <= self._slow_until else 0)
 
 
 class Direct(Home):
@@ -74,18 +91,22 @@ class Direct(Home):
         self._last: tuple[str, tuple[_Origin, str]] | None = None
         self._view = memoryview(bytearray(READ_BYTES))
         self._sweep: asyncio.TimerHandle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        #: What had no byte at the last look: for how many looks, and whether it may be repeated.
+        self._waits: dict[Exchange, tuple[int, bool]] = {}
 
     async def open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> HttpResponse:
         """Do what `Transport.open` promises."""
         response: HttpResponse | None = None
         exchange: Exchange | None = None
-        place: _Origin | None = None
         host = ""
         try:
             place, target = self._find(outgoing)
             host = place.host
             line = self._idle_line(place) or await self._connect(place, outgoing.timeouts, scope)
-            exchange = line.send(outgoing.method, target, place.common, headers, outgoing.body)
+            exchange = line.send(outgoing, target, place.common, headers)
+            if self._watch is None:
+                self._watch = self._loop.call_later(LOOK_SECONDS, self._look)
             scope.expect_bytes()
             received = await exchange.future
         except asyncio.CancelledError:
@@ -95,33 +116,38 @@ class Direct(Home):
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             failure = self._transport_error(error, host)
         else:
-            if isinstance(received, BaseException):
-                failure = self._failure(received, host, outgoing.method)
-            elif received[0] >= 200:
+            if not isinstance(received, BaseException) and received[0] >= 200:
                 status, given, content, uncoded = received
                 slots = (self._slots, outgoing.clinic_slot)
                 response = HttpResponse(
                     status, given, content, exchange.close, host, scope, self._transport_error, slots, uncoded=uncoded
                 )
                 return response
-            else:  # after 101 the connection speaks another protocol
-                failure = not_final(received[0], host)
+            failure = self._failure(received, exchange, host, outgoing.method)
         finally:
             scope.got_bytes()
             if response is None:
                 if exchange is not None:
                     exchange.close()
                 self._slots.release()
-        if place is not None and exchange is not None and exchange.reused and not exchange.got_bytes:
-            self._close_idle_since(place, exchange.sent_at)
+        if exchange is not None:
+            self._close_suspects(exchange)
         raise failure
 
-    def _failure(self, error: BaseException, host: str, method: str) -> TransportError:
-        if isinstance(error, HttpProcessingError):
-            error = NotHttpError()
-        elif method == "GET" or not isinstance(error, OSError):
-            error = DisconnectedError()
-        return self._transport_error(error, host)
+    def _failure(
+        self, received: Received | BaseException, exchange: Exchange, host: str, method: str
+    ) -> TransportError:
+        if not isinstance(received, BaseException):  # after 101 the connection speaks another protocol
+            return not_final(received[0], host)
+        if isinstance(received, SilentError):
+            return self._transport_error(received, host)
+        if isinstance(received, HttpProcessingError):
+            received = NotHttpError()
+        elif method == "GET" or not isinstance(received, OSError):
+            received = DisconnectedError()
+        failure = self._transport_error(received, host)
+        failure.stale = exchange.reused and not exchange.got_bytes
+        return failure
 
     def _find(self, outgoing: Outgoing) -> tuple[_Origin, str]:
         url, last = outgoing.url, self._last
@@ -167,6 +193,7 @@ class Direct(Home):
         place.open += 1
         try:
             connection = await self._pool.connect_for(request, scope, connect_timeout(timeouts))
+            self._pool.expect_no_more(scope)
             transport, handler = connection.transport, connection.protocol
             if (
                 transport is None or handler is None or handler.should_close
@@ -208,12 +235,39 @@ class Direct(Home):
         if young:
             self._sweep = self._loop.call_at(min(young) + IDLE_SECONDS, self._close_idle)
 
-    def _close_idle_since(self, place: _Origin, since: float) -> None:
-        for line in [each for each in place.idle if each.idle_since <= since]:
-            line.close()
+    def _close_suspects(self, exchange: Exchange) -> None:
+        """Close the lines to the host that have been idle as long as the one which has failed before its first byte."""
+        if exchange.reused and not exchange.got_bytes:
+            for line in [each for each in exchange.place.idle if each.idle_since <= exchange.sent_at]:
+                line.close()
+
+    def _look(self) -> None:
+        """Look at what waits for its first byte: a reused line that stays silent for too long is taken for dead.
+
+        It may only be slow. So a request is ended only if it may be repeated, and the slowest response is remembered.
+        """
+        self._watch = None
+        now = self._loop.time()
+        looked, self._waits = self._waits, {}
+        for ended, (waits, _) in looked.items():
+            if ended.got_bytes:
+                ended.place.was_slow(waits, now)
+        for user in self._pool.sockets.users():
+            exchange = user.owner if isinstance(user, Line) else None
+            if exchange is not None and not exchange.got_bytes:
+                before, may_repeat = looked.get(exchange) or (0, exchange.drop_request())
+                waits = before + 1
+                self._waits[exchange] = waits, may_repeat
+                if not exchange.reused:
+                    exchange.place.was_slow(waits, now)
+                elif waits > exchange.place.patience(now) and may_repeat:
+                    exchange.end(SilentError())
+        if self._waits:
+            self._watch = self._loop.call_later(LOOK_SECONDS, self._look)
 
     def close(self) -> None:
-        """Cancel the timer; the pool closes the connections."""
-        if self._sweep is not None:
-            self._sweep.cancel()
-            self._sweep = None
+        """Cancel the timers; the pool closes the connections."""
+        for timer in (self._sweep, self._watch):
+            if timer is not None:
+                timer.cancel()
+        self._sweep = self._watch = None

@@ -7,7 +7,7 @@ import ssl
 import aiohttp
 
 from ..errors import TransportError
-from .handler import DisconnectedError, LookUpTimeoutError, NotHttpError
+from .handler import DisconnectedError, LookUpTimeoutError, NotHttpError, SilentError
 from .reasons import certificate_reason, connection_reason
 
 __all__ = ["REASONS", "transport_error"]
@@ -22,6 +22,7 @@ REASONS: dict[type[BaseException], str] = {
     TimeoutError: "read timed out: no data within read_seconds",
     aiohttp.ServerDisconnectedError: "the connection was lost before the response",
     DisconnectedError: "the connection was lost before the response",
+    SilentError: "no response over a connection that had been idle",
     aiohttp.ClientPayloadError: "the body was cut",
     aiohttp.ClientResponseError: "the response is not HTTP",
     NotHttpError: "the response is not HTTP",

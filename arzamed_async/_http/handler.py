@@ -19,6 +19,7 @@ __all__ = [
     "Handler",
     "LookUpTimeoutError",
     "NotHttpError",
+    "SilentError",
     "require_unpromised_names",
 ]
 
@@ -49,6 +50,10 @@ def require_unpromised_names(*objects: object) -> None:
 
 class DisconnectedError(aiohttp.ClientError):
     """The connection was lost. aiohttp does not resend a request after this exception."""
+
+
+class SilentError(aiohttp.ClientError):
+    """A connection that had been idle no longer responds."""
 
 
 class LookUpTimeoutError(aiohttp.ClientError):

@@ -14,12 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, Handler
 from .request_bytes import request_bytes
 from .response import BodyStream, WholeBody
 from .response_scan import RawHeaders, scan
+
+if TYPE_CHECKING:
+    from .outgoing import Outgoing
 
 __all__ = ["Exchange", "Home", "Line", "Received"]
 
@@ -113,9 +116,9 @@ class _Parsed(Handler):
 class Exchange:
     """One request and its response. The result of `future` is the response received, or the exception."""
 
-    __slots__ = ("_line", "_parsed", "future", "got_bytes", "leaving", "reused", "sent_at")
+    __slots__ = ("_line", "_outgoing", "_parsed", "future", "got_bytes", "leaving", "reused", "sent_at")
 
-    def __init__(self, line: Line, future: asyncio.Future[Received | BaseException]) -> None:
+    def __init__(self, line: Line, future: asyncio.Future[Received | BaseException], outgoing: Outgoing) -> None:
         self.leaving = False
         self._line = line
         self._parsed: _Parsed | None = None
@@ -123,6 +126,17 @@ class Exchange:
         self.got_bytes = False
         self.reused = line.reused
         self.sent_at = line.idle_since
+        self._outgoing: Outgoing | None = outgoing
+
+    @property
+    def place(self) -> Any:
+        """The origin of its line."""
+        return self._line.place
+
+    def drop_request(self) -> bool:
+        """Drop the reference to the request, and return whether it may be repeated."""
+        outgoing, self._outgoing = self._outgoing, None  # it holds the clinic's state
+        return outgoing is not None and outgoing.may_repeat
 
     def end(self, outcome: Received | BaseException) -> None:
         """Set the outcome. A failure is a result as well: after a cancellation it is not retrieved."""
@@ -218,11 +232,11 @@ class Line(asyncio.BufferedProtocol):
         """Return whether it is open."""
         return not self.transport.is_closing()
 
-    def send(self, method: str, target: str, common: str, headers: Mapping[str, str], body: bytes | None) -> Exchange:
+    def send(self, outgoing: Outgoing, target: str, common: str, headers: Mapping[str, str]) -> Exchange:
         """Send a request. It is built here, so that no other frame holds the token."""
-        exchange = self.owner = Exchange(self, self.loop.create_future())
+        exchange = self.owner = Exchange(self, self.loop.create_future(), outgoing)
         try:
-            self.transport.write(request_bytes(method, target, common, headers, body))
+            self.transport.write(request_bytes(outgoing.method, target, common, headers, outgoing.body))
         except BaseException:
             self.close()
             raise

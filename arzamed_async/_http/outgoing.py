@@ -29,6 +29,11 @@ class Outgoing(Protocol):
         ...
 
     @property
+    def may_repeat(self) -> bool:
+        """Whether it may be sent again on mere suspicion that a connection is dead."""
+        ...
+
+    @property
     def timeouts(self) -> Timeouts:
         """The timeouts under which it is sent."""
         ...

@@ -44,14 +44,16 @@ class Pool(aiohttp.TCPConnector):
         self.slots = FairSemaphore(limit)
         self.sockets = Connections(limit, loop)
         self._senders: dict[asyncio.Task[Any] | None, CancelScope] = {}
+        self._reused: dict[asyncio.Task[Any] | None, asyncio.Transport] = {}
 
     def expect(self, scope: CancelScope) -> None:
         """Allow one connection to the request that the task of `scope` sends next."""
         self._senders[scope.task] = scope
 
-    def expect_no_more(self, scope: CancelScope) -> None:
-        """Withdraw what `expect` allowed, if it was not used."""
+    def expect_no_more(self, scope: CancelScope) -> asyncio.Transport | None:
+        """Withdraw what `expect` allowed, if it was not used. Returns the connection of the request if it was reused."""
         self._senders.pop(scope.task, None)
+        return self._reused.pop(scope.task, None)
 
     async def connect(
         self,
@@ -76,11 +78,14 @@ class Pool(aiohttp.TCPConnector):
                 if isinstance(error, TimeoutError):  # connect_seconds
                     raise LookUpTimeoutError(look_up) if look_up else aiohttp.ConnectionTimeoutError from None
                 raise
-            protocol = connection.protocol
+            protocol, transport = connection.protocol, connection.transport
+            reused = sockets.knows(transport)
             spoiled = protocol is not None and protocol.should_close
-            if sockets.claim(connection.transport, connection, host, spoiled=spoiled):
+            if sockets.claim(transport, connection, host, spoiled=spoiled):
                 break
             connection.close()
+        if reused and transport is not None:
+            self._reused[scope.task] = transport
         scope.expect_bytes()
         return connection
 

@@ -195,6 +195,7 @@ class Transport:
         if pool is not None:
             pool.expect(scope)
         result: HttpResponse | None = None
+        reused: asyncio.Transport | None = None
         failure: ArzamedError
         host = ""
         try:
@@ -228,9 +229,10 @@ class Transport:
         finally:
             scope.got_bytes()
             if pool is not None:
-                pool.expect_no_more(scope)
+                reused = pool.expect_no_more(scope)
                 if result is None:
                     pool.slots.release()
+        _close_suspects(pool, reused)
         raise failure
 
     def use(self) -> tuple[int, int, int] | tuple[None, None, None]:
@@ -268,6 +270,11 @@ class Transport:
             direct.close()
         if closer is not None:
             await closer.aclose()
+
+
+def _close_suspects(pool: Pool | None, reused: asyncio.Transport | None) -> None:
+    if pool is not None and reused is not None:
+        pool.sockets.abort_idle_before(reused)
 
 
 def _response(

@@ -25,8 +25,10 @@ def verdict(error: BaseException | None, *, timed_out: bool) -> Verdict:
 
     `error` is None after a success; `timed_out` is true if the deadline passed while the response was awaited. Any
     response below 500 is a healthy server's, also one that cannot be decoded. Of a call that sent nothing to the
-    server, or was cancelled, nothing is known.
+    server, was cancelled, or was sent over a connection closed while it was idle, nothing is known.
     """
+    if isinstance(error, TransportError) and error.stale:
+        return "unknown"
     if timed_out or isinstance(error, TransportError) or (isinstance(error, StatusError) and error.status >= 500):
         return "failing"
     if error is None or (isinstance(error, ArzamedError) and not isinstance(error, (TokenError, ConfigurationError))):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from ..config import RetryPolicy
-from ..errors import ArzamedError
+from ..errors import ArzamedError, TransportError
 
 __all__ = ["Retries", "Retryable", "delay_seconds", "load", "retry", "too_long"]
 
@@ -69,7 +69,8 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
     while retries.left > 0:
         asked, deadline = work.delay_asked_for(failure), work.deadline
         left = None if deadline is None else deadline - asyncio.get_running_loop().time()
-        seconds = delay_seconds(asked, next(ceilings), left)
+        stale = isinstance(failure, TransportError) and failure.stale  # the next attempt has a new connection
+        seconds = 0.0 if stale else delay_seconds(asked, next(ceilings), left)
         retries.left -= 1
         work.retry_scheduled(failure, seconds)
         await asyncio.sleep(seconds)

@@ -76,6 +76,7 @@ class TokenRequest:
 
     method = "POST"
     clinic_slot = None
+    may_repeat = False  # a token may be billed
 
     @property
     def url(self) -> str:

@@ -11,6 +11,7 @@ import random
 import re
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -44,6 +45,7 @@ from arzamed_async._http.line import Home, Line
 pytestmark = pytest.mark.asyncio
 
 ONE_TRY = RetryPolicy.none()
+GET: Any = SimpleNamespace(method="GET", body=None, may_repeat=True)
 STALE = json_answer(200, [{"name": "Dr. Stale", "profileImage": None}])
 
 
@@ -208,10 +210,10 @@ def a_line(size: int = 4096) -> tuple[Line, Wire, Shelf, Callable[[bytes], None]
 async def test_only_the_owner_closes_a_line(good: bytes) -> None:
     """A caller that is cancelled after its response was read does not close the connection that another has taken."""
     line, wire, home, feed = a_line()
-    first = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    first = line.send(GET, "/", " HTTP/1.1\r\n", {})
     feed(good)
     assert home.idle == [line]
-    second = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    second = line.send(GET, "/", " HTTP/1.1\r\n", {})
     first.close()
     assert not wire.aborted
     assert line.owner is second
@@ -222,12 +224,12 @@ async def test_only_the_owner_closes_a_line(good: bytes) -> None:
 async def test_bytes_for_a_caller_that_has_gone_end_with_it() -> None:
     """Between a caller's cancellation and its end its response may come: the line is free, and the next gets its own."""
     line, _, home, feed = a_line()
-    first = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    first = line.send(GET, "/", " HTTP/1.1\r\n", {})
     first.future.cancel()
     feed(STALE)
     first.close()
     assert home.idle == [line]
-    second = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    second = line.send(GET, "/", " HTTP/1.1\r\n", {})
     feed(json_answer(200, []))
     received = second.future.result()
     assert not isinstance(received, BaseException)
@@ -245,7 +247,7 @@ async def test_bytes_nobody_asked_for_close_the_line() -> None:
 async def test_a_response_to_half_a_request_ends_the_line() -> None:
     """Where a server responds before all of the request has been sent, the rest of it is not put before the next one."""
     line, wire, home, feed = a_line()
-    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
     wire.unsent = 7
     feed(json_answer(200, []))
     assert exchange.future.done()
@@ -257,7 +259,7 @@ async def test_a_response_to_half_a_request_ends_the_line() -> None:
 async def test_a_read_that_fills_the_buffer_ends_the_line(good: bytes) -> None:
     """A TLS connection may hold more decrypted bytes after such a read: they are not the response to the next request."""
     line, wire, home, feed = a_line(len(good))
-    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
     feed(good)
     assert exchange.future.done()
     assert wire.aborted
@@ -268,7 +270,7 @@ async def test_a_read_that_fills_the_buffer_ends_the_line(good: bytes) -> None:
 async def test_a_body_that_ends_when_reading_resumes_gives_its_line_back_a_turn_later(more: bytes) -> None:
     """Bytes held by TLS while reading was paused arrive in the next turn of the loop: they close the line, and reach no caller."""
     line, wire, home, feed = a_line(2_000_000)
-    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
     feed(chunked("x" * 1_000_000, 300_000))
     received = exchange.future.result()
     assert not isinstance(received, BaseException)
@@ -294,7 +296,7 @@ async def test_a_line_closed_in_the_turn_in_which_its_response_ends_is_not_kept(
         wire.abort()
         raise RuntimeError("the handler is closed")
 
-    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
     wire.resume_reading = resume  # type: ignore[method-assign]
     feed(chunked([]))
     received = exchange.future.result()
@@ -307,12 +309,12 @@ async def test_a_line_closed_in_the_turn_in_which_its_response_ends_is_not_kept(
 async def test_a_body_that_has_left_pauses_no_other() -> None:
     """What is left of a response in its reader's buffer no longer has a hand on the connection."""
     line, wire, _, feed = a_line()
-    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
     feed(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n")
     received = exchange.future.result()
     assert not isinstance(received, BaseException)
     feed(b"0\r\n\r\n")
-    line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    line.send(GET, "/", " HTTP/1.1\r\n", {})
     touched: list[str] = []
     wire.pause_reading = lambda: touched.append("paused")  # type: ignore[method-assign]
     wire.resume_reading = lambda: touched.append("resumed")  # type: ignore[method-assign]
@@ -326,7 +328,7 @@ async def test_a_failure_nobody_waits_for_is_no_loose_end(began: bool) -> None:
     unheard: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unheard.append(context))
     line, _, _, feed = a_line()
-    exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+    exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
     if began:
         feed(b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n[")
     line.connection_lost(ConnectionResetError(104, "reset"))
@@ -343,7 +345,7 @@ async def test_a_response_leaves_no_cycle() -> None:
     gc.disable()
     try:
         for good in (json_answer(200, []), chunked([])):
-            exchange = line.send("GET", "/", " HTTP/1.1\r\n", {}, None)
+            exchange = line.send(GET, "/", " HTTP/1.1\r\n", {})
             feed(good)
             assert exchange.future.done()
             del exchange

@@ -1,0 +1,177 @@
+"""Connections that a box in between has forgotten: what the first failure teaches, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from support.raw_server import RawServer, Request, take_ordinary_lane
+
+from arzamed_async import (
+    ArzamedSession,
+    BreakerPolicy,
+    Clinic,
+    PoolLimits,
+    RetryPolicy,
+    Timeouts,
+    TokenUnavailableError,
+    TransportError,
+)
+from arzamed_async._http import direct
+
+pytestmark = pytest.mark.asyncio
+
+MANY = 30
+#: A backoff that no test would sit out, and a budget without a retry.
+LONG = RetryPolicy(initial_backoff_seconds=1000.0, max_backoff_seconds=1000.0, budget=0)
+QUICK = RetryPolicy(initial_backoff_seconds=0.001)
+
+
+class Box:
+    """A server behind a box that forgets connections: their next request is reset, or meets silence."""
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+        self.gate = asyncio.Event()
+        self.known: set[asyncio.StreamWriter] = set()
+        self.forgotten: set[asyncio.StreamWriter] = set()
+        self.server = RawServer(self.handle)
+        self.slow_seconds = 0.0
+
+    async def handle(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        if writer in self.forgotten:
+            if self.mode == "silent":
+                await asyncio.Event().wait()
+            writer.transport.abort()
+            return
+        self.known.add(writer)
+        if "together" in request.target:
+            await self.gate.wait()
+        if "slow" in request.target:
+            await asyncio.sleep(self.slow_seconds)
+        await self.server.good(request, writer)
+
+    def forget(self) -> None:
+        """Forget all connections that there are."""
+        self.forgotten |= self.known
+
+    async def fill(self, clinic: Clinic, connections: int = MANY) -> None:
+        """Let this many connections become idle."""
+        await clinic.token()
+        calls = [asyncio.create_task(clinic.get("together")) for _ in range(connections)]
+        async with asyncio.timeout(20):
+            while self.server.api_requests < connections:
+                await asyncio.sleep(0.001)
+        self.gate.set()
+        await asyncio.gather(*calls)
+
+
+@contextlib.asynccontextmanager
+async def boxed(
+    mode: str, retry: RetryPolicy, timeouts: Timeouts, breaker: BreakerPolicy | None = None
+) -> AsyncIterator[tuple[Box, ArzamedSession, Clinic]]:
+    box = Box(mode)
+    pool = PoolLimits(connections=MANY + 10, connections_per_clinic=MANY)
+    async with (
+        box.server as server,
+        ArzamedSession(base_url=server.base_url, retry=retry, timeouts=timeouts, pool=pool, breaker=breaker) as session,
+    ):
+        yield box, session, session.clinic(server.credentials())
+
+
+@pytest.mark.parametrize("lane", ["direct", "ordinary"])
+@pytest.mark.parametrize("mode", ["reset", "silent"])
+async def test_thirty_forgotten_connections_cost_three_requests_at_most(
+    mode: str, lane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call fails, and there are at most three requests more than calls: the first failure closes all of them."""
+    if lane == "ordinary":
+        take_ordinary_lane(monkeypatch)
+    async with boxed(mode, QUICK, Timeouts(read_seconds=1.0)) as (box, session, clinic):
+        await box.fill(clinic)
+        monkeypatch.setattr(direct, "LOOK_SECONDS", 0.1)
+        assert session.stats().pool.open >= MANY
+        box.forget()
+        before = box.server.api_requests
+        for _ in range(10):
+            assert len(await clinic.doctors.list()) == 3
+        assert box.server.api_requests - before - 10 <= 3
+        assert session.stats().pool.open == 1
+
+
+async def test_a_connection_found_closed_costs_neither_budget_nor_delay() -> None:
+    """A reset before the first byte over a reused connection is retried at once, and no fault of the server's."""
+    async with boxed("reset", LONG, Timeouts(), BreakerPolicy(failure_threshold=1)) as (box, _, clinic):
+        await box.fill(clinic, 4)
+        box.forget()
+        async with asyncio.timeout(20):
+            assert len(await clinic.doctors.list()) == 3
+
+
+async def test_a_new_connection_that_is_reset_costs_budget() -> None:
+    """Over a new connection the server may have processed the request: only the retry of the stale one is free."""
+    async with boxed("reset", LONG, Timeouts()) as (box, _, clinic):
+        await clinic.token()
+        box.forget()
+
+        async def reset(request: Request, writer: asyncio.StreamWriter) -> None:
+            writer.transport.abort()
+
+        box.server.handler = reset
+        with pytest.raises(TransportError, match="the session's retry budget is spent") as caught:
+            await clinic.doctors.list()
+        assert not caught.value.stale
+        assert caught.value.attempts == 2
+
+
+async def test_a_silent_connection_is_given_up_before_read_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a reused connection says nothing for some looks, the request is repeated over a new one."""
+    async with boxed("silent", QUICK, Timeouts(read_seconds=1000, total_seconds=20)) as (box, session, clinic):
+        await box.fill(clinic, 4)
+        monkeypatch.setattr(direct, "LOOK_SECONDS", 0.1)
+        box.forget()
+        assert len(await clinic.doctors.list()) == 3
+        assert session.stats().pool.open == 1
+
+
+async def test_a_slow_response_is_repeated_once_and_then_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What looks silent may be slow: it is requested again over a new connection, and from then on there is patience."""
+    async with boxed("reset", QUICK, Timeouts()) as (box, _, clinic):
+        await clinic.get("x")
+        monkeypatch.setattr(direct, "LOOK_SECONDS", 0.05)
+        box.slow_seconds = 0.6
+        before = box.server.api_requests
+        for _ in range(3):
+            await clinic.get("slow")
+        assert box.server.api_requests - before == 4
+
+
+async def test_a_request_that_must_not_be_repeated_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without retries, and for a token, which may be billed, a slow response over a reused connection is not given up."""
+    monkeypatch.setattr(direct, "LOOK_SECONDS", 0.02)
+    async with boxed("reset", RetryPolicy.none(), Timeouts()) as (box, session, clinic):
+        await clinic.get("x")
+        box.slow_seconds = 0.4
+        assert (await clinic.get("slow")).status == 200
+        assert box.server.api_requests == 2
+    async with boxed("reset", QUICK, Timeouts()) as (box, session, clinic):
+        await clinic.token()
+        box.slow_seconds = 0.4
+        await session.clinic(box.server.credentials("slow")).token()
+        assert box.server.token_requests == 2
+        assert box.server.connections == 1
+
+
+async def test_a_token_request_over_a_forgotten_connection_is_retried() -> None:
+    """The token's own retries get over a reset; without any it is an error."""
+    async with boxed("reset", QUICK, Timeouts()) as (box, session, clinic):
+        await clinic.token()
+        box.forget()
+        await session.clinic(box.server.credentials("Roma")).token()
+    async with boxed("reset", RetryPolicy.none(), Timeouts()) as (box, session, clinic):
+        await clinic.token()
+        box.forget()
+        with pytest.raises(TokenUnavailableError):
+            await session.clinic(box.server.credentials("Roma")).token()
