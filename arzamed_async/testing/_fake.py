@@ -15,9 +15,9 @@ from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 
 from ._clinics import FakeClinic
 from ._faults import Fault, Step, fault, refusal
+from ._limited import Limited
 from ._photos import photo_path
 from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
-from ._request_log import RequestLog
 from ._script import On, SlowBody, checked_on, number
 from ._server import BASE_PATH, Handler
 from ._thread import ServerThread
@@ -28,7 +28,7 @@ __all__ = ["FakeArzamed"]
 _SHUTDOWN_SECONDS = 0.01
 
 
-class FakeArzamed(RequestLog):
+class FakeArzamed(Limited):
     """A fake Arzamed API on a loopback socket: the published protocol, invented clinics, faults on demand.
 
         async with FakeArzamed() as fake:
@@ -42,7 +42,7 @@ class FakeArzamed(RequestLog):
     included: the vendor has published none. Where a method takes a clinic, give its name or its credentials (found
     by client id); an unknown one raises ConfigurationError.
 
-    `clock` returns seconds since the epoch and governs the expiry of tokens. May be changed at any time:
+    `clock` returns seconds since the epoch and governs the expiry of tokens, and limits of the rate. May be changed at any time:
     `latency_seconds` and `token_latency_seconds` (before each response), `token_lifetime_seconds`, `compress` (gzip
     for clients that accept it). Starts once; the counters stay readable after the end. `port` 0 is any free one.
 
@@ -254,8 +254,9 @@ class FakeArzamed(RequestLog):
         self._handler.slow_bodies.add(slow, times, on, self._find(clinic))
 
     def clear_faults(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Drop all failures, scripts, cut and slow bodies; with a clinic, only those set for it alone."""
+        """Drop all failures, scripts, limits, cut and slow bodies; with a clinic, only those set for it alone."""
         found = self._find(clinic)
+        self._handler.limits.clear(found)
         for script in (self._handler.faults, self._handler.cuts, self._handler.slow_bodies):
             script.clear(found)
 

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from ._clinics import Clinics, Counts, FakeClinic
 from ._faults import Answer, Fault
+from ._limits import Limits
 from ._photos import PHOTOS_PATH, photo_response
 from ._records import Listing
 from ._script import On, Refusal, Script, SlowBody
@@ -68,6 +69,8 @@ class Handler:
         self.clinics = Clinics()
         self.tokens = Tokens(clock)
         self.counts = Counts()
+        self.limits = Limits()
+        self.clock = clock
         self.faults = Script[Fault]()
         self.cuts = Script[int]()
         self.slow_bodies = Script[SlowBody]()
@@ -93,27 +96,37 @@ class Handler:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
+        entered = self.limits.enter(kind, clinic, self.clock())
         try:
-            await self._delay(kind, clinic)
-            path = request.path.removeprefix(BASE_PATH).strip("/")
-            fault = self.faults.take(kind, clinic, path)
-            if isinstance(fault, Refusal):
-                return _refuse(fault)
-            if isinstance(fault, Answer):
-                body, headers = fault.encoded()
-                return web.Response(status=fault.status, body=body, headers=headers)
-            if fault in _BREAKS:
-                await _BREAKS[fault](request)
-            request[_CUT] = fault == "cut"
-            if kind == "token":
-                assert clinic is not None
-                return await self._token(request, clinic, authorization)
-            return await self._list(request, clinic, refusal, path)
+            if isinstance(entered, Refusal):
+                return _refuse(entered)
+            return await self._respond(request, kind, clinic, refusal)
         finally:
             # Before the last bytes are sent: a client that has its response is never counted as open.
             self.tasks.discard(task)
+            if not isinstance(entered, Refusal):
+                self.limits.leave(entered)
             for counts in counted:
                 counts.end()
+
+    async def _respond(
+        self, request: web.BaseRequest, kind: On, clinic: FakeClinic | None, refusal: Refusal | None
+    ) -> web.StreamResponse:
+        await self._delay(kind, clinic)
+        path = request.path.removeprefix(BASE_PATH).strip("/")
+        fault = self.faults.take(kind, clinic, path)
+        if isinstance(fault, Refusal):
+            return _refuse(fault)
+        if isinstance(fault, Answer):
+            body, headers = fault.encoded()
+            return web.Response(status=fault.status, body=body, headers=headers)
+        if fault in _BREAKS:
+            await _BREAKS[fault](request)
+        request[_CUT] = fault == "cut"
+        if kind == "token":
+            assert clinic is not None
+            return await self._token(request, clinic, request.headers.get("Authorization", ""))
+        return await self._list(request, clinic, refusal, path)
 
     def _record(self, kind: On, clinic: FakeClinic | None, request: web.BaseRequest) -> None:
         headers = {name.lower(): value for name, value in request.headers.items()}
