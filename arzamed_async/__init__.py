@@ -22,6 +22,7 @@ from .config import (
     Endpoint,
     Endpoints,
     Limits,
+    PacingPolicy,
     PoolLimits,
     RetryPolicy,
     Timeouts,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from .events import (
         CircuitChanged,
         Event,
+        PaceChanged,
         RequestFinished,
         RetryScheduled,
         TokenRequestFinished,
@@ -68,7 +70,7 @@ if TYPE_CHECKING:
         UnknownField,
         Work,
     )
-    from .models import ClinicStats, Finished, PoolStats, Record, Stats
+    from .models import ClinicStats, Finished, PacingStats, PoolStats, Record, Stats
     from .token_store import Lease, StoredRejection, StoredToken
 
 __all__ = [
@@ -103,6 +105,9 @@ __all__ = [
     "Observer",
     "OpenRecord",
     "Outcome",
+    "PaceChanged",
+    "PacingPolicy",
+    "PacingStats",
     "Patient",
     "PoolLimits",
     "PoolStats",
@@ -149,13 +154,13 @@ __all__ = [
 if not TYPE_CHECKING:
     _LAZY = {
         "._events": (
-            "CircuitChanged", "Event", "RequestFinished", "RetryScheduled", "TokenRequestFinished", "TokenStoreFailed",
-            "UnknownField", "Work",
+            "CircuitChanged", "Event", "PaceChanged", "RequestFinished", "RetryScheduled", "TokenRequestFinished",
+            "TokenStoreFailed", "UnknownField", "Work",
         ),
         "._fan_out.merge": ("Merge",),
         ".clinics_file": ("load_clinics",),
         "._merged": ("Finished", "Record"),
-        "._stats": ("ClinicStats", "PoolStats", "Stats"),
+        "._stats": ("ClinicStats", "PacingStats", "PoolStats", "Stats"),
         "._stored": ("Lease", "StoredRejection", "StoredToken"),
     }  # fmt: skip
     __getattr__, __dir__ = lazy(__name__, {name: module for module, names in _LAZY.items() for name in names})

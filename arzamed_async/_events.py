@@ -10,6 +10,8 @@ from .config import BreakerState
 __all__ = [
     "CircuitChanged",
     "Event",
+    "PaceChange",
+    "PaceChanged",
     "RequestFinished",
     "RetryScheduled",
     "TokenRequestFinished",
@@ -19,6 +21,7 @@ __all__ = [
     "WorkKind",
 ]
 
+PaceChange = Literal["started", "changed", "ended"]
 WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 
 
@@ -74,6 +77,23 @@ class CircuitChanged:
 
 
 @frozen(kw_only=True)
+class PaceChanged:
+    """Requests of a scope are sent at another rate, since the server refuses some of them, or no longer does.
+
+    `scope` is "origin" (all requests to `base_url`: the API, or a token endpoint) or "clinic" (those of `clinic`, which
+    is empty otherwise). `change` is "started", "changed" (the rate was cut) or "ended". `requests_per_second` is 0
+    while the server requires a long pause, and None at the end: requests are not paced any more. `reason` is a sentence.
+    """
+
+    scope: Literal["clinic", "origin"]
+    clinic: str
+    base_url: str
+    change: PaceChange
+    requests_per_second: float | None
+    reason: str
+
+
+@frozen(kw_only=True)
 class UnknownField:
     """Records of an endpoint contain a field that the class does not declare; the field is ignored.
 
@@ -121,4 +141,12 @@ class Work:
     attempt: int = 0
 
 
-Event = RequestFinished | RetryScheduled | TokenRequestFinished | CircuitChanged | UnknownField | TokenStoreFailed
+Event = (
+    RequestFinished
+    | RetryScheduled
+    | TokenRequestFinished
+    | CircuitChanged
+    | PaceChanged
+    | UnknownField
+    | TokenStoreFailed
+)

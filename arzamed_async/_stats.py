@@ -11,7 +11,7 @@ from attrs import field
 from ._frozen import frozen
 from .config import BreakerState
 
-__all__ = ["ClinicStats", "PoolStats", "Stats"]
+__all__ = ["ClinicStats", "PacingStats", "PoolStats", "Stats"]
 
 
 @frozen(kw_only=True)
@@ -47,21 +47,43 @@ class PoolStats:
     lane: str = ""
 
 
+@frozen(kw_only=True)
+class PacingStats:
+    """How requests are paced now: `requests_per_second` to the API (None: not paced), and `waiting` for their turn.
+
+    `max_in_flight` is the limit of concurrency that was found, if there is one. `clinics` holds the clinics with a limit
+    of their own (0: the server requires a long pause), `token_endpoints` the origins that are paced, each with its
+    requests a second.
+    """
+
+    requests_per_second: float | None = None
+    max_in_flight: int | None = None
+    waiting: int = 0
+    clinics: Mapping[str, float] = field(factory=dict[str, float])
+    token_endpoints: Mapping[str, float] = field(factory=dict[str, float])
+
+
 def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
     return MappingProxyType(dict(clinics))
 
 
 @frozen(kw_only=True)
 class Stats:
-    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, and the retry budget left."""
+    """A snapshot of a session: `clinics` by name (with the client id, where two share a name), pool, and the retry budget left.
+
+    `pacing` is None if the session has no pacing.
+    """
 
     clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
     pool: PoolStats
     retry_budget_remaining: float
+    pacing: PacingStats | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _stats, (dict(self.clinics), self.pool, self.retry_budget_remaining)
+        return _stats, (dict(self.clinics), self.pool, self.retry_budget_remaining, self.pacing)
 
 
-def _stats(clinics: Mapping[str, ClinicStats], pool: PoolStats, retry_budget_remaining: float) -> Stats:
-    return Stats(clinics=clinics, pool=pool, retry_budget_remaining=retry_budget_remaining)
+def _stats(
+    clinics: Mapping[str, ClinicStats], pool: PoolStats, retry_budget_remaining: float, pacing: PacingStats | None
+) -> Stats:
+    return Stats(clinics=clinics, pool=pool, retry_budget_remaining=retry_budget_remaining, pacing=pacing)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from .events import Observer, Span, Tracer
 
 if TYPE_CHECKING:
-    from .events import Event, Work, WorkKind
+    from .events import Event, PaceChange, Work, WorkKind
 
 __all__ = ["TOKEN_PATH", "Observers", "RequestSpans", "Spans", "token_work"]
 
@@ -64,6 +64,25 @@ class Observers:
             kind = type(error).__name__
         logger.error("an observer raised %s for %s", kind, what)
         return None
+
+    def pace_changed(
+        self, origin: str, clinic: str | None, change: PaceChange, requests_per_second: float | None, reason: str
+    ) -> None:
+        """Report that requests to an origin, or those of one clinic there, are sent at another rate."""
+        if not self.present:
+            return
+        from .events import PaceChanged
+
+        self.emit(
+            PaceChanged(
+                scope="origin" if clinic is None else "clinic",
+                clinic=clinic or "",
+                base_url=origin,
+                change=change,
+                requests_per_second=requests_per_second,
+                reason=reason,
+            )
+        )
 
     def field_watcher(self, clinic: str, path: str) -> Callable[[Iterable[tuple[str, str]]], None] | None:
         """Return a function that reports unknown fields of an endpoint, each once; None if there are no observers."""

@@ -21,6 +21,7 @@ __all__ = [
     "Endpoint",
     "Endpoints",
     "Limits",
+    "PacingPolicy",
     "PoolLimits",
     "RetryPolicy",
     "Timeouts",
@@ -136,6 +137,24 @@ class BreakerPolicy:
 
     failure_threshold: int = field(default=5, validator=at_least_one)
     open_seconds: float = field(default=30.0, validator=positive)
+
+
+def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        positive(instance, attribute, value)
+
+
+@frozen(kw_only=True)
+class PacingPolicy:
+    """How requests are paced where the API limits their rate.
+
+    The rate is learned from responses with 429 or 503, for the API's origin, for each token endpoint's origin and for
+    each clinic: a refused request waits for its turn and is repeated, which costs no retry. `max_requests_per_second`
+    is a known limit of the API's origin; it is never exceeded, in any second. A session with `pacing=None` sends
+    requests at any rate, and refused ones are retried.
+    """
+
+    max_requests_per_second: float | None = field(default=None, validator=_positive_or_none)
 
 
 @frozen(kw_only=True)

@@ -28,7 +28,7 @@ other exception is chained to it. The only foreign text is the server's `error` 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 __all__ = [
     "ArzamedError",
@@ -298,9 +298,13 @@ class NotFoundError(StatusError):
 
 
 class RateLimitedError(StatusError):
-    """HTTP 429 to every attempt."""
+    """HTTP 429 to every attempt, or a pause that an earlier HTTP 429 requires: then the request was not sent.
+
+    `scope` is whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s.
+    """
 
     remedy = "Send requests at a lower rate, or lower the concurrency"
+    scope: Literal["clinic", "origin"] = "clinic"
 
 
 class ServiceUnavailableError(StatusError):

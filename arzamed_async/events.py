@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ._events import (
         CircuitChanged,
         Event,
+        PaceChange,
+        PaceChanged,
         RequestFinished,
         RetryScheduled,
         TokenRequestFinished,
@@ -26,6 +28,8 @@ __all__ = [
     "CircuitChanged",
     "Event",
     "Observer",
+    "PaceChange",
+    "PaceChanged",
     "RequestFinished",
     "RetryScheduled",
     "Span",

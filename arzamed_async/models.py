@@ -18,7 +18,7 @@ from .errors import ArzamedError, DecodeError
 
 if TYPE_CHECKING:
     from ._merged import Finished, Record
-    from ._stats import ClinicStats, PoolStats, Stats
+    from ._stats import ClinicStats, PacingStats, PoolStats, Stats
 
 __all__ = [
     "ClinicStats",
@@ -28,6 +28,7 @@ __all__ = [
     "Headers",
     "OpenRecord",
     "Outcome",
+    "PacingStats",
     "Patient",
     "PoolStats",
     "Record",
@@ -43,7 +44,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             **dict.fromkeys(("Finished", "Record"), "._merged"),
-            **dict.fromkeys(("ClinicStats", "PoolStats", "Stats"), "._stats"),
+            **dict.fromkeys(("ClinicStats", "PacingStats", "PoolStats", "Stats"), "._stats"),
         },
     )
 

@@ -21,6 +21,7 @@ from ._fan_out.workers import FanOutPlan, Progress
 from ._http.transport import Http, Transport
 from ._resilience.budget import RetryBudget
 from ._resilience.retry import load as load_backoff
+from ._resilience.session_pacing import SessionPacing
 from ._telemetry import Observers
 from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
@@ -28,7 +29,17 @@ from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
 from ._validation import dot_segments, proxy_url, web_url
 from .clinic import Clinic
-from .config import PRODUCTION, BreakerPolicy, Endpoints, Limits, PoolLimits, RetryPolicy, Timeouts, TokenPolicy
+from .config import (
+    PRODUCTION,
+    BreakerPolicy,
+    Endpoints,
+    Limits,
+    PacingPolicy,
+    PoolLimits,
+    RetryPolicy,
+    Timeouts,
+    TokenPolicy,
+)
 from .credentials import ClinicCredentials
 from .errors import ConfigurationError, SessionClosedError
 from .events import Observer
@@ -73,6 +84,11 @@ def _transport(
     return Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
 
 
+def _paces(policy: PacingPolicy | None, base_url: str, retry: RetryPolicy, observers: Observers) -> SessionPacing:
+    kinds(pacing=(policy or PacingPolicy(), PacingPolicy))
+    return SessionPacing(policy, base_url, retry.max_retry_after_seconds, observers.pace_changed)
+
+
 class ArzamedSession:
     """Reads live data of many clinics. One for each process (or event loop) is enough.
 
@@ -102,6 +118,7 @@ class ArzamedSession:
         limits: Limits = Limits(),
         pool: PoolLimits = PoolLimits(),
         tokens: TokenPolicy = TokenPolicy(),
+        pacing: PacingPolicy | None = PacingPolicy(),
         breaker: BreakerPolicy | None = None,
         coalesce: bool = False,
         token_store: TokenStore | None = None,
@@ -120,13 +137,12 @@ class ArzamedSession:
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
         transport = _transport(pool, http, ssl_context, proxy, trust_env=trust_env)
-        client = TokenClient(transport, retry, timeouts, observed, clocks)
+        client = TokenClient(transport, retry, timeouts, observed, clocks, _paces(pacing, base_url, retry, observed))
         shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
         flights = SingleFlight(lifetime.spawn)
-        fetcher = TokenFetcher(lifetime, client, shared)
-        source = TokenSource(fetcher.fetch, tokens, clock, wall_clock, flights)
+        self._pool, self._fetcher = pool, TokenFetcher(lifetime, client, shared)
+        source = TokenSource(self._fetcher.fetch, tokens, clock, wall_clock, flights)
         clinics = ClinicRegistry(source, breaker, pool.connections_per_clinic)
-        self._pool, self._fetcher = pool, fetcher
         self._engine = Engine(
             base_url=base_url,
             options=options,
@@ -136,11 +152,12 @@ class ArzamedSession:
             lifetime=lifetime,
             transport=transport,
             retry_budget=RetryBudget(retry.budget),
+            paces=client.pacing,
             tokens=TokenProvider(lifetime, observed),
             clinics=clinics,
             reads=flights if coalesce else None,
         )
-        lifetime.on_new_loop(transport.leave_loop, clinics.leave_loop, flights.leave_loop)
+        lifetime.on_new_loop(transport.leave_loop, clinics.leave_loop, flights.leave_loop, client.pacing.leave_loop)
         lifetime.on_fork(transport.leave_process)
 
     def __repr__(self) -> str:
@@ -177,18 +194,23 @@ class ArzamedSession:
         Calls that are under way go on. A handle that is used afterwards starts again, with a new token.
         """
         kinds(credentials=(credentials, ClinicCredentials))
-        self._engine.clinics.forget(credentials)
+        scope = self._engine.clinics.forget(credentials)
+        self._engine.paces.forget(scope, credentials, credentials.token_url)
         self._fetcher.forget(credentials)
 
     def stats(self) -> Stats:
         """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
-        from .models import PoolStats, Stats
+        from .models import PacingStats, PoolStats, Stats
 
         engine = self._engine
-        in_use, opened, queued = engine.transport.use()
-        limit, lane = self._pool.connections, engine.transport.lane
+        limit, (in_use, opened, queued), lane = self._pool.connections, engine.transport.use(), engine.transport.lane
         pool = PoolStats(connections=limit, in_use=in_use, open=opened, queued=queued, lane=lane)
-        return Stats(clinics=engine.clinics.stats(), pool=pool, retry_budget_remaining=engine.retry_budget.remaining)
+        return Stats(
+            clinics=engine.clinics.stats(),
+            pool=pool,
+            retry_budget_remaining=engine.retry_budget.remaining,
+            pacing=PacingStats(**engine.paces.figures()) if engine.paces.learns else None,
+        )
 
     def fan_out(
         self,
@@ -214,6 +236,7 @@ class ArzamedSession:
             concurrency=concurrency,
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
+            crowded=self._engine.paces.crowded,
         )
         return FanOut(plan, function("fetch", fetch, "a coroutine function of a clinic"))
 
@@ -259,6 +282,7 @@ class ArzamedSession:
             deadline_seconds=deadline_seconds,
             on_progress=on_progress,
             buffer=buffer,
+            crowded=self._engine.paces.crowded,
         )
         return Merge(plan, function("open_stream", open_stream, "a function of a clinic that returns a stream"))
 

@@ -1,25 +1,23 @@
 """One call through its layers.
 
 From the outside in: is the session open? -> the deadline starts -> the retry loop with its budget -> [ circuit
-breaker -> token -> clinic's slot -> pool's slot -> one attempt with its body ]. The one retry after a 401 happens
-inside the brackets. A call that waits for a token or for its next attempt holds no slot.
+breaker -> token -> turn, where requests are paced -> clinic's slot -> pool's slot -> one attempt with its body ]. The one
+retry after a 401 and the repeats of a throttled request happen inside the brackets. A call that waits for a token, for
+its turn or for its next attempt holds no slot.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from .._concurrency.cancel_scope import CancelScope
-from .._http.response import HttpResponse, read_prefix
-from .._http.status import status_error
+from .._http.response import HttpResponse
 from .._resilience.circuit_breaker import CircuitBreaker, verdict
 from .._resilience.retry import Retries, retry, too_long
-from .._telemetry import RequestSpans, Spans
-from .._tokens.cache import CachedToken
-from .._tokens.oauth2 import ResolvedSecret
+from .._telemetry import Spans
 from ..errors import (
     ArzamedError,
     CircuitOpenError,
@@ -29,10 +27,10 @@ from ..errors import (
     StatusError,
     TransportError,
 )
-from .request import Request
+from .sending import Sender
 
 if TYPE_CHECKING:
-    from ..events import Event, Work, WorkKind
+    from ..events import Event
 
 __all__ = ["LEFT", "Call"]
 
@@ -40,23 +38,13 @@ LEFT = "this stream was closed, or a step of it cancelled, before the end of the
 R = TypeVar("R")
 
 
-class Call:
+class Call(Sender):
     """One GET with all its attempts. A `handle` function reads a 2xx response and returns the call's result.
 
     With `leave_open` the response stays open after `handle`: the caller reads on, and closes it.
     """
 
-    __slots__ = ("_engine", "_leave_open", "_request", "_sent", "_spans", "attempts", "last_failure", "scope")
-    scope: CancelScope
-
-    def __init__(self, request: Request, *, leave_open: bool = False) -> None:
-        self._request = request
-        self._engine = request.engine
-        self._leave_open = leave_open
-        self.attempts = 0  # requests sent
-        self.last_failure = ""
-        self._spans: Spans | None = None  # only where there are tracers
-        self._sent = False  # whether this attempt has sent its request
+    __slots__ = ()
 
     async def run(self, handle: Callable[[HttpResponse], Awaitable[R]]) -> R:
         """Return what `handle` returns for the response. Raises an ArzamedError, and nothing else."""
@@ -118,10 +106,7 @@ class Call:
                 response.close()
                 raise
         except BaseException as error:
-            if isinstance(error, ArzamedError):
-                self.add_facts(error)
-            if breaker is not None and permit is not None:
-                self._record_outcome(breaker, permit, error)
+            self._attempt_failed(breaker, permit, error)
             raise
         if not self._leave_open:
             response.close()
@@ -129,81 +114,13 @@ class Call:
             self._record_outcome(breaker, permit, None)
         return result
 
-    async def _recovered(self, response: HttpResponse, held: CachedToken) -> tuple[HttpResponse, CachedToken]:
-        """Return the 2xx response to the request repeated with a new token, after an HTTP 401. Raises any other status."""
-        tokens = self._request.clinic.tokens
-        if response.status == 401 and tokens.reject(held):  # there may be a better one
-            response.close()
-            self._sent = False
-            held = tokens.current() or await self._new_token()
-            response = await self._send(held)
-            if response.status == 401:
-                tokens.reject(held)
-            elif 200 <= response.status <= 299:
-                return response, held
-        try:
-            raise await self._status_error(response, held)
-        finally:
-            response.close()
-
-    def _new_token(self) -> Awaitable[CachedToken]:
-        return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
-
-    async def _send(self, held: CachedToken) -> HttpResponse:
-        engine = self._engine
-        clinic = self._request.clinic
-        bulkhead = clinic.bulkhead
-        if not bulkhead.acquire_nowait():
-            await bulkhead.acquire()
-        try:
-            if not engine.transport.acquire_slot_nowait():
-                await engine.transport.acquire_slot()
-            self.attempts += 1
-            clinic.count_request()
-            self._sent = True
-            headers = held.headers()
-            return await (self._send_observed(headers) if engine.observers.present else self._open(headers))
-        except BaseException:
-            bulkhead.release()
-            raise
-
-    def _open(self, headers: Mapping[str, str]) -> Awaitable[HttpResponse]:
-        return self._engine.transport.open(self._request, headers, self.scope)
-
-    async def _send_observed(self, headers: Mapping[str, str]) -> HttpResponse:
-        with RequestSpans(self._engine.observers, self._work("request"), self._spans) as spans:
-            response = await self._open(spans.headers(headers))
-            spans.responded(response.status)
-            return response
-
-    def _work(self, kind: WorkKind) -> Work:
-        from ..events import Work
-
-        request = self._request
-        return Work(
-            kind=kind,
-            clinic=request.name,
-            method=request.method,
-            path=request.path,
-            base_url=self._engine.base_url,
-            attempt=self.attempts,  # 0 for the call itself
-        )
-
-    async def _status_error(self, response: HttpResponse, held: CachedToken) -> StatusError:
-        headers = response.headers
-        body = await read_prefix(response)
-        secrets = (held.issued.access_token, *self._secret_sent(held).forms())
-        error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
-        if response.status == 401:
-            error.add_hint(held.rejection)
-        if 400 <= response.status <= 499:
-            error.add_hint(self._request.hint)
-        return error
-
-    def _secret_sent(self, held: CachedToken) -> ResolvedSecret:
-        credentials = self._request.clinic.credentials
-        literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
-        return held.issued.secret or ResolvedSecret(credentials.client_id, literal, credentials.basic_encoding)
+    def _attempt_failed(self, breaker: CircuitBreaker | None, permit: int | None, error: BaseException) -> None:
+        if self._passage is not None:
+            self._passage.give_back()
+        if isinstance(error, ArzamedError):
+            self.add_facts(error)
+        if breaker is not None and permit is not None:
+            self._record_outcome(breaker, permit, error)
 
     # The circuit breaker counts whether the API's server responds.
 
@@ -221,7 +138,8 @@ class Call:
     def _record_outcome(self, breaker: CircuitBreaker, permit: int, error: BaseException | None) -> None:
         before = breaker.state
         timed_out = isinstance(error, asyncio.CancelledError) and self._sent and self.scope.cancelled_by == "deadline"
-        breaker.record(permit, verdict(error, timed_out=timed_out), self._engine.clocks.monotonic())
+        outcome = "unknown" if self._is_too_late(error) else verdict(error, timed_out=timed_out)
+        breaker.record(permit, outcome, self._engine.clocks.monotonic())
         self._emit_circuit_change(breaker, before)
 
     def record_break(self, error: TransportError) -> None:
@@ -260,7 +178,7 @@ class Call:
         repeatable = isinstance(error, TransportError) and error.transient
         if isinstance(error, StatusError):
             asked, repeatable = error.retry_after_seconds, error.status in policy.statuses
-        if not repeatable or too_long(asked, policy, self.scope.deadline):
+        if not repeatable or self._is_too_late(error) or too_long(asked, policy, self.scope.deadline):
             raise error
         stale = isinstance(error, TransportError) and error.stale  # no fault of the server: the retry is free
         if not stale and not self._engine.retry_budget.spend(self._request.clinic):

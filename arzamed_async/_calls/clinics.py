@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from .._arguments import kinds
 from .._concurrency.semaphore import FairSemaphore
 from .._resilience.circuit_breaker import CircuitBreaker
+from .._resilience.clinic_scope import ClinicScope
 from .._tokens.cache import TokenCache, TokenSource
 from ..config import BreakerPolicy
 from ..credentials import ClinicCredentials
@@ -22,7 +23,8 @@ class ClinicState:
     """What all handles of equal credentials share."""
 
     __slots__ = (
-        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "requests", "retries", "tokens",
+        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "retries", "scope",
+        "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -36,13 +38,10 @@ class ClinicState:
         self.tokens = tokens
         self.breaker = breaker
         self.bulkhead = bulkhead
+        self.scope = ClinicScope(credentials.display_name)  # its pace, and its requests
         self.forgotten = False
         self.owed = 0.0  # retries, to the retry budget
-        self.requests = self.retries = self.failures = 0
-
-    def count_request(self) -> None:
-        """Count a request sent to the API."""
-        self.requests += 1
+        self.retries = self.failures = 0
 
     def count_retry(self) -> None:
         """Count a retry."""
@@ -57,7 +56,7 @@ class ClinicState:
         from ..models import ClinicStats
 
         return ClinicStats(
-            requests=self.requests,
+            requests=self.scope.sent,
             retries=self.retries,
             token_requests=self.tokens.requests,
             failures=self.failures,
@@ -103,16 +102,18 @@ class ClinicRegistry:
         """Return the state for the next call: this one, or a new one if the clinic was forgotten meanwhile."""
         return self.make(state.credentials) if state.forgotten else state
 
-    def forget(self, credentials: ClinicCredentials) -> None:
-        """Drop the state; what runs on it goes on, handles take a new one at their next call."""
+    def forget(self, credentials: ClinicCredentials) -> ClinicScope | None:
+        """Drop the state and return its scope; what runs on it goes on, handles take a new one at their next call."""
         state = self._states.pop(credentials, None)
         if state is not None:
             state.forgotten = True
+        return None if state is None else state.scope
 
     def leave_loop(self) -> None:
         """Drop what belongs to an event loop that no longer runs. Tokens stay."""
         for state in self:
             state.bulkhead = FairSemaphore(self._connections_per_clinic)
+            state.scope.leave_loop()
             if state.breaker is not None:
                 state.breaker.leave_loop()
 

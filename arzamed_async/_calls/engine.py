@@ -8,6 +8,7 @@ from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import SingleFlight
 from .._http.transport import Transport
 from .._resilience.budget import RetryBudget
+from .._resilience.session_pacing import SessionPacing
 from .._telemetry import Observers
 from .._tokens.provider import TokenProvider
 from ..config import Endpoints, Limits, RetryPolicy, Timeouts
@@ -29,11 +30,14 @@ class Options:
 
 
 class Engine:
-    """The parts of one session that its calls use. `reads` is None where identical reads are not shared."""
+    """The parts of one session that its calls use.
+
+    `pacing` and `origin` are the API's of `paces`; `reads` is None where identical reads are not shared.
+    """
 
     __slots__ = (
-        "base_url", "clinics", "clocks", "endpoints", "lifetime", "observers", "options", "reads", "retry_budget",
-        "tokens", "transport",
+        "base_url", "clinics", "clocks", "endpoints", "lifetime", "observers", "options", "origin", "paces", "pacing",
+        "reads", "retry_budget", "tokens", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +51,7 @@ class Engine:
         lifetime: Lifetime,
         transport: Transport,
         retry_budget: RetryBudget,
+        paces: SessionPacing,
         tokens: TokenProvider,
         clinics: ClinicRegistry,
         reads: SingleFlight | None,
@@ -59,6 +64,9 @@ class Engine:
         self.lifetime = lifetime
         self.transport = transport
         self.retry_budget = retry_budget
+        self.paces = paces
+        self.pacing = paces.api
+        self.origin = paces.api.origin
         self.tokens = tokens
         self.clinics = clinics
         self.reads = reads

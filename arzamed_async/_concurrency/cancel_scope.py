@@ -74,12 +74,12 @@ class CancelScope:
 
     `task` is the task inside; `deadline` is in loop time, None for none. The scope's own cancellation never leaves the
     block, unless the task was cancelled from elsewhere as well. `read_seconds` limits each wait between `expect_bytes`
-    and `got_bytes`.
+    and `got_bytes`; the last such wait began at `expected_at`.
     """
 
     __slots__ = (
-        "_cancelling", "_expecting_since", "_read_seconds", "_scopes", "_timed_out", "cancelled_by", "deadline", "rings_at",
-        "task",
+        "_cancelling", "_expecting_since", "_read_seconds", "_scopes", "_timed_out", "cancelled_by", "deadline",
+        "expected_at", "rings_at", "task",
     )  # fmt: skip
 
     def __init__(
@@ -91,9 +91,8 @@ class CancelScope:
         self._timed_out = False
         self.deadline = deadline
         self.cancelled_by: Reason | None = None
-        times_out_at = math.inf
-        if read_seconds != math.inf:
-            times_out_at = (scopes.loop.time() if now is None else now) + read_seconds
+        self.expected_at = now = scopes.loop.time() if now is None else now
+        times_out_at = now + read_seconds
         self.rings_at = times_out_at if deadline is None or times_out_at < deadline else deadline
 
     def __enter__(self) -> Self:
@@ -124,7 +123,7 @@ class CancelScope:
 
     def expect_bytes(self) -> None:
         """Start the read timeout: the task waits for the next byte from the server."""
-        self._expecting_since = self._scopes.loop.time()
+        self._expecting_since = self.expected_at = self._scopes.loop.time()
 
     def got_bytes(self) -> None:
         """Stop the read timeout: the byte has arrived, or nothing waits for it any more."""

@@ -29,7 +29,7 @@ class FanOutPlan(Generic[H]):
     """Which clinics, how many at a time, and for how long. Built by the session, checked once, and never changed.
 
     `enter` returns the event loop, or raises where the session is closed. `buffer` counts the records of a merge.
-    Raises ConfigurationError.
+    No clinic is drawn while `crowded` returns True. Raises ConfigurationError.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class FanOutPlan(Generic[H]):
         deadline_seconds: float | None,
         on_progress: Progress | None,
         buffer: int = 1,
+        crowded: Callable[[], bool],
     ) -> None:
         positive_seconds("deadline_seconds", deadline_seconds)
         if on_progress is not None:
@@ -51,8 +52,11 @@ class FanOutPlan(Generic[H]):
         self.deadline_seconds = deadline_seconds
         self.on_progress = on_progress
         self.buffer = whole_number("buffer", buffer)
+        self.crowded = crowded
 
 
+#: How often a lane looks whether there is room for another clinic.
+LOOK_AGAIN_SECONDS = 0.1
 #: What follows when an item is taken: nothing, a slot of the buffer is free again, or the next clinic is drawn.
 _NOTHING, _FREE_SLOT, _NEXT_CLINIC = range(3)
 
@@ -157,6 +161,8 @@ class WorkerPool(Generic[Item]):
         """Draw one clinic and queue its result. Returns False, and the lane ends, if there is none."""
         plan, clinics = self._plan, self._plan.clinics
         try:
+            if plan.crowded():
+                await self._room()
             drawn = await clinics.draw() if clinics.waits else clinics.draw_nowait()
             if drawn is None:
                 return False
@@ -188,6 +194,10 @@ class WorkerPool(Generic[Item]):
             self._queue(index, item)
             return True
         raise bug
+
+    async def _room(self) -> None:
+        while self._plan.crowded() and (self._deadline is None or self._loop.time() < self._deadline):  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)  # what makes room is time, and calls that give up
 
     def _queue(self, index: int, item: Item | Failure) -> None:
         """Queue the result of the running task, which ends. Its lane goes on once that has been taken."""

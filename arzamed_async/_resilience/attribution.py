@@ -45,11 +45,17 @@ NOISE_SHARE = 0.012
 class Rows:
     """The rows of refusals, in the order of sending."""
 
-    __slots__ = ("_refusals", "epoch")
+    __slots__ = ("_entered", "_refusals")
 
     def __init__(self) -> None:
-        self.epoch = 1
+        self._entered: set[ClinicScope] = set()
         self._refusals: list[tuple[int, bool]] = []
+
+    def enter(self, clinic: ClinicScope) -> bool:
+        """Return whether this clinic has a refusal among the rows already."""
+        entered = clinic in self._entered
+        self._entered.add(clinic)
+        return entered
 
     def refused(self, sent: int, *, fresh: bool) -> float:
         """Return the weight of the heaviest row: refused clinics, less half of the requests let through between.
@@ -70,7 +76,7 @@ class Rows:
     def clear(self) -> None:
         """Drop these refusals: they have had their effect."""
         self._refusals.clear()
-        self.epoch += 1
+        self._entered.clear()
 
 
 class Attribution:
@@ -104,7 +110,7 @@ class Attribution:
         """Take a refusal into the rows. Returns the weight of the heaviest."""
         if clinic.last_refused_at <= clinic.alive_at:
             self._share += SHARE_WEIGHT * (1 - self._share)
-        counted = clinic.enter_row(self.rows.epoch)
+        counted = self.rows.enter(clinic)
         if not paced and now - clinic.last_refused_at >= FRESH_SECONDS:
             counted = False
         return self.rows.refused(sent, fresh=not (counted or clinic.suspect or clinic.evidence))

@@ -7,8 +7,10 @@ from typing import Literal
 
 from .pace import Pace
 
-__all__ = ["HOLD_SECONDS", "HOLD_TIMES", "ClinicScope", "Fate", "life_seconds"]
+__all__ = ["HOLD_SECONDS", "HOLD_TIMES", "NEVER", "ClinicScope", "Fate", "Life", "life_seconds"]
 
+#: A moment before all others; one object, since there are many clinics.
+NEVER = -math.inf
 Fate = Literal["go", "hold", "leave"]
 
 #: For this long after the last response that was not a refusal, repeats still wait: windows of a minute are usual
@@ -31,31 +33,44 @@ def life_seconds(status: int, *, short: bool = False) -> float:
     return SHORT_LIFE_SECONDS if short else LIFE_SECONDS.get(status, SHORT_LIFE_SECONDS)
 
 
-class ClinicScope:
+class Life:
+    """When a request was let through last. A call sets the cell itself: where nobody is refused, a method costs too much."""
+
+    __slots__ = ("life",)
+
+    def __init__(self) -> None:
+        self.life = [NEVER]
+
+    @property
+    def alive_at(self) -> float:
+        """The moment of the last response that was not a refusal; while nobody is refused, of its request."""
+        return self.life[0]
+
+
+class ClinicScope(Life):
     """One clinic at an origin. `pace` is there while it has a limit of its own."""
 
     __slots__ = (
-        "alive_at", "doubted", "evidence", "heat", "holds", "in_flight", "last_refused", "last_refused_at", "name",
-        "pace", "paced_at", "row_epoch", "shut_until", "suspect", "waiting",
+        "_counted", "doubted", "evidence", "heat", "holds", "last_refused", "last_refused_at", "name", "pace",
+        "sent", "shut_until", "suspect", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
+        super().__init__()
         self.name = name
-        self.alive_at = -math.inf  # the last response that was not a refusal
-        self.in_flight = 0
+        self.sent = 0
+        self._counted = 0  # of the requests that have ended, those that have cooled it
         self.waiting = 0
         self.pace: Pace | None = None
-        self.paced_at = 0.0
-        self.shut_until = -math.inf
+        self.shut_until = NEVER
         self.holds = 0
         self.heat = 0.0
         self.last_refused = 0  # the newest request when its last refusal was seen
-        self.last_refused_at = -math.inf
+        self.last_refused_at = NEVER
         # While the origin is paced:
         self.doubted = 0  # a refused request that no scope has been blamed for; negative: a bare 503
         self.evidence = 0.0  # that it is this clinic which is refused
         self.suspect = False  # enough of it: its refusals are its own
-        self.row_epoch = 0
 
     def join_queue(self) -> None:
         """A call of this clinic waits for its turn."""
@@ -67,13 +82,13 @@ class ClinicScope:
 
     def ready_at(self) -> float:
         """Return the moment of its next request."""
-        return self.pace.ready_at() if self.pace is not None else -math.inf
+        return self.pace.ready_at() if self.pace is not None else NEVER
 
-    def fate(self, life: float, now: float) -> Fate:
+    def fate(self, life: float, now: float, *, in_flight: bool) -> Fate:
         """Return the fate of a repeat: without a sign of life it waits for one, or leaves."""
         if self.pace is None or now - self.alive_at <= life:
             return "go"
-        if not self.in_flight or self.holds >= HOLD_TIMES:
+        if not in_flight or self.holds >= HOLD_TIMES:
             return "leave"
         self.holds += 1
         self.pace.close(now, HOLD_SECONDS)
@@ -90,25 +105,39 @@ class ClinicScope:
         if self.pace is not None:
             self.pace.accepted(now, sent, newest, waiting=self.waiting > 0)
 
+    def cool_unpaced(self, in_flight: int) -> None:
+        """Do what `cool` would have done for each request that has ended, but for the one refused now."""
+        ended = self.sent - in_flight
+        self.heat = max(0.0, self.heat - COOLING * (ended - self._counted - 1))
+        self._counted = ended
+
     def refused(
-        self, sent: int, newest: int, status: int, retry_after_seconds: float | None, now: float
+        self, sent: int, newest: int, status: int, retry_after_seconds: float | None, now: float, *, in_flight: bool
     ) -> tuple[bool, bool]:
-        """A refusal of its own. Returns whether it may be repeated, and whether the pace has changed."""
-        alive = now - self.alive_at <= life_seconds(status) or self.in_flight > 0
+        """A refusal of its own, with more requests `in_flight` or not.
+
+        Returns whether it may be repeated, and whether the pace has changed.
+        """
+        alive = now - self.alive_at <= life_seconds(status) or in_flight
         changed = False
         bare = status == 503 and retry_after_seconds is None
-        self.heat += bare and self.in_flight > 0  # one request at a time is retried, and runs into no limit
+        self.heat += bare and in_flight  # one request at a time is retried, and runs into no limit
         if self.pace is None:
             if (bare and self.heat < HEAT) or (not alive and retry_after_seconds is None):
                 return False, False
             self.pace = Pace(now, newest)
-            self.paced_at, self.holds, changed = now, 0, True
+            self.holds, changed = 0, True
         else:
             self.pace.refused(now, sent)
             changed = (not bare or self.heat >= HEAT_PACED) and self.pace.cut(now, sent, newest)
         if retry_after_seconds is not None:
             self.pace.close(now, retry_after_seconds)
         return alive, changed
+
+    def refused_before(self, moment: float) -> bool:
+        """Return whether nothing of it waits, and its last refusal is older than this."""
+        refused_at = self.last_refused_at if self.pace is None else self.pace.last_refused_at
+        return not self.waiting and refused_at <= moment
 
     def note_refusal(self, newest: int, now: float) -> None:
         """Remember when it was refused last, and the newest request at that time."""
@@ -123,11 +152,6 @@ class ClinicScope:
     def doubt(self, sent: int) -> None:
         """It is not known whose limit refused this request; negative: with a bare 503."""
         self.doubted = sent
-
-    def enter_row(self, epoch: int) -> bool:
-        """Return whether it has a refusal among the rows of this epoch already."""
-        entered, self.row_epoch = self.row_epoch == epoch, epoch
-        return entered
 
     def suspected(self, evidence: float, enough: float) -> bool:
         """Add to the evidence; return whether that is enough to make this clinic a suspect."""
@@ -145,7 +169,7 @@ class ClinicScope:
 
     def leave_loop(self) -> None:
         """Nothing waits and nothing is under way on a new event loop."""
-        self.waiting = self.in_flight = 0
+        self.waiting = 0
 
     def forget(self) -> None:
         """Forget the pace."""

@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 
 from .attribution import HEAVY_ROW, LIGHT_ROW, Attribution
-from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, ClinicScope, Fate, life_seconds
+from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, ClinicScope, Fate, Life, life_seconds
 from .in_flight import InFlight
 from .pace import KnownRate, Pace
 
 __all__ = ["Changed", "OriginScope"]
 
+#: One refusal among fewer requests in flight than this, while no response is known, is a failure, not a limit.
+FEW = 8
 #: A scope is forgotten this long after its last refusal.
 REST_SECONDS = 30.0
 #: How often it is checked whether there are such scopes.
@@ -23,30 +25,34 @@ GIVEN_BACK_SECONDS = 10.0
 Changed = Callable[[ClinicScope | None, float | None, str], None]
 
 
-class OriginScope:
+class OriginScope(Life):
     """The pace of an origin and of the clinics at it.
 
-    While no request is refused, `active` is False, and a call does no more than `start`, and `accepted` or `lost`.
+    While no request is refused, `active` is False. Then a call does what `accepted` does itself: that costs less than
+    a method. Without `learns` nothing is ever active.
     """
 
     def __init__(
         self,
         *,
+        learns: bool = True,
+        shuts: bool = True,
         known_rate: float | None = None,
         max_retry_after_seconds: float = 20.0,
         changed: Changed = lambda clinic, rate, why: None,
     ) -> None:
+        super().__init__()
         self.active = known_rate is not None
-        self.alive_at = -math.inf  # the last response that was not a refusal
         self.shut_until = -math.inf
-        self.in_flight = 0
-        self.sent = 0
+        self.open: dict[int, ClinicScope] = {}  # the requests in flight, as they were sent
+        self.sent = 0  # the newest number
         self.waiting = 0
         self.repeating = 0  # of those that wait
         self.pace: Pace | None = None
         self.levels: InFlight | None = None
         self.paced: set[ClinicScope] = set()  # clinics with a pace of their own, or shut
         self.known = None if known_rate is None else KnownRate(known_rate)
+        self._learns, self._shuts = learns, shuts
         self._max_retry_after_seconds = max_retry_after_seconds
         self._changed = changed
         self._evidence = Attribution()
@@ -71,8 +77,8 @@ class OriginScope:
         clinic.leave_queue()
 
     def leave_loop(self) -> None:
-        """Nothing waits and nothing is under way on a new event loop."""
-        self.waiting = self.repeating = self.in_flight = 0
+        """Nothing waits on a new event loop; a request of the old one is lost when its task is."""
+        self.waiting = self.repeating = 0
 
     # Before a request.
 
@@ -90,8 +96,8 @@ class OriginScope:
         short = self._evidence.short_lived(clinic)
         life = life_seconds(status, short=short)
         if now - self.alive_at <= life:
-            return clinic.fate(life, now)
-        if self._dead_at != self.alive_at and self.in_flight and self._holds < HOLD_TIMES:
+            return clinic.fate(life, now, in_flight=clinic in self.open.values())
+        if self._dead_at != self.alive_at and self.open and self._holds < HOLD_TIMES:
             self._holds += 1
             self._held_until = now + HOLD_SECONDS
             return "hold"
@@ -107,13 +113,9 @@ class OriginScope:
         if self.levels is not None:
             self.levels.take()
         if self.pace is not None:
-            self.pace.take(now, waiting=self._held_up(now), late=late)
+            self.pace.take(now, waiting=self.waiting > 0 and not self.full(now), late=late)
         if clinic.pace is not None:
             clinic.pace.take(now, waiting=clinic.waiting > 0, late=late)
-
-    def _held_up(self, now: float) -> bool:
-        """Return whether it is the rate that holds requests up."""
-        return self.waiting > 0 and not self.full(now)
 
     def give_back(self, clinic: ClinicScope) -> None:
         """A turn was not used: the next may follow at once."""
@@ -126,34 +128,36 @@ class OriginScope:
 
     def start(self, clinic: ClinicScope) -> int:
         """Return the number of a request that is sent now."""
-        self.sent += 1
-        self.in_flight += 1
-        clinic.in_flight += 1
+        clinic.sent += 1
+        self.sent = sent = self.sent + 1
+        self.open[sent] = clinic
+        return sent
+
+    def start_in_turn(self, clinic: ClinicScope) -> int:
+        """Do what `start` does, for a request that has had its turn."""
+        sent = self.start(clinic)
         if self.levels is not None:
-            self.levels.start(self.sent, self._turn_at)
-        return self.sent
+            self.levels.start(sent, self._turn_at)
+        return sent
 
     # After it.
 
     def lost(self, clinic: ClinicScope, sent: int) -> None:
         """A request has ended without a response."""
-        self.in_flight -= 1
-        clinic.in_flight -= 1
-        if clinic.heat:
+        self.open.pop(sent, None)
+        if clinic.heat and self.active:
             clinic.cool()
         if self.levels is not None:
             self.levels.ended(sent)
 
     def accepted(self, clinic: ClinicScope, sent: int, now: float) -> None:
         """A response that is not a refusal has arrived."""
-        self.in_flight -= 1
-        clinic.in_flight -= 1
+        self.open.pop(sent, None)
+        if not self.active:
+            self.life[0] = clinic.life[0] = now
+            return
         first_try = clinic.last_refused_at <= clinic.alive_at
-        self.alive_at = clinic.alive_at = now
-        if self.active:
-            self._accepted(clinic, sent, now, first_try=first_try)
-
-    def _accepted(self, clinic: ClinicScope, sent: int, now: float, *, first_try: bool) -> None:
+        self.life[0] = clinic.life[0] = now
         self._holds = 0
         self._held_until = -math.inf
         blamed = self._evidence.accepted(clinic, first_try=first_try)
@@ -161,7 +165,7 @@ class OriginScope:
             if blamed:
                 self._cut(self.pace, now, blamed, "a refused request was accepted later")
             self.levels.accepted(sent, now)
-            self.pace.accepted(now, sent, self.sent, waiting=self._held_up(now))
+            self.pace.accepted(now, sent, self.sent, waiting=self.waiting > 0 and not self.full(now))
         clinic.accepted(now, sent, self.sent)
         self._rest(now)
 
@@ -169,17 +173,21 @@ class OriginScope:
         self, clinic: ClinicScope, sent: int, status: int, retry_after_seconds: float | None, now: float
     ) -> bool:
         """Return whether the request may wait for a turn and be repeated; else it is left to the retry loop."""
-        self.in_flight -= 1
-        clinic.in_flight -= 1
+        self.open.pop(sent, None)
+        if not self._learns:
+            return False
+        if not self.active:
+            clinic.cool_unpaced(list(self.open.values()).count(clinic))
         level = self.levels.ended(sent) if self.levels is not None else None
         row = self._evidence.row(clinic, sent, now, paced=self.pace is not None)
         if retry_after_seconds is not None and retry_after_seconds > self._max_retry_after_seconds:
-            if status == 429:
+            if status == 429 and self._shuts:
                 self._shut(clinic, now, retry_after_seconds, row)
             return False
-        life = life_seconds(status, short=self._evidence.short_lived(clinic))
-        lifeless = now - self.alive_at > life
-        if lifeless and (self._dead_at == self.alive_at or not self.in_flight):
+        lifeless = now - self.alive_at > life_seconds(status, short=self._evidence.short_lived(clinic))
+        bare = status == 503 and retry_after_seconds is None
+        single = row < 2 and len(self.open) < FEW and (bare or clinic not in self.open.values())
+        if lifeless and (self._dead_at == self.alive_at or not self.open or single):
             clinic.note_refusal(self.sent, now)
             return False
         pace = self._blamed(row, now)
@@ -187,7 +195,7 @@ class OriginScope:
         if not own and pace is not None:
             pace.refused(now, sent)
             if level is None or self.levels is None or not self.levels.refused(level, now):
-                self._refused_by_origin(pace, clinic, sent, now, row, status, retry_after_seconds)
+                self._refused_by_origin(pace, clinic, sent, now, row, bare, retry_after_seconds)
         clinic.note_refusal(self.sent, now)
         if not own:
             return True
@@ -204,32 +212,28 @@ class OriginScope:
             self.active = True
             self._evidence.begin(self.sent)
             for clinic in list(self.paced):
-                if now - clinic.paced_at < GIVEN_BACK_SECONDS and clinic.shut_until <= now:
+                young = clinic.pace is not None and now - clinic.pace.started_at < GIVEN_BACK_SECONDS
+                if young and clinic.shut_until <= now:
                     self._forget(clinic, "the limit is the origin's")
             self._changed(None, self.pace.rate, "requests of several clinics were refused")
         return self.pace
 
     def _refused_by_origin(
-        self, pace: Pace, clinic: ClinicScope, sent: int, now: float, row: float, status: int, pause: float | None
+        self, pace: Pace, clinic: ClinicScope, sent: int, now: float, row: float, bare: bool, pause: float | None
     ) -> None:
-        bare = status == 503 and pause is None
         if pause is not None and self._believed(clinic, pause, row):
             self._cut(pace, now, sent, "the server requires a pause")
             pace.close(now, pause)
-        elif row >= LIGHT_ROW or self._only_refuses(pace):
+        elif row >= LIGHT_ROW or (pace.only_refuses() and not self.open and self.waiting <= self.repeating):
             self._cut(pace, now, sent, "requests were refused in a row", row=True)
         elif self._evidence.trusts(sent, bare=bare) and pace.plausible():
             self._cut(pace, now, sent, "a request was refused")
         else:
             clinic.doubt(-sent if bare else sent)
 
-    def _only_refuses(self, pace: Pace) -> bool:
-        """Return whether no request is let through, and none waits that was not refused yet."""
-        return pace.only_refuses() and not self.in_flight and self.waiting <= self.repeating
-
     def _believed(self, clinic: ClinicScope, seconds: float, row: float) -> bool:
-        only_refuses = self.pace is not None and self.pace.only_refuses()
-        return self._evidence.believes(clinic, seconds, row, self.alive_at, only_refuses=only_refuses)
+        refuses = self.pace is not None and self.pace.only_refuses()
+        return self._evidence.believes(clinic, seconds, row, self.alive_at, only_refuses=refuses)
 
     def _cut(self, pace: Pace, now: float, sent: int, why: str, *, row: bool = False) -> None:
         if pace.cut(now, sent, self.sent, row=row):
@@ -251,7 +255,8 @@ class OriginScope:
     def _refused_by_clinic(
         self, clinic: ClinicScope, sent: int, now: float, status: int, retry_after_seconds: float | None
     ) -> bool:
-        again, changed = clinic.refused(sent, self.sent, status, retry_after_seconds, now)
+        others = clinic in self.open.values()
+        again, changed = clinic.refused(sent, self.sent, status, retry_after_seconds, now, in_flight=others)
         if clinic.pace is not None:
             self.paced.add(clinic)
             self.active = True
@@ -290,8 +295,6 @@ class OriginScope:
         if now - self._swept_at >= SWEEP_SECONDS:
             self._swept_at = now
             for paced in list(self.paced):
-                refused_at = paced.last_refused_at if paced.pace is None else paced.pace.last_refused_at
-                if not paced.waiting and paced.shut_until <= now and now - refused_at >= REST_SECONDS:
+                if paced.refused_before(now - REST_SECONDS) and paced.shut_until <= now:
                     self._forget(paced, "no request was refused lately")
-        has_pace = self.known is not None or self.pace is not None or bool(self.paced)
-        self.active = has_pace or self.waiting > 0 or self.shut_until > now
+        self.active = bool(self.known or self.pace or self.paced or self.waiting or self.shut_until > now)

@@ -57,9 +57,10 @@ KNOWN_DISTANCE = 1.01
 class KnownRate:
     """A limit that is known, and so neither learned nor exceeded."""
 
-    __slots__ = ("_distance", "ready_at")
+    __slots__ = ("_distance", "rate", "ready_at")
 
     def __init__(self, rate: float) -> None:
+        self.rate = rate
         self._distance = KNOWN_DISTANCE / rate
         self.ready_at = -math.inf  # the moment of the next request
 
@@ -68,6 +69,10 @@ class KnownRate:
         late = late and now - self.ready_at < LATE_SECONDS
         self.ready_at = (self.ready_at if late else now) + self._distance
 
+    def seconds_until(self, ahead: int, now: float) -> float:
+        """Return how long a newcomer waits with `ahead` before it."""
+        return max(0.0, self.ready_at - now) + ahead * self._distance
+
 
 class Pace:
     """The pace of one scope. `sent` is the number of a request, in the order in which they are sent."""
@@ -75,7 +80,7 @@ class Pace:
     __slots__ = (
         "_barrier", "_before", "_dry", "_goal", "_grown_seconds", "_let_through", "_low", "_mark", "_most", "_onset_at",
         "_paused", "_peak", "_resumed", "_row", "_row_at", "_search_from",
-        "closed_until", "last_refused_at", "next_at", "rate", "searching",
+        "closed_until", "last_refused_at", "next_at", "rate", "searching", "started_at",
     )  # fmt: skip
 
     def __init__(self, now: float, sent: int) -> None:
@@ -83,7 +88,7 @@ class Pace:
         self.searching = True
         self.next_at = now
         self.closed_until = now
-        self.last_refused_at = now
+        self.last_refused_at = self.started_at = now
         self._barrier = sent
         self._onset_at = now
         self._paused = 0.0

@@ -12,6 +12,7 @@ from typing import Literal
 
 from .clinic_scope import ClinicScope
 from .origin_scope import OriginScope
+from .pace import KnownRate
 from .turns import Turns, Waiter
 
 __all__ = ["NoTurnError", "Pacing"]
@@ -28,7 +29,7 @@ class NoTurnError(Exception):
         self, scope: Literal["clinic", "origin"], requests_per_second: float | None, waiting: int, seconds: float
     ) -> None:
         super().__init__(_no_turn(scope, requests_per_second, waiting, seconds))
-        self.scope = scope
+        self.scope: Literal["clinic", "origin"] = scope
         self.requests_per_second = requests_per_second
         self.waiting = waiting
         self.seconds = seconds  # until its turn, or until the scope opens again
@@ -44,12 +45,13 @@ def _no_turn(scope: str, requests_per_second: float | None, waiting: int, second
 class Pacing:
     """The turns at one origin."""
 
-    __slots__ = ("_timer", "origin", "turns")
+    __slots__ = ("_timer", "_wire", "origin", "turns")
 
     def __init__(self, origin: OriginScope, lots: random.Random | None = None) -> None:
         self.origin = origin
         self.turns = Turns(lots or random.Random())  # noqa: S311 - a lot between two lanes is no secret  # nosec B311
         self._timer: asyncio.TimerHandle | None = None
+        self._wire = None if origin.known is None else KnownRate(origin.known.rate)
 
     async def turn(self, clinic: ClinicScope, deadline: float | None, refused_status: int = 0) -> bool:
         """Wait for this clinic's turn; `refused_status` if the request repeats a refused one.
@@ -112,8 +114,29 @@ class Pacing:
 
     def crowded(self) -> bool:
         """Return whether more than a second of work waits."""
-        pace = self.origin.pace
-        return pace is not None and self.origin.waiting > max(1.0, pace.rate)
+        rate = self.rate()
+        return rate is not None and self.origin.waiting > max(1.0, rate)
+
+    def rate(self) -> float | None:
+        """Return the requests a second that the origin is sent at most; None if it is not paced."""
+        rates = [each.rate for each in (self.origin.known, self.origin.pace) if each is not None]
+        return min(rates, default=None)
+
+    async def spaced(self) -> None:
+        """Keep a known limit on the wire as well: calls that have had their turn may all wait for a connection."""
+        wire = self._wire
+        if wire is None:
+            return
+        now = asyncio.get_running_loop().time()
+        at = max(now, wire.ready_at)
+        wire.take(at, late=True)
+        if at > now:
+            await asyncio.sleep(at - now)
+
+    def limited(self, clinic: ClinicScope) -> Literal["clinic", "origin"]:
+        """Return whose limit a refusal of this clinic meets, as far as is known."""
+        own = clinic.pace is not None or self.origin.pace is None
+        return "clinic" if own else "origin"
 
     def leave_loop(self) -> None:
         """Forget the calls that waited on an event loop that has gone, and the requests under way there."""
@@ -132,10 +155,10 @@ class Pacing:
             return
         if (pace := clinic.pace) is not None and now + (seconds := pace.seconds_until(clinic.waiting, now)) >= deadline:
             raise NoTurnError("clinic", pace.rate, clinic.waiting, seconds)
-        if (pace := origin.pace) is not None:
-            ahead = self.turns.ahead(clinic, repeat=repeat)
-            if now + (seconds := pace.seconds_until(ahead, now)) >= deadline:
-                raise NoTurnError("origin", pace.rate, ahead, seconds)
+        ahead = self.turns.ahead(clinic, repeat=repeat)
+        for limit in (origin.known, origin.pace):
+            if limit is not None and now + (seconds := limit.seconds_until(ahead, now)) >= deadline:
+                raise NoTurnError("origin", limit.rate, ahead, seconds)
 
     def _hand_out(self, *, late: bool = False) -> None:
         """Give turns to the calls that may send now, and look again when the next one may."""

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
-from .._http.response import read_prefix
+from .._http.response import HttpResponse, read_prefix
 from .._http.status import retry_after_seconds
 from .._http.transport import Transport
+from .._resilience.pacing import NoTurnError
+from .._resilience.passage import Passage
 from .._resilience.retry import too_long
+from .._resilience.session_pacing import SessionPacing
 from .._telemetry import TOKEN_PATH, Observers, RequestSpans, Spans, token_work
 from ..config import RetryPolicy, Timeouts
 from ..credentials import ClinicCredentials
@@ -35,7 +38,7 @@ __all__ = ["TokenClient", "TokenRequest"]
 class TokenClient:
     """What all token requests of one session share. A token may serve many callers, so no option of a caller is here."""
 
-    __slots__ = ("clocks", "observers", "retry", "secrets", "timeouts", "transport")
+    __slots__ = ("clocks", "observers", "pacing", "retry", "secrets", "timeouts", "transport")
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class TokenClient:
         timeouts: Timeouts,
         observers: Observers,
         clocks: Clocks,
+        pacing: SessionPacing,
     ) -> None:
         self.transport = transport
         self.secrets = SecretReader(transport.threads, timeouts.connect_seconds)
@@ -51,6 +55,7 @@ class TokenClient:
         self.timeouts = timeouts
         self.observers = observers
         self.clocks = clocks
+        self.pacing = pacing
 
 
 class TokenRequest:
@@ -71,6 +76,7 @@ class TokenRequest:
         self._scope = scope
         self._count = count
         self._spans = spans
+        self._passage = client.pacing.token_passage(credentials, credentials.display_name, credentials.token_url)
 
     # What the transport needs: see Outgoing.
 
@@ -109,19 +115,54 @@ class TokenRequest:
             "Authorization": basic_authorization(sent.client_id, sent.secret, sent.encoding),
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        client = self._client
-        if not client.transport.acquire_slot_nowait():
-            await client.transport.acquire_slot()
-        self.attempts += 1
-        self._count()
-        if client.observers.present:
-            with RequestSpans(client.observers, self._work(), self._spans) as spans:
-                issued = await self._send(spans.headers(headers), sent, spans)
-        else:
-            issued = await self._send(headers, sent, None)
+        issued = await self._send_in_turn(headers, sent)
         if not literal:  # else the credentials hold it: it is not kept twice
             issued.keep_secret(sent)
         return issued
+
+    async def _send_in_turn(self, headers: Mapping[str, str], sent: ResolvedSecret) -> IssuedToken:
+        """Send the request, and again in its turn for as long as it is throttled."""
+        client, passage = self._client, self._passage
+        refusal: TokenError | None = None
+        try:
+            while True:
+                await self._turn(passage, refusal)
+                if not client.transport.acquire_slot_nowait():
+                    await client.transport.acquire_slot()
+                self.attempts += 1
+                self._count()
+                try:
+                    return await self._send_observed(headers, sent)
+                except TokenError as error:
+                    refusal = error
+                    if not passage.repeats:
+                        raise
+        finally:
+            passage.give_back()
+
+    async def _turn(self, passage: Passage, refusal: TokenError | None) -> None:
+        error = refusal
+        try:
+            if await passage.turn(self._scope.deadline):
+                return
+        except NoTurnError as late:
+            fault = TokenUnavailableError(
+                f"token request not sent: {late}",
+                status=429 if refusal is None else refusal.status,
+                retry_after_seconds=None if late.requests_per_second else late.seconds,
+                clinic=self.credentials.display_name,
+                attempts=self.attempts,
+            )
+            error = passage.leave(fault)
+        assert error is not None
+        raise error
+
+    async def _send_observed(self, headers: Mapping[str, str], sent: ResolvedSecret) -> IssuedToken:
+        observers = self._client.observers
+        if not observers.present:
+            return await self._send(headers, sent, None)
+        with RequestSpans(observers, self._work(), self._spans) as spans:
+            return await self._send(spans.headers(headers), sent, spans)
 
     async def _send(self, headers: Mapping[str, str], sent: ResolvedSecret, spans: RequestSpans | None) -> IssuedToken:
         status: int | None = None
@@ -130,7 +171,7 @@ class TokenRequest:
         client = self._client
         requested_at = client.clocks.ago()
         try:
-            response = await client.transport.open(self, headers, self._scope)
+            response = await self._open(headers)
             status = response.status
             if spans is not None:
                 spans.responded(status)
@@ -146,6 +187,18 @@ class TokenRequest:
             outcome.clinic, outcome.attempts = credentials.display_name, self.attempts
             raise outcome
         return outcome
+
+    async def _open(self, headers: Mapping[str, str]) -> HttpResponse:
+        client, passage = self._client, self._passage
+        number = await passage.start()
+        try:
+            response = await client.transport.open(self, headers, self._scope)
+        except BaseException:
+            passage.lost(number)
+            raise
+        retry_after, date = response.header("Retry-After"), response.header("Date")
+        passage.responded(number, response.status, retry_after_seconds(retry_after, client.clocks.wall(), date))
+        return response
 
     def _work(self) -> Work:
         return token_work("request", self.credentials.display_name, self.credentials.token_url, self.attempts)
@@ -163,7 +216,7 @@ class TokenRequest:
             repeatable = isinstance(error, TokenUnavailableError) and error.transient
         else:
             repeatable = error.status in self._client.retry.token_statuses
-        if not repeatable:
+        if not repeatable or error is self._passage.too_late:
             raise error
         if too_long(error.retry_after_seconds, self._client.retry, self._scope.deadline):
             raise error

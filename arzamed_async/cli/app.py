@@ -67,6 +67,14 @@ _Deadline = Annotated[
     Optional[float],  # noqa: UP045 - the same
     typer.Option("--deadline", metavar="SECONDS", help="The time limit of the whole run. Default: none."),
 ]
+_Rate = Annotated[
+    Optional[float],  # noqa: UP045 - the same
+    typer.Option(
+        "--rate",
+        metavar="N",
+        help="Send at most N requests a second to the API. Default: learned where it refuses some.",
+    ),
+]
 _Sandbox = Annotated[bool, typer.Option("--sandbox", help="Read the vendor's sandbox, not production.")]
 _BaseUrl = Annotated[
     Optional[str],  # noqa: UP045 - the same
@@ -108,6 +116,7 @@ def _request(
     deadline: float | None,
     verbose: bool,
     token_store: bool,
+    rate: float | None = None,
     base_url: str | None = None,
     sandbox: bool = False,
 ) -> Request:
@@ -116,6 +125,8 @@ def _request(
 
     if deadline is not None and not deadline > 0:
         raise ConfigurationError("--deadline must be greater than zero")
+    if rate is not None and not rate > 0:
+        raise ConfigurationError("--rate must be greater than zero")
     return Request(
         base_url=base_url_of(base_url, sandbox=sandbox),
         clinics=clinics_of(clinics, names or [], reporter),
@@ -123,6 +134,7 @@ def _request(
         deadline_seconds=deadline,
         verbose=verbose,
         token_store=token_store,
+        requests_per_second=rate,
     )
 
 
@@ -135,6 +147,7 @@ def _lister(kind: str) -> Callable[..., None]:
         path: _Path = None,
         concurrency: _Concurrency = 64,
         deadline: _Deadline = None,
+        rate: _Rate = None,
         sandbox: _Sandbox = False,
         base_url: _BaseUrl = None,
         no_token_store: _NoStore = False,
@@ -145,7 +158,7 @@ def _lister(kind: str) -> Callable[..., None]:
 
             request = _request(
                 reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
-                token_store=not no_token_store, base_url=base_url, sandbox=sandbox,
+                token_store=not no_token_store, rate=rate, base_url=base_url, sandbox=sandbox,
             )  # fmt: skip
             return list_records(Listing(kind=kind, path=path, params=param or [], format=format), request, reporter)
 
@@ -172,6 +185,7 @@ def _check(
     clinic: _Names = None,
     concurrency: _Concurrency = 64,
     deadline: _Deadline = None,
+    rate: _Rate = None,
     sandbox: _Sandbox = False,
     base_url: _BaseUrl = None,
     verbose: _Verbose = False,
@@ -182,7 +196,7 @@ def _check(
         # Without the store: a stored token would prove nothing about the secret.
         request = _request(
             reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
-            token_store=False, base_url=base_url, sandbox=sandbox,
+            token_store=False, rate=rate, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
         return check_clinics(request, reporter)
 

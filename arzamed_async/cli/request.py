@@ -21,6 +21,7 @@ class Request:
     deadline_seconds: float | None = None
     verbose: bool = False
     token_store: bool = True
+    requests_per_second: float | None = None
 
 
 def base_url_of(base_url: str | None, *, sandbox: bool) -> str:

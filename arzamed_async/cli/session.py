@@ -11,6 +11,8 @@ from arzamed_async import (
     Endpoints,
     Event,
     Limits,
+    PaceChanged,
+    PacingPolicy,
     RetryScheduled,
     TokenRequestFinished,
     TokenStore,
@@ -34,6 +36,7 @@ async def open_session(
             base_url=request.base_url,
             endpoints=endpoints,
             limits=limits,
+            pacing=PacingPolicy(max_requests_per_second=request.requests_per_second),
             token_store=store,
             observers=[_observer(request, reporter)],
         ) as session:
@@ -63,6 +66,9 @@ def _observer(request: Request, reporter: StderrReporter) -> Callable[[Event], N
             call = f"{event.method} {event.path}"
             retry = f"attempt {event.attempt} failed ({event.reason}), retrying in {event.delay_seconds:.1f} s"
             reporter.message(f"{event.clinic}: {call}: {retry}")
+        elif isinstance(event, PaceChanged):
+            if event.change != "changed":
+                reporter.message(f"{event.clinic or event.base_url}: pacing {event.change} ({event.reason})")
         elif isinstance(event, TokenRequestFinished):
             result = f"HTTP {event.status}" if event.status else event.error
             reporter.message(f"{event.clinic}: token request: {result} in {event.seconds:.1f} s")

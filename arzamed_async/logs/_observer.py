@@ -10,6 +10,7 @@ from arzamed_async import (
     CircuitChanged,
     ConfigurationError,
     Event,
+    PaceChanged,
     RequestFinished,
     RetryScheduled,
     TokenRequestFinished,
@@ -27,8 +28,8 @@ class LoggingObserver:
             ...
 
     Successful requests are logged at DEBUG. Requests that fail or return an error status, retries, circuit breakers
-    that open and failures of the token store are WARNING. Cancelled requests, circuit breakers that close and unknown
-    fields are INFO. Each log record has the event's class name as `arzamed_event` and its fields as `arzamed_clinic`,
+    that open, paces that start and failures of the token store are WARNING. Cancelled requests, circuit breakers that
+    close, paces that end and unknown fields are INFO. Each log record has the event's class name as `arzamed_event` and its fields as `arzamed_clinic`,
     `arzamed_status` and so on, for formatters that write JSON. As in the events, there is no secret, no token, no query
     and no value of a record; a path is the endpoint's, `<raw>` or `<token>`.
     """
@@ -53,36 +54,38 @@ def _level(event: Event) -> int:
             if event.error == "CancelledError":
                 return logging.INFO
             return logging.WARNING if event.error or (event.status or 0) >= 300 else logging.DEBUG
-        case RetryScheduled() | TokenStoreFailed() | CircuitChanged(state="open"):
+        case RetryScheduled() | TokenStoreFailed() | CircuitChanged(state="open") | PaceChanged(change="started"):
             return logging.WARNING
-        case CircuitChanged() | UnknownField():
+        case PaceChanged(change="changed"):
+            return logging.DEBUG
+        case CircuitChanged() | UnknownField() | PaceChanged():
             return logging.INFO
 
 
 def _sentence(event: Event) -> tuple[object, ...]:
     """Return a format string and its arguments."""
     match event:
-        case RequestFinished():
-            call = f"{event.method} {event.path}"
+        case RequestFinished() | TokenRequestFinished():
+            call = "token request" if isinstance(event, TokenRequestFinished) else f"{event.method} {event.path}"
             return "%s: %s: %s after %.3f s (attempt %d)", event.clinic, call, _end(event), event.seconds, event.attempt
-        case TokenRequestFinished():
-            return (
-                "%s: token request: %s after %.3f s (attempt %d)",
-                event.clinic,
-                _end(event),
-                event.seconds,
-                event.attempt,
-            )
         case RetryScheduled():
             call = "token request" if event.path == "<token>" else f"{event.method} {event.path}"
             again = "%s: attempt %d of %s failed (%s), retrying in %.3f s"
             return again, event.clinic, event.attempt, call, event.reason, event.delay_seconds
         case CircuitChanged():
             return "%s: circuit breaker is %s", event.clinic, event.state.replace("_", "-")
+        case PaceChanged():
+            return "%s: %s (%s)", event.clinic or event.base_url, _pace(event.requests_per_second), event.reason
         case UnknownField():
             return "%s: records of %s hold a field %s, which is ignored", event.clinic, event.path, event.field
         case TokenStoreFailed():
             return "%s: token store failed (%s)", event.clinic, event.error
+
+
+def _pace(rate: float | None) -> str:
+    if rate is None:
+        return "requests are not paced any more"
+    return f"requests are paced at {rate:.3g} a second" if rate else "no requests are sent"
 
 
 def _end(event: RequestFinished | TokenRequestFinished) -> str:

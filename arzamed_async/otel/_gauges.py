@@ -91,6 +91,8 @@ class Gauges:
             "Retries left in the budget.",
             lambda seen: [(None, seen.retry_budget_remaining)],
         )
+        gauge("pacing.rate", "{request}/s", "Requests a second to which an API is paced.", _paced_rate)
+        gauge("pacing.waiting", "{request}", "Requests that wait for their turn at a paced API.", _paced_waiting)
         gauge("circuits", "{clinic}", "Clinics by the state of their circuit breaker.", _circuits)
 
     def watch(self, session: ArzamedSession) -> None:
@@ -136,6 +138,16 @@ def _limit(stats: Stats) -> Measured:
 def _pool_queued(stats: Stats) -> Measured:
     if stats.pool.queued is not None:
         yield None, stats.pool.queued
+
+
+def _paced_rate(stats: Stats) -> Measured:
+    if stats.pacing is not None and stats.pacing.requests_per_second is not None:
+        yield None, stats.pacing.requests_per_second
+
+
+def _paced_waiting(stats: Stats) -> Measured:
+    if stats.pacing is not None:
+        yield None, stats.pacing.waiting
 
 
 def _circuits(stats: Stats) -> Measured:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry.context import Context
 from opentelemetry.metrics import Histogram, Meter
 
-from arzamed_async import CircuitChanged, Event, RetryScheduled, TokenStoreFailed, Work
+from arzamed_async import CircuitChanged, Event, PaceChanged, RetryScheduled, TokenStoreFailed, Work
 
 from ._attributes import Attributes, error_type, request_attributes
 
@@ -30,6 +30,7 @@ class Metrics:
         self._tokens = meter.create_counter("arzamed.token.requests", "{request}", "Token requests.")
         self._retries = meter.create_counter("arzamed.retries", "{retry}", "Retries.")
         self._circuits = meter.create_counter("arzamed.circuit.changes", "{change}", "Changes of circuit breakers.")
+        self._paces = meter.create_counter("arzamed.pacing.changes", "{change}", "Changes of paces.")
         self._stores = meter.create_counter("arzamed.token_store.failures", "{failure}", "Outages of the token store.")
         self._streams = meter.create_up_down_counter("arzamed.streams.open", "{stream}", "Open record streams.")
 
@@ -43,6 +44,9 @@ class Metrics:
                 self._retries.add(1, self._common(event.clinic, {"arzamed.path": event.path}))
             case CircuitChanged():
                 self._circuits.add(1, self._common(event.clinic, {"arzamed.circuit.state": event.state}))
+            case PaceChanged():
+                paced: Attributes = {"arzamed.pacing.scope": event.scope, "arzamed.pacing.change": event.change}
+                self._paces.add(1, self._common(event.clinic, paced))
             case TokenStoreFailed():
                 self._stores.add(1, self._common(event.clinic, {"error.type": event.error}))
             case _:

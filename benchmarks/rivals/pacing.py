@@ -106,9 +106,10 @@ class Paced(Client):
         status = 0
         retry_after: float | None = None
         while True:
-            if self.origin.active and not await self.pacing.turn(scope, deadline, status):
+            in_turn = self.origin.active
+            if in_turn and not await self.pacing.turn(scope, deadline, status):
                 return status, retry_after
-            sent = self.origin.start(scope)
+            sent = self.origin.start_in_turn(scope) if in_turn else self.origin.start(scope)
             self.requests += 1
             try:
                 status, retry_after = await self.server.request(clinic)

@@ -32,7 +32,7 @@ def test_public_names_are_pinned() -> None:
         "CircuitOpenError", "Clinic", "ClinicCredentials", "ClinicStats", "ConfigurationError",
         "CredentialsRejectedError", "DeadlineExceededError", "DecodeError", "Doctor", "Endpoint", "Endpoints",
         "Event", "Failure", "FanOut", "Finished", "ForbiddenError", "Headers", "Lease", "LimitExceededError", "Limits",
-        "Merge", "NotFoundError", "Observer", "OpenRecord", "Outcome", "Patient", "PoolLimits", "PoolStats",
+        "Merge", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
         "SessionClosedError", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",

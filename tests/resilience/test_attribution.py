@@ -100,7 +100,7 @@ def test_a_single_503_is_a_retry() -> None:
 def test_many_503s_beside_successes_are_a_limit() -> None:
     """A clinic whose requests are mostly responded to with 503, though some are served, is paced."""
     run = Scripted(1)
-    for _ in range(8):
+    for _ in range(16):
         run.accept(run.send(0))
         run.refuse(run.send(0, 0), 503)
     assert run.clinics[0].pace is not None

@@ -49,7 +49,7 @@ def test_a_known_limit_is_never_exceeded(rate: int, calls: list[tuple[float, int
         await asyncio.gather(*[call(*one) for one in calls])
         if server.log:
             assert most_in_a_second([at for at, _ in server.log]) <= rate
-        assert client.origin.waiting == client.origin.in_flight == len(client.pacing.turns) == 0
+        assert client.origin.waiting == len(client.origin.open) == len(client.pacing.turns) == 0
 
     run_virtually(run())
 
@@ -109,8 +109,8 @@ def test_every_call_ends(
             assert loop.time() <= at + 30.001
 
         await asyncio.gather(*[call(*one) for one in calls])
-        assert client.origin.waiting == client.origin.repeating == client.origin.in_flight == 0
-        assert all(clinic.waiting == clinic.in_flight == 0 for clinic in client.clinics.values())
+        assert client.origin.waiting == client.origin.repeating == len(client.origin.open) == 0
+        assert all(clinic.waiting == 0 for clinic in client.clinics.values())
 
     run_virtually(run())
 

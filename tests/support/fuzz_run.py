@@ -96,6 +96,7 @@ class Fuzz:
             server,
             ArzamedSession(
                 base_url=f"{self.host}/api/v1",
+                pacing=None,  # a Retry-After of the fuzzer would shut a clinic for the rest of the run
                 retry=RetryPolicy.none()
                 if self.good_http
                 else RetryPolicy(max_attempts=2, initial_backoff_seconds=1e-9, budget=math.inf),

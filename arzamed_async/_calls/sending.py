@@ -1,0 +1,203 @@
+"""Sends the requests of one attempt: each with a token, in its turn, in a slot of its clinic, on a connection.
+
+A response with HTTP 401 is replaced by that to a request with a new token. A request that the API throttles waits for
+its turn and is repeated, which costs neither a retry nor an attempt. Nothing is held while a request waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING
+
+from .._concurrency.cancel_scope import CancelScope
+from .._http.response import HttpResponse, read_prefix
+from .._http.status import retry_after_seconds, status_error
+from .._resilience.pacing import NoTurnError
+from .._resilience.passage import Passage
+from .._telemetry import RequestSpans, Spans
+from .._tokens.cache import CachedToken
+from .._tokens.oauth2 import ResolvedSecret
+from ..errors import ArzamedError, DeadlineExceededError, RateLimitedError, StatusError
+from .request import Request
+
+if TYPE_CHECKING:
+    from ..events import Work, WorkKind
+
+__all__ = ["Sender"]
+
+
+class Sender:
+    """The part of a call that sends its requests."""
+
+    __slots__ = (
+        "_engine", "_leave_open", "_passage", "_request", "_sent", "_spans", "attempts", "last_failure", "scope",
+    )  # fmt: skip
+    scope: CancelScope
+
+    def __init__(self, request: Request, *, leave_open: bool = False) -> None:
+        self._request = request
+        self._engine = request.engine
+        self._leave_open = leave_open
+        self.attempts = 0  # requests sent
+        self.last_failure = ""
+        self._spans: Spans | None = None  # only where there are tracers
+        self._sent = False  # whether this attempt has sent its request
+        self._passage: Passage | None = None  # only where requests are paced, or were refused
+
+    async def _token(self) -> CachedToken:
+        tokens = self._request.clinic.tokens
+        return tokens.current() or await self._new_token()
+
+    def _new_token(self) -> Awaitable[CachedToken]:
+        return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
+
+    async def _send(self, held: CachedToken) -> HttpResponse:
+        engine = self._engine
+        clinic = self._request.clinic
+        bulkhead, scope, origin = clinic.bulkhead, clinic.scope, engine.origin
+        if paced := origin.active:
+            held = await self._turn(held)
+        number = 0
+        if not bulkhead.acquire_nowait():
+            await bulkhead.acquire()
+        try:
+            if not engine.transport.acquire_slot_nowait():
+                await engine.transport.acquire_slot()
+            number = await self._start_in_turn() if paced else origin.start(scope)
+            self.attempts += 1
+            self._sent = True
+            headers = held.headers()
+            response = await (self._send_observed(headers) if engine.observers.present else self._open(headers))
+        except BaseException:
+            bulkhead.release()
+            if number:
+                origin.lost(scope, number)
+            raise
+        if response.status >= 400 or origin.active:
+            self._through_pacing().responded(number, response.status, self._retry_after(response))
+        else:
+            del origin.open[number]  # what `accepted` does where nobody is refused, without calling it
+            origin.life[0] = scope.life[0] = self.scope.expected_at
+        return response
+
+    def _retry_after(self, response: HttpResponse) -> float | None:
+        value, date = response.header("Retry-After"), response.header("Date")
+        return retry_after_seconds(value, self._engine.clocks.wall(), date)
+
+    def _through_pacing(self) -> Passage:
+        if self._passage is None:
+            self._passage = Passage(self._engine.pacing, self._request.clinic.scope)
+        return self._passage
+
+    def _open(self, headers: Mapping[str, str]) -> Awaitable[HttpResponse]:
+        return self._engine.transport.open(self._request, headers, self.scope)
+
+    async def _send_observed(self, headers: Mapping[str, str]) -> HttpResponse:
+        with RequestSpans(self._engine.observers, self._work("request"), self._spans) as spans:
+            response = await self._open(spans.headers(headers))
+            spans.responded(response.status)
+            return response
+
+    def _work(self, kind: WorkKind) -> Work:
+        from ..events import Work
+
+        request = self._request
+        return Work(
+            kind=kind,
+            clinic=request.name,
+            method=request.method,
+            path=request.path,
+            base_url=self._engine.base_url,
+            attempt=self.attempts,  # 0 for the call itself
+        )
+
+    # After a response that is not a success.
+
+    async def _recovered(self, response: HttpResponse, held: CachedToken) -> tuple[HttpResponse, CachedToken]:
+        """Return the 2xx response to the request repeated: with a new token after HTTP 401, in its turn where throttled.
+
+        Raises any other status.
+        """
+        tokens = self._request.clinic.tokens
+        renewed = False
+        while not 200 <= response.status <= 299:
+            if response.status == 401 and tokens.reject(held) and not renewed:  # there may be a better one
+                renewed = True
+                response.close()
+                self._sent = False
+                held = await self._token()
+            else:
+                try:
+                    error = await self._status_error(response, held)
+                finally:
+                    response.close()
+                if self._passage is None or not self._passage.repeats:
+                    raise error
+                held = await self._turn(held, error)
+            response = await self._send(held)
+        return response, held
+
+    async def _status_error(self, response: HttpResponse, held: CachedToken) -> StatusError:
+        headers = response.headers
+        body = await read_prefix(response)
+        secrets = (held.issued.access_token, *self._secret_sent(held).forms())
+        error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
+        if response.status == 401:
+            error.add_hint(held.rejection)
+        if 400 <= response.status <= 499:
+            error.add_hint(self._request.hint)
+        if isinstance(error, RateLimitedError):
+            error.scope = self._engine.pacing.limited(self._request.clinic.scope)
+        return error
+
+    def _secret_sent(self, held: CachedToken) -> ResolvedSecret:
+        credentials = self._request.clinic.credentials
+        literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
+        return held.issued.secret or ResolvedSecret(credentials.client_id, literal, credentials.basic_encoding)
+
+    # The turn.
+
+    async def _turn(self, held: CachedToken, refusal: StatusError | None = None) -> CachedToken:
+        """Wait for a turn, and return a token that is still good; `refusal` is of the request that is repeated.
+
+        Raises the refusal where the server shows no sign of life, and an error at once where the turn would come too late.
+        """
+        passage = self._through_pacing()
+        self._sent = False
+        if refusal is not None:
+            self.last_failure = f"{refusal.args[0]}, then waited for a turn"
+        error: ArzamedError | None = refusal
+        try:
+            if await passage.turn(self.scope.deadline):
+                return await self._token()
+        except NoTurnError as late:
+            error = passage.leave(self._too_late(late, refusal))
+        assert error is not None
+        raise error
+
+    def _is_too_late(self, error: BaseException | None) -> bool:
+        """Return whether this error was raised since a turn would have come too late."""
+        return error is not None and self._passage is not None and error is self._passage.too_late
+
+    def _too_late(self, late: NoTurnError, refusal: StatusError | None) -> ArzamedError:
+        what = f"request not sent: {late}"
+        if refusal is None and late.requests_per_second:
+            seconds = self._request.options.timeouts.total_seconds
+            return DeadlineExceededError(
+                seconds=seconds, last_failure=what, hint="Lower the concurrency, or raise total_seconds"
+            )
+        error = refusal or RateLimitedError(429)
+        error.add_hint(what)
+        error.retry_after_seconds = max(late.seconds, error.retry_after_seconds or 0.0)
+        if isinstance(error, RateLimitedError):
+            error.scope = late.scope
+        return error
+
+    async def _start_in_turn(self) -> int:
+        """Use the turn. The slot of the pool is released if the wait for a known limit is cancelled."""
+        try:
+            return await self._through_pacing().start()
+        except BaseException:
+            if (pool := self._engine.transport.pool) is not None:
+                pool.slots.release()
+            raise

@@ -1,0 +1,115 @@
+"""The paces of one session: of the API's origin, and of each token endpoint's origin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from ..config import PacingPolicy
+from .clinic_scope import ClinicScope
+from .origin_scope import OriginScope
+from .pacing import Pacing
+from .passage import Passage
+
+__all__ = ["SessionPacing"]
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+PaceChange = Literal["started", "changed", "ended"]
+#: Called with an origin, the name of a clinic (None: the origin itself), the change, the new rate and its reason.
+Report = Callable[[str, str | None, PaceChange, float | None, str], None]
+
+
+class SessionPacing:
+    """The pacing of the API's origin is `api`; that of a token endpoint's is created lazily. Each change is reported.
+
+    Without a policy nothing is paced.
+    """
+
+    def __init__(
+        self,
+        policy: PacingPolicy | None,
+        base_url: str,
+        max_retry_after_seconds: float,
+        report: Report,
+    ) -> None:
+        self.learns = policy is not None
+        self._max_retry_after_seconds = max_retry_after_seconds
+        self._report = report
+        self._paced: set[tuple[str, ClinicScope | None]] = set()
+        self._tokens: dict[str, Pacing] = {}
+        self._token_scopes: dict[Hashable, ClinicScope] = {}
+        self.api = self._pacing(origin_of(base_url), None if policy is None else policy.max_requests_per_second)
+
+    def _pacing(self, origin: str, known_rate: float | None = None, *, shuts: bool = True) -> Pacing:
+        return Pacing(
+            OriginScope(
+                learns=self.learns,
+                shuts=shuts,
+                known_rate=known_rate,
+                max_retry_after_seconds=self._max_retry_after_seconds,
+                changed=partial(self._changed, origin),
+            )
+        )
+
+    def _changed(self, origin: str, clinic: ClinicScope | None, rate: float | None, why: str) -> None:
+        scope = origin, clinic
+        change: PaceChange = "changed" if scope in self._paced else "started"
+        if rate is None:
+            self._paced.discard(scope)
+            change = "ended"
+        else:
+            self._paced.add(scope)
+        self._report(origin, None if clinic is None else clinic.name, change, rate, why)
+
+    def token_passage(self, key: Hashable, name: str, token_url: str) -> Passage:
+        """Return the way of a token request through the pacing of its endpoint's origin; `key` identifies the clinic."""
+        origin = origin_of(token_url)
+        pacing = self._tokens.get(origin)
+        if pacing is None:
+            pacing = self._tokens[origin] = self._pacing(origin, shuts=False)  # the token's cache keeps long pauses
+        scope = self._token_scopes.get(key)
+        if scope is not None:
+            return Passage(pacing, scope)
+        scope = ClinicScope(name)  # kept only where it is refused: tokens are requested once an hour
+        return Passage(pacing, scope, partial(self._token_scopes.setdefault, key, scope))
+
+    def forget(self, scope: ClinicScope | None, key: Hashable, token_url: str) -> None:
+        """Forget a clinic's paces, and open what is shut."""
+        if scope is not None:
+            self.api.origin.forget(scope)
+        token_scope = self._token_scopes.pop(key, None)
+        if token_scope is not None:
+            self._tokens[origin_of(token_url)].origin.forget(token_scope)
+
+    def leave_loop(self) -> None:
+        """Nothing waits and nothing is under way on a new event loop."""
+        for pacing in (self.api, *self._tokens.values()):
+            pacing.leave_loop()
+        for scope in self._token_scopes.values():
+            scope.leave_loop()
+
+    def crowded(self) -> bool:
+        """Return whether more than a second of work waits somewhere: a fan-out draws no other clinic meanwhile."""
+        if not self._paced and not self.api.origin.active:
+            return False
+        return self.api.crowded() or any(pacing.crowded() for pacing in self._tokens.values())
+
+    def figures(self) -> dict[str, Any]:
+        """Return how requests are paced now: see PacingStats."""
+        origin = self.api.origin
+        tokens = {url: pacing.origin.pace for url, pacing in self._tokens.items()}
+        return {
+            "requests_per_second": self.api.rate(),
+            "max_in_flight": None if origin.levels is None else origin.levels.cap,
+            "waiting": origin.waiting,
+            "clinics": {each.name: 0.0 if each.pace is None else each.pace.rate for each in origin.paced},
+            "token_endpoints": {url: pace.rate for url, pace in tokens.items() if pace is not None},
+        }
