@@ -164,19 +164,22 @@ class CircuitOpenError(TransportError):
 class DeadlineExceededError(TransportError, TimeoutError):
     """The deadline of the whole call has passed.
 
-    `seconds` is that deadline. `last_failure` describes the last failed attempt, if there was one.
+    `seconds` is that deadline. `phase` is what the call was doing then, such as "waiting for a token from
+    login.example". `last_failure` describes the last failed attempt, if there was one.
     """
 
-    def __init__(self, *, seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
+    def __init__(self, *, seconds: float = 0.0, phase: str = "", last_failure: str = "", **facts: Any) -> None:
         super().__init__("deadline exceeded", **facts)
         self.seconds = seconds
+        self.phase = phase
         self.last_failure = last_failure
 
     def _what(self) -> str:
         return f"deadline of {self.seconds:g} s exceeded"
 
     def _details(self) -> str:
-        return _last_failure(self.last_failure)
+        phase = f" while {self.phase}" if self.phase else ""
+        return phase + _last_failure(self.last_failure)
 
 
 def _retry_after(seconds: float | None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.cancel_scope import CancelScope, note_phase
 from .._http.response import HttpResponse
 from .._resilience.circuit_breaker import CircuitBreaker, verdict
 from .._resilience.retry import Retries, retry, too_long
@@ -32,8 +32,9 @@ from .sending import Sender
 if TYPE_CHECKING:
     from ..events import Event
 
-__all__ = ["LEFT", "Call"]
+__all__ = ["LEFT", "READING", "Call"]
 
+READING = "reading the body"
 LEFT = "this stream was closed, or a step of it cancelled, before the end of the list"
 R = TypeVar("R")
 
@@ -72,6 +73,8 @@ class Call(Sender):
         except (ArzamedError, asyncio.CancelledError) as error:
             if isinstance(error, ArzamedError):
                 clinic.count_failure()
+            else:
+                note_phase(error, self.phase())
             # Cut the traceback here: the locals of the frames below are bodies and records, and some tools print them.
             error.__traceback__ = None
             raise
@@ -103,6 +106,7 @@ class Call(Sender):
                     held.accept()
                 result = await handle(response)
             except BaseException:
+                self.scope.set_phase(self.scope.phase or READING)
                 response.close()
                 raise
         except BaseException as error:
@@ -118,6 +122,8 @@ class Call(Sender):
         if self._passage is not None:
             self._passage.give_back()
         if isinstance(error, ArzamedError):
+            self.scope.set_phase("")
+            self._sent = False
             self.add_facts(error)
         if breaker is not None and permit is not None:
             self._record_outcome(breaker, permit, error)
@@ -212,6 +218,6 @@ class Call(Sender):
         elif self.scope.cancelled_by == "left":
             error = ConfigurationError(LEFT)
         else:
-            error = DeadlineExceededError(seconds=seconds, last_failure=self.last_failure)
+            error = DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=self.last_failure)
         self.add_facts(error)
         return error

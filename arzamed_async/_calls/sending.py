@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING
 
 from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.queueing import wait_in_queue
 from .._http.response import HttpResponse, read_prefix
 from .._http.status import retry_after_seconds, status_error
 from .._resilience.pacing import NoTurnError
@@ -17,6 +18,7 @@ from .._resilience.passage import Passage
 from .._telemetry import RequestSpans, Spans
 from .._tokens.cache import CachedToken
 from .._tokens.oauth2 import ResolvedSecret
+from .._tokens.provider import waiting_for_token
 from ..errors import ArzamedError, DeadlineExceededError, RateLimitedError, StatusError
 from .request import Request
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ..events import Work, WorkKind
 
 __all__ = ["Sender"]
+
+_CLINIC_QUEUE = "waiting in the clinic's queue for one of its {} connections (PoolLimits.connections_per_clinic)"
 
 
 class Sender:
@@ -48,8 +52,12 @@ class Sender:
         tokens = self._request.clinic.tokens
         return tokens.current() or await self._new_token()
 
-    def _new_token(self) -> Awaitable[CachedToken]:
-        return self._engine.tokens.new_token(self._request.clinic.tokens, self._request.name, self._spans)
+    async def _new_token(self) -> CachedToken:
+        tokens, scope = self._request.clinic.tokens, self.scope
+        scope.set_phase(waiting_for_token(tokens.credentials))
+        token = await self._engine.tokens.new_token(tokens, self._request.name, self._spans)
+        scope.set_phase("")
+        return token
 
     async def _send(self, held: CachedToken) -> HttpResponse:
         engine = self._engine
@@ -59,10 +67,10 @@ class Sender:
             held = await self._turn(held)
         number = 0
         if not bulkhead.acquire_nowait():
-            await bulkhead.acquire()
+            await wait_in_queue(self.scope, bulkhead, _CLINIC_QUEUE)
         try:
             if not engine.transport.acquire_slot_nowait():
-                await engine.transport.acquire_slot()
+                await engine.transport.acquire_slot(self.scope)
             number = await self._start_in_turn() if paced else origin.start(scope)
             self.attempts += 1
             self._sent = True
@@ -155,6 +163,14 @@ class Sender:
         literal = credentials.client_secret if isinstance(credentials.client_secret, str) else ""
         return held.issued.secret or ResolvedSecret(credentials.client_id, literal, credentials.basic_encoding)
 
+    def phase(self) -> str:
+        """Return what the call is doing, for the error where its deadline passes."""
+        if self.scope.phase:
+            return self.scope.phase
+        if self._sent:
+            return "waiting for the response"
+        return f"waiting before attempt {self.attempts + 1}" if self.attempts else ""
+
     # The turn.
 
     async def _turn(self, held: CachedToken, refusal: StatusError | None = None) -> CachedToken:
@@ -167,8 +183,10 @@ class Sender:
         if refusal is not None:
             self.last_failure = f"{refusal.args[0]}, then waited for a turn"
         error: ArzamedError | None = refusal
+        self.scope.set_phase("waiting for a turn, since the API limits the rate of requests")
         try:
             if await passage.turn(self.scope.deadline):
+                self.scope.set_phase("")
                 return await self._token()
         except NoTurnError as late:
             error = passage.leave(self._too_late(late, refusal))

@@ -9,15 +9,18 @@ them may have to end, checks all, and is set again. Where calls are short it har
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
-__all__ = ["CancelScope", "CancelScopes", "current_task_or_none", "wait_for_end"]
+__all__ = ["CancelScope", "CancelScopes", "current_task_or_none", "note_phase", "wait_for_end"]
 
 Reason = Literal["deadline", "closed", "left"]
 
+#: The attribute of a CancelledError that holds the phase of the innermost work.
+_PHASE = "arzamed_async_phase"
 #: The timer fires at most this often, so a scope may end this much after its deadline.
 PAUSE_SECONDS = 0.005
 #: It also fires at most this often for each open scope, since it checks them all: with tens of thousands it takes at most
@@ -74,12 +77,14 @@ class CancelScope:
 
     `task` is the task inside; `deadline` is in loop time, None for none. The scope's own cancellation never leaves the
     block, unless the task was cancelled from elsewhere as well. `read_seconds` limits each wait between `expect_bytes`
-    and `got_bytes`; the last such wait began at `expected_at`.
+    and `got_bytes`; the last such wait began at `expected_at`. `phase` is what the work waits for, where that is not
+    what it usually waits for: the code that waits sets it, and clears it after the wait, so that an error for the
+    deadline can report where the time went.
     """
 
     __slots__ = (
         "_cancelling", "_expecting_since", "_read_seconds", "_scopes", "_timed_out", "cancelled_by", "deadline",
-        "expected_at", "rings_at", "task",
+        "expected_at", "phase", "rings_at", "task",
     )  # fmt: skip
 
     def __init__(
@@ -91,6 +96,7 @@ class CancelScope:
         self._timed_out = False
         self.deadline = deadline
         self.cancelled_by: Reason | None = None
+        self.phase = ""
         self.expected_at = now = scopes.loop.time() if now is None else now
         times_out_at = now + read_seconds
         self.rings_at = times_out_at if deadline is None or times_out_at < deadline else deadline
@@ -142,6 +148,25 @@ class CancelScope:
         if self.deadline is not None:
             self.deadline = self._scopes.loop.time() + seconds  # a timer that fires early is set again
 
+    def set_phase(self, phase: str) -> None:
+        """Record what the work waits for now; "" after that wait."""
+        self.phase = phase
+
+    @contextlib.contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let no time of this block count towards the deadline."""
+        loop, deadline = self._scopes.loop, self.deadline
+        started = loop.time()
+        self.deadline = None
+        try:
+            yield
+        finally:
+            if deadline is not None:
+                self.deadline = deadline + loop.time() - started
+                if self.cancelled_by is None:
+                    self.rings_at = min(self.rings_at, self.deadline)
+                    self._scopes.add(self)
+
     def cancel(self, reason: Reason) -> None:
         """Cancel the work."""
         if self.cancelled_by is None and asyncio.current_task(self._scopes.loop) is not self.task:
@@ -157,8 +182,15 @@ class CancelScope:
             self.task.uncancel()
         if self.cancelled_by is None:
             return False
+        if error is not None and not self.phase:
+            self.phase = vars(error).get(_PHASE, "")
         ours_alone = self.task.uncancel() <= self._cancelling
         return ours_alone and kind is not None and issubclass(kind, asyncio.CancelledError)
+
+
+def note_phase(error: asyncio.CancelledError, phase: str) -> None:
+    """Let the outer scope, whose cancellation this may be, know what it has interrupted."""
+    vars(error).setdefault(_PHASE, phase)
 
 
 def current_task_or_none() -> asyncio.Task[Any] | None:

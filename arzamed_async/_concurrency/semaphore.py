@@ -14,16 +14,16 @@ class FairSemaphore:
     A released slot goes to the first in the queue, so that no newcomer overtakes it.
     """
 
-    __slots__ = ("_free", "_queue", "_slots")
+    __slots__ = ("_free", "_queue", "slots")
 
     def __init__(self, slots: int) -> None:
-        self._slots = self._free = slots
+        self.slots = self._free = slots
         self._queue: OrderedDict[asyncio.Future[None], None] | None = None
 
     @property
     def taken(self) -> int:
         """How many slots are in use."""
-        return self._slots - self._free
+        return self.slots - self._free
 
     @property
     def waiting(self) -> int:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Callable
 from typing import ClassVar, Generic, TypeVar
 
+from .._concurrency.queueing import QUEUE_TIME_COUNTS
 from .._merged import Finished, Record
 from ..errors import ConfigurationError
 from .feed import Named
@@ -36,6 +37,7 @@ class Merge(Results[Record[T] | Finished], Generic[T]):
 
     def __init__(self, plan: FanOutPlan[H], open_stream: Callable[[H], AsyncIterable[T]]) -> None:
         async def serve(pool: _Pool[T], clinic: H) -> Finished:
+            QUEUE_TIME_COUNTS.set(False)
             return Finished(clinic.name, await _pump(pool, clinic.name, _checked(open_stream(clinic))))
 
         super().__init__(plan, serve)

@@ -212,14 +212,16 @@ class WorkerPool(Generic[Item]):
 
     async def _within(self, deadline: float, clinic: Any) -> Item | Failure:
         started = now = self._loop.time()
+        phase = "waiting to start"
         if started < deadline:
-            with CancelScope(self._scopes, deadline):
+            scope = CancelScope(self._scopes, deadline)
+            with scope:
                 try:
                     return await self._serve(self, clinic)
                 except ArzamedError as error:
                     return Failure(clinic.name, error, self._loop.time() - started)
-            now = self._loop.time()
-        late = DeadlineExceededError(seconds=self._plan.deadline_seconds or 0.0, clinic=clinic.name)
+            now, phase = self._loop.time(), scope.phase
+        late = DeadlineExceededError(seconds=self._plan.deadline_seconds or 0.0, phase=phase, clinic=clinic.name)
         return Failure(clinic.name, late, now - started)
 
     def time(self) -> float:

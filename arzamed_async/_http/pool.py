@@ -66,6 +66,7 @@ class Pool(aiohttp.TCPConnector):
         if scope is None:
             raise DisconnectedError
         sockets, host = self.sockets, req.connection_key
+        scope.set_phase(f"connecting to {req.url.authority}")
         while True:
             if sockets.is_full():
                 await sockets.make_room(host)
@@ -86,6 +87,7 @@ class Pool(aiohttp.TCPConnector):
             connection.close()
         if reused and transport is not None:
             self._reused[scope.task] = transport
+        scope.set_phase("")
         scope.expect_bytes()
         return connection
 

@@ -20,6 +20,7 @@ import aiohttp
 from yarl import URL
 
 from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.queueing import wait_in_queue
 from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.threads import Threads
 from .._version import __version__
@@ -54,6 +55,8 @@ _IS_GENUINE = getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client)
 def _is_patched() -> bool:
     return not _IS_GENUINE or getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
 
+
+_POOL_QUEUE = "waiting for one of the session's {} connections (PoolLimits.connections)"
 
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 
@@ -170,10 +173,10 @@ class Transport:
             self._bound_client()
         return self.pool is None or self.pool.slots.acquire_nowait()
 
-    async def acquire_slot(self) -> None:
+    async def acquire_slot(self, scope: CancelScope) -> None:
         """Wait for a slot, after `acquire_slot_nowait` found none."""
         if self.pool is not None:
-            await self.pool.slots.acquire()
+            await wait_in_queue(scope, self.pool.slots, _POOL_QUEUE)
 
     def open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> Awaitable[HttpResponse]:
         """Send one request, with an acquired slot. Returns the response, whatever its status; raises TransportError.

@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from .._calls.call import LEFT, Call
+from .._calls.call import LEFT, READING, Call
 from .._calls.request import Request
 from .._concurrency.cancel_scope import current_task_or_none
 from .._http.response import HttpResponse
@@ -114,6 +114,7 @@ class ResumingReader(Generic[T]):
         while True:
             broken: TransportError | None = None
             scope = self._call.next_scope(seconds)
+            scope.set_phase(READING)
             body.response.read_within(scope)
             with scope:
                 try:

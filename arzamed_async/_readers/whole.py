@@ -71,7 +71,7 @@ class ListReader(Generic[T]):
             if scope.cancelled_by == "closed":
                 raise SessionClosedError("the session was closed during this call")
             request.clinic.count_failure()  # a deadline of the shared read is counted there
-            raise DeadlineExceededError(seconds=seconds)
+            raise DeadlineExceededError(seconds=seconds, phase="waiting for a response that several callers share")
         except ArzamedError as error:
             request.add_facts(error, error.attempts)
             raise

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from urllib.parse import urlsplit
 
 from .._concurrency.lifetime import Lifetime
 from .._telemetry import Observers, Spans, token_work
 from ..config import Timeouts
+from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .cache import CachedToken, TokenCache
 
-__all__ = ["TokenProvider"]
+__all__ = ["TokenProvider", "waiting_for_token"]
+
+
+def waiting_for_token(credentials: ClinicCredentials) -> str:
+    """Return the phase of a caller that waits for a token, for the error where its deadline passes."""
+    return f"waiting for a token from {urlsplit(credentials.token_url).netloc}"
 
 
 class TokenProvider:
@@ -31,7 +38,9 @@ class TokenProvider:
             raise
         if scope.cancelled_by == "closed":
             raise SessionClosedError(clinic=name)
-        raise DeadlineExceededError(seconds=timeouts.total_seconds, last_failure="no token yet", clinic=name)
+        raise DeadlineExceededError(
+            seconds=timeouts.total_seconds, phase=waiting_for_token(cache.credentials), clinic=name
+        )
 
     def new_token(self, cache: TokenCache, name: str, spans: Spans | None = None) -> Awaitable[CachedToken]:
         """Wait for a token, as a part of the work of `spans`."""

@@ -128,7 +128,7 @@ class TokenRequest:
             while True:
                 await self._turn(passage, refusal)
                 if not client.transport.acquire_slot_nowait():
-                    await client.transport.acquire_slot()
+                    await client.transport.acquire_slot(self._scope)
                 self.attempts += 1
                 self._count()
                 try:
@@ -243,7 +243,8 @@ class TokenRequest:
 
     def deadline_error(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request that exceeded its deadline, which was this many seconds."""
-        what = f"no token within the deadline of {seconds:g} s"
+        phase = self._scope.phase or ("waiting for the response" if self.attempts else "")
+        what = f"no token within the deadline of {seconds:g} s" + (f" while {phase}" if phase else "")
         if self.last_failure:
             what = f"{what} (last failure: {self.last_failure})"
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
