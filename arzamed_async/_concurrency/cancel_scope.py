@@ -182,15 +182,19 @@ class CancelScope:
             self.task.uncancel()
         if self.cancelled_by is None:
             return False
-        if error is not None and not self.phase:
-            self.phase = vars(error).get(_PHASE, "")
+        if error is not None:
+            self.phase = _joined(self.phase, vars(error).get(_PHASE, ""))
         ours_alone = self.task.uncancel() <= self._cancelling
         return ours_alone and kind is not None and issubclass(kind, asyncio.CancelledError)
 
 
 def note_phase(error: asyncio.CancelledError, phase: str) -> None:
     """Let the outer scope, whose cancellation this may be, know what it has interrupted."""
-    vars(error).setdefault(_PHASE, phase)
+    vars(error)[_PHASE] = _joined(phase, vars(error).get(_PHASE, ""))
+
+
+def _joined(phase: str, inner: str) -> str:
+    return f"{phase} ({inner})" if phase and inner else phase or inner
 
 
 def current_task_or_none() -> asyncio.Task[Any] | None:

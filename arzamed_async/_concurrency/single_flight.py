@@ -9,13 +9,25 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from ..errors import ArzamedError, SessionClosedError
+from .cancel_scope import note_phase
 
-__all__ = ["Flight", "SingleFlight"]
+__all__ = ["Flight", "SingleFlight", "describe_work"]
 
 T = TypeVar("T")
+
+#: The work that runs in this task.
+_CURRENT: ContextVar[Flight[Any] | None] = ContextVar("arzamed_async_flight", default=None)
+
+
+def describe_work(doing: Callable[[], str]) -> None:
+    """Let the shared work in whose task this is called report what it is doing; see `Flight.describe`."""
+    flight = _CURRENT.get()
+    if flight is not None:
+        flight.describe(doing)
 
 
 class Flight(Generic[T]):
@@ -24,13 +36,14 @@ class Flight(Generic[T]):
     Its outcome is kept here, and not in a task or a future: their reprs show theirs, and asyncio's debug mode logs them.
     """
 
-    __slots__ = ("_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
+    __slots__ = ("_doing", "_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.loop = asyncio.get_running_loop()
         self.task: asyncio.Task[None] | None = None
         self.awaited = False  # whether a caller has ever waited for it
+        self._doing: Callable[[], str] | None = None
         self._waiters: dict[asyncio.Future[None], None] = {}  # a set that keeps their order
         self._landed = False
         self._outcome: T | Exception | None = None  # None where the task was cancelled
@@ -53,6 +66,10 @@ class Flight(Generic[T]):
             self._waiters[waiter] = None
             try:
                 await waiter
+            except asyncio.CancelledError as error:
+                if self._doing is not None:
+                    note_phase(error, self._doing())
+                raise
             finally:
                 self._waiters.pop(waiter, None)
         outcome = self._outcome
@@ -61,6 +78,10 @@ class Flight(Generic[T]):
         if isinstance(outcome, Exception):
             raise copy.copy(outcome) if isinstance(outcome, ArzamedError) else outcome
         return outcome
+
+    def describe(self, doing: Callable[[], str]) -> None:
+        """Let the work report what it is doing, for the error of a caller whose deadline passes meanwhile."""
+        self._doing = doing
 
     def land(self, outcome: T | Exception) -> None:
         """Give the outcome to all callers that wait."""
@@ -117,6 +138,7 @@ class SingleFlight:
     async def _run(self, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> None:
         """Hand a failure on as a value: one that nobody waits for is no exception that asyncio has to log."""
         outcome: T | Exception
+        _CURRENT.set(flight)
         try:
             outcome = await work(flight)
         except ArzamedError as error:

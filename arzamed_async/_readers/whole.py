@@ -64,6 +64,7 @@ class ListReader(Generic[T]):
         scope = engine.lifetime.scope(seconds, request.name)
         try:
             with scope:
+                scope.set_phase("waiting for a response that several callers share")
                 records = await engine.reads.join(
                     (request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all
                 )
@@ -71,10 +72,13 @@ class ListReader(Generic[T]):
             if scope.cancelled_by == "closed":
                 raise SessionClosedError("the session was closed during this call")
             request.clinic.count_failure()  # a deadline of the shared read is counted there
-            raise DeadlineExceededError(seconds=seconds, phase="waiting for a response that several callers share")
+            raise DeadlineExceededError(seconds=seconds, phase=scope.phase)
         except ArzamedError as error:
             request.add_facts(error, error.attempts)
             raise
 
-    async def _read_once_for_all(self, _flight: Flight[list[T]]) -> list[T]:
-        return await ListReader(self.request.under(self.request.engine.options), self.decoder).read()
+    async def _read_once_for_all(self, flight: Flight[list[T]]) -> list[T]:
+        reader = ListReader(self.request.under(self.request.engine.options), self.decoder)
+        call = Call(reader.request)
+        flight.describe(call.phase)
+        return await call.run(reader._read_all)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .._concurrency.lifetime import Lifetime
+from .._concurrency.single_flight import describe_work
 from .._resilience.retry import Retries, retry
 from .._telemetry import Spans, token_work
 from ..credentials import ClinicCredentials
@@ -49,6 +50,7 @@ class TokenFetcher:
         seconds = client.timeouts.total_seconds
         scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
         request = TokenRequest(client, credentials, scope, count, spans)
+        describe_work(request.phase)
 
         async def request_token() -> IssuedToken:
             try:

@@ -32,15 +32,14 @@ class TokenProvider:
         scope = self._lifetime.scope(timeouts.total_seconds)
         try:
             with scope:
+                scope.set_phase(waiting_for_token(cache.credentials))
                 return await self.new_token(cache, name)
         except ArzamedError as error:
             error.clinic = name  # the failure is shared with other handles, each under its own name
             raise
         if scope.cancelled_by == "closed":
             raise SessionClosedError(clinic=name)
-        raise DeadlineExceededError(
-            seconds=timeouts.total_seconds, phase=waiting_for_token(cache.credentials), clinic=name
-        )
+        raise DeadlineExceededError(seconds=timeouts.total_seconds, phase=scope.phase, clinic=name)
 
     def new_token(self, cache: TokenCache, name: str, spans: Spans | None = None) -> Awaitable[CachedToken]:
         """Wait for a token, as a part of the work of `spans`."""

@@ -243,11 +243,14 @@ class TokenRequest:
 
     def deadline_error(self, seconds: float) -> TokenUnavailableError:
         """Return the error for a request that exceeded its deadline, which was this many seconds."""
-        phase = self._scope.phase or ("waiting for the response" if self.attempts else "")
+        phase = self.phase()
         what = f"no token within the deadline of {seconds:g} s" + (f" while {phase}" if phase else "")
-        if self.last_failure:
-            what = f"{what} (last failure: {self.last_failure})"
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
+
+    def phase(self) -> str:
+        """Return what the request is doing, and its last failure."""
+        phase = self._scope.phase or ("waiting for the response" if self.attempts else "")
+        return f"{phase} (last failure: {self.last_failure})" if self.last_failure else phase
 
 
 def _unavailable(fault: TransportError) -> TokenUnavailableError:

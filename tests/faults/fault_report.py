@@ -68,7 +68,7 @@ ERRORS = """
 | error | means | first thing to do |
 |---|---|---|
 | `TransportError` | no usable HTTP response to any attempt; the text names the fault and the host | look at the network, the proxy and that host |
-| `DeadlineExceededError` | a `TransportError`: the call's deadline was exceeded; the text names the last failure | as above; or raise `Timeouts` if the server is only slow |
+| `DeadlineExceededError` | a `TransportError`: the call's deadline was exceeded; the text names what the call was doing (`phase`) and the last failure | as above; or raise `Timeouts` if the server is only slow |
 | `TokenUnavailableError` | the token endpoint cannot be reached, or responds with 429 or 5xx; until its Retry-After no request is sent | check `token_url`, or wait for `retry_after_seconds`; the credentials may be correct |
 | `CredentialsRejectedError` | the token endpoint rejects this clinic's key | check the key with the clinic's administrator; no token request is sent with it for a minute |
 | `TokenError` | the token endpoint responds, but not with a token | check `token_url` and the scope; see its `status`, `error` and `description` |

@@ -110,6 +110,26 @@ def test_a_slow_token_endpoint_is_named() -> None:
     assert server.api_requests == 0
 
 
+def test_a_wait_for_a_token_says_what_its_request_does() -> None:
+    """The error of a caller that waits for a token names what the token request does, and how it failed last."""
+    tries = 0
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            await hang(request, writer)
+        writer.write(json_answer(503, {}))
+
+    async def call(_session: ArzamedSession, clinic: Clinic) -> Any:
+        await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
+
+    error, server = played(handler, call, retry=RetryPolicy(initial_backoff_seconds=0.001))
+    assert str(error).endswith(
+        f"while waiting for a token from 127.0.0.1:{server.port} (waiting for the response (last failure: HTTP 503))"
+    )
+
+
 def test_a_wait_for_token_alone_is_named() -> None:
     """`clinic.token()` says the same."""
 
@@ -267,7 +287,7 @@ def test_a_shared_read_says_so() -> None:
         await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
 
     error, _ = played(hang_api, call, coalesce=True)
-    assert "while waiting for a response that several callers share" in str(error)
+    assert "while waiting for a response that several callers share (waiting for the response)" in str(error)
 
 
 def test_the_deadline_of_a_fan_out_says_what_each_clinic_was_doing() -> None:
@@ -285,6 +305,21 @@ def test_the_deadline_of_a_fan_out_says_what_each_clinic_was_doing() -> None:
         "Milano: deadline of 5 s exceeded while waiting for the response",
         "Roma: deadline of 5 s exceeded while waiting to start",
     ]
+
+
+def test_the_deadline_of_a_fan_out_names_a_token_endpoint() -> None:
+    """A clinic that the fan-out's deadline ends while it waits for a token names the token endpoint."""
+
+    async def play() -> tuple[str, int]:
+        async with RawServer(hang) as server, ArzamedSession(base_url=server.base_url) as session:
+            clinic = session.clinic(server.credentials())
+            outcomes = await session.gather([clinic], lambda each: each.doctors.list(), deadline_seconds=5)
+            return str(outcomes[0].error), server.port
+
+    text, port = quickly(play())
+    assert text == (
+        f"Milano: deadline of 5 s exceeded while waiting for a token from 127.0.0.1:{port} (waiting for the response)"
+    )
 
 
 def test_a_merge_does_not_count_the_wait_for_a_slot() -> None:
