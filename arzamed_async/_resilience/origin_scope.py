@@ -8,16 +8,14 @@ from collections.abc import Callable
 from .attribution import HEAVY_ROW, LIGHT_ROW, Attribution
 from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, ClinicScope, Fate, Life, life_seconds
 from .in_flight import InFlight
-from .pace import KnownRate, Pace
+from .pace import LONGEST_PAUSE_SECONDS, KnownRate, Pace
 
 __all__ = ["Changed", "OriginScope"]
 
 #: One refusal among fewer requests in flight than this, while no response is known, is a failure, not a limit.
 FEW = 8
-#: A scope is forgotten this long after its last refusal.
-REST_SECONDS = 30.0
-#: How often it is checked whether there are such scopes.
-SWEEP_SECONDS = 1.0
+#: A scope is forgotten this long after its last refusal; it is checked this often.
+REST_SECONDS, SWEEP_SECONDS = 30.0, 1.0
 #: A clinic's pace that is younger than this was the origin's, where the origin is blamed.
 GIVEN_BACK_SECONDS = 10.0
 
@@ -29,14 +27,14 @@ class OriginScope(Life):
     """The pace of an origin and of the clinics at it.
 
     While no request is refused, `active` is False. Then a call does what `accepted` does itself: that costs less than
-    a method. Without `learns` nothing is ever active.
+    a method. Without `learns` nothing is ever active; without `shuts_clinics` a clinic's long pause is the caller's concern.
     """
 
     def __init__(
         self,
         *,
         learns: bool = True,
-        shuts: bool = True,
+        shuts_clinics: bool = True,
         known_rate: float | None = None,
         max_retry_after_seconds: float = 20.0,
         changed: Changed = lambda clinic, rate, why: None,
@@ -52,7 +50,7 @@ class OriginScope(Life):
         self.levels: InFlight | None = None
         self.paced: set[ClinicScope] = set()  # clinics with a pace of their own, or shut
         self.known = None if known_rate is None else KnownRate(known_rate)
-        self._learns, self._shuts = learns, shuts
+        self._learns, self._shuts_clinics = learns, shuts_clinics
         self._max_retry_after_seconds = max_retry_after_seconds
         self._changed = changed
         self._evidence = Attribution()
@@ -181,8 +179,8 @@ class OriginScope(Life):
         level = self.levels.ended(sent) if self.levels is not None else None
         row = self._evidence.row(clinic, sent, now, paced=self.pace is not None)
         if retry_after_seconds is not None and retry_after_seconds > self._max_retry_after_seconds:
-            if status == 429 and self._shuts:
-                self._shut(clinic, now, retry_after_seconds, row)
+            if status == 429:
+                self._shut(clinic, now, min(retry_after_seconds, LONGEST_PAUSE_SECONDS), row)
             return False
         lifeless = now - self.alive_at > life_seconds(status, short=self._evidence.short_lived(clinic))
         bare = status == 503 and retry_after_seconds is None
@@ -244,6 +242,8 @@ class OriginScope(Life):
         if self._believed(clinic, seconds, row):
             self.shut_until = now + seconds
             self._changed(None, 0.0, "the server requires a long pause")
+        if not self._shuts_clinics:
+            return
         clinic.shut(now + seconds)
         clinic.note_refusal(self.sent, now)
         self.paced.add(clinic)

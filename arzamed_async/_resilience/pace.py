@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["KnownRate", "Pace"]
+__all__ = ["LONGEST_PAUSE_SECONDS", "KnownRate", "Pace"]
 
 FIRST_RATE = 20.0
 LEAST_RATE = 0.5
+#: A Retry-After is remembered for no longer than this: it may be a mistake.
+LONGEST_PAUSE_SECONDS = 3600.0
 #: A search does not go beyond this multiple of what was let through.
 MOST_AHEAD = 4.0
 #: A measurement needs at least this many requests let through.

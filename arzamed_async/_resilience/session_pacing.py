@@ -48,11 +48,11 @@ class SessionPacing:
         self._token_scopes: dict[Hashable, ClinicScope] = {}
         self.api = self._pacing(origin_of(base_url), None if policy is None else policy.max_requests_per_second)
 
-    def _pacing(self, origin: str, known_rate: float | None = None, *, shuts: bool = True) -> Pacing:
+    def _pacing(self, origin: str, known_rate: float | None = None, *, shuts_clinics: bool = True) -> Pacing:
         return Pacing(
             OriginScope(
                 learns=self.learns,
-                shuts=shuts,
+                shuts_clinics=shuts_clinics,
                 known_rate=known_rate,
                 max_retry_after_seconds=self._max_retry_after_seconds,
                 changed=partial(self._changed, origin),
@@ -74,7 +74,8 @@ class SessionPacing:
         origin = origin_of(token_url)
         pacing = self._tokens.get(origin)
         if pacing is None:
-            pacing = self._tokens[origin] = self._pacing(origin, shuts=False)  # the token's cache keeps long pauses
+            # The token cache remembers a long pause of a clinic: that is shared through a token store, too.
+            pacing = self._tokens[origin] = self._pacing(origin, shuts_clinics=False)
         scope = self._token_scopes.get(key)
         if scope is not None:
             return Passage(pacing, scope)

@@ -12,12 +12,12 @@ from urllib.parse import quote, urlencode
 from .._concurrency.clocks import Moment
 from .._http.status import json_object, printable_excerpt
 from .._masked import Masked, as_masked, as_plain
+from .._resilience.pace import LONGEST_PAUSE_SECONDS
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 
 __all__ = [
     "DEFAULT_LIFETIME_SECONDS",
     "LONGEST_LIFETIME_SECONDS",
-    "LONGEST_PAUSE_SECONDS",
     "IssuedToken",
     "ResolvedSecret",
     "basic_authorization",
@@ -30,8 +30,6 @@ __all__ = [
 
 DEFAULT_LIFETIME_SECONDS = 300.0
 LONGEST_LIFETIME_SECONDS = 86_400.0
-#: A Retry-After of a token endpoint is remembered for no longer than this: it may be a mistake.
-LONGEST_PAUSE_SECONDS = 3600.0
 _NUMBER = r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3: what form-encoding leaves as it is
 

@@ -14,7 +14,7 @@ from support import DOCTORS, RawServer, Request, json_answer, settle, token_answ
 from support.tokens import Clock
 
 from arzamed_async import ArzamedSession, RetryPolicy, StoredRejection, TokenStore, TokenUnavailableError
-from arzamed_async._tokens.oauth2 import LONGEST_PAUSE_SECONDS
+from arzamed_async._resilience.pace import LONGEST_PAUSE_SECONDS
 from arzamed_async.testing import MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio
