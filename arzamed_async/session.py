@@ -85,7 +85,7 @@ def _transport(
 
 
 def _paces(policy: PacingPolicy | None, base_url: str, retry: RetryPolicy, observers: Observers) -> SessionPacing:
-    kinds(pacing=(policy or PacingPolicy(), PacingPolicy))
+    kinds(pacing=(PacingPolicy() if policy is None else policy, PacingPolicy))
     return SessionPacing(policy, base_url, retry.max_retry_after_seconds, observers.pace_changed)
 
 

@@ -130,6 +130,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "pool": not_of(None, arzamed_async.Limits()),
         "tokens": not_of(None, RETRY),
         "breaker": not_of(RETRY),
+        "pacing": not_of(RETRY),
         "coalesce": NO_FLAGS,
         "token_store": [
             MemoryTokenStore,
@@ -212,6 +213,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "Timeouts": dict.fromkeys(SECONDS_EACH["Timeouts"], NO_SECONDS),
     "Limits": dict.fromkeys(("record_bytes", "list_bytes", "body_bytes"), NO_COUNTS),
     "PoolLimits": dict.fromkeys(("connections", "connections_per_clinic"), NO_COUNTS),
+    "PacingPolicy": {"max_requests_per_second": [each for each in NO_SECONDS if each is not None]},
     "BreakerPolicy": {"failure_threshold": NO_COUNTS, "open_seconds": NO_SECONDS},
     "TokenPolicy": dict.fromkeys(SECONDS_EACH["TokenPolicy"], NO_AMOUNTS),
     "Endpoint": {
@@ -261,7 +263,7 @@ CALLED = [name for name in WRONG if "." not in name] + ["ArzamedSession", "Clini
 EXCUSED = {
     "arzamed_async": {
         "CircuitChanged", "ClinicStats", "Doctor", "Event", "Failure", "FanOut", "Finished", "Headers", "Lease", "Merge", "Observer",
-        "OpenRecord", "Outcome", "Patient", "PoolStats", "Record", "RecordStream", "RequestFinished", "Response", "RetryScheduled",
+        "OpenRecord", "Outcome", "PaceChanged", "PacingStats", "Patient", "PoolStats", "Record", "RecordStream", "RequestFinished", "Response", "RetryScheduled",
         "Slot", "Span", "Stats", "StoredRejection", "StoredToken", "Success", "Token", "TokenRequestFinished", "TokenStore",
         "TokenStoreFailed", "Tracer", "UnknownField", "Work",
     },  # values that the package creates, and protocols

@@ -34,6 +34,18 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "Lease": ({"key": "k", "owner": "o", "fence": 1}, {"key": "k", "owner": "o", "fence": 2}),
     "Limits": ({}, {"record_bytes": 5}),
     "OpenRecord": ({"data": {"a": 1}}, {"data": {"a": 2}}),
+    "PaceChanged": (
+        {
+            "scope": "origin", "clinic": "", "base_url": "https://api.example", "change": "started",
+            "requests_per_second": 50.0, "reason": "r",
+        },
+        {
+            "scope": "clinic", "clinic": "A", "base_url": "https://api.example", "change": "ended",
+            "requests_per_second": None, "reason": "r",
+        },
+    ),
+    "PacingPolicy": ({}, {"max_requests_per_second": 50}),
+    "PacingStats": ({}, {"requests_per_second": 50.0, "waiting": 3, "clinics": {"A": 5.0}}),
     "Patient": ({"data": {"a": 1}}, {"data": {"a": 2}}),
     "PoolLimits": ({}, {"connections": 5}),
     "PoolStats": (

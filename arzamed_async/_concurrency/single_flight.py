@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
@@ -19,14 +20,14 @@ __all__ = ["Flight", "SingleFlight", "describe_work"]
 
 T = TypeVar("T")
 
-#: The work that runs in this task.
-_CURRENT: ContextVar[Flight[Any] | None] = ContextVar("arzamed_async_flight", default=None)
+#: The work that runs in this task. Weak: connections and timers keep the context in which they were made.
+_CURRENT: ContextVar[weakref.ref[Flight[Any]] | None] = ContextVar("arzamed_async_flight", default=None)
 
 
 def describe_work(doing: Callable[[], str]) -> None:
     """Let the shared work in whose task this is called report what it is doing; see `Flight.describe`."""
-    flight = _CURRENT.get()
-    if flight is not None:
+    current = _CURRENT.get()
+    if current is not None and (flight := current()) is not None:
         flight.describe(doing)
 
 
@@ -36,7 +37,7 @@ class Flight(Generic[T]):
     Its outcome is kept here, and not in a task or a future: their reprs show theirs, and asyncio's debug mode logs them.
     """
 
-    __slots__ = ("_doing", "_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
+    __slots__ = ("__weakref__", "_doing", "_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -85,7 +86,7 @@ class Flight(Generic[T]):
 
     def land(self, outcome: T | Exception) -> None:
         """Give the outcome to all callers that wait."""
-        self._landed, self._outcome = True, outcome
+        self._landed, self._outcome, self._doing = True, outcome, None
         self.wake()
 
     def wake(self, _task: asyncio.Task[None] | None = None) -> None:
@@ -138,7 +139,7 @@ class SingleFlight:
     async def _run(self, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> None:
         """Hand a failure on as a value: one that nobody waits for is no exception that asyncio has to log."""
         outcome: T | Exception
-        _CURRENT.set(flight)
+        _CURRENT.set(weakref.ref(flight))
         try:
             outcome = await work(flight)
         except ArzamedError as error:

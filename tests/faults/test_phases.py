@@ -361,6 +361,7 @@ def test_the_deadline_of_a_merge_ends_that_wait() -> None:
                 base_url=server.base_url,
                 timeouts=Timeouts(total_seconds=100, read_seconds=100),
                 pool=PoolLimits(connections=1),
+                retry=RetryPolicy.none(),  # else a reused connection that is silent is given up
             ) as session,
         ):
             clinics = [session.clinic(server.credentials(name)) for name in ("Milano", "Roma")]
@@ -382,7 +383,10 @@ def test_a_call_outside_of_a_merge_keeps_its_deadline() -> None:
         async with (
             RawServer(hang_api) as server,
             ArzamedSession(
-                base_url=server.base_url, timeouts=Timeouts(read_seconds=100), pool=PoolLimits(connections=1)
+                base_url=server.base_url,
+                timeouts=Timeouts(read_seconds=100),
+                pool=PoolLimits(connections=1),
+                retry=RetryPolicy.none(),
             ) as session,
         ):
             clinic = session.clinic(server.credentials())
