@@ -1,6 +1,6 @@
 """Write the report: its pictures and tables out of what the benchmarks have measured, and its prose as it stands.
 
-In the report a table stands between `<!-- table: NAME -->` and `<!-- end -->`, and NAME is a function of tools/tables.py. Only
+On its pages a table stands between `<!-- table: NAME -->` and `<!-- end -->`, and NAME is a function of tools/tables.py. Only
 what is between the two is written. The same figures make the same bytes.
 
     python benchmarks/report.py --out docs/benchmarks
@@ -22,8 +22,8 @@ def main() -> None:
     parser.add_argument("--no-pictures", action="store_true", help="tables only: matplotlib is not needed")
     parser.add_argument("--quick", action="store_true", help="what the benchmarks take: it makes no difference here")
     arguments = parser.parse_args()
-    report = arguments.out / "README.md"
-    report.write_text(filled(report.read_text(encoding="utf-8"), arguments.out), encoding="utf-8")
+    for page in arguments.out.glob("*.md"):
+        page.write_text(filled(page.read_text(encoding="utf-8"), arguments.out), encoding="utf-8")
     if arguments.no_pictures:
         return
     from tools.plots import PLOTS

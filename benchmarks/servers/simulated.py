@@ -105,12 +105,13 @@ class Server:
         self._limits, self._outages = limits, outages
         self._noise, self._exhausted, self._of_clinics, self._hanging = noise, exhausted, of_clinics, hanging
         self._spread = spread
+        self.began = 0.0  # by the loop's time: limits and outages count from here
         self.sent = self.refused = 0
         self.log: list[tuple[float, bool]] = []
 
     async def request(self, clinic: int) -> tuple[int, float | None]:
         """Return a status and a Retry-After."""
-        now = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time() - self.began
         refusal = self._verdict(clinic, now)
         self.sent += 1
         self.refused += refusal is not None

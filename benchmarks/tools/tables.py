@@ -305,6 +305,74 @@ def cancellation(report: Report) -> list[str]:
     return [*lines[:-1], *_machine(report)]
 
 
+_CLIENTS = {"retries": "retries alone", "botocore": "botocore's adaptive mode", "pacing": "pacing"}
+
+
+def _paced(row: Report, cells: list[str]) -> list[str]:
+    """Return the row of a scenario: its name, what is asked of pacing, and these cells."""
+    over, refused = row["asked"]
+    asked = [f"{over:.2f} of the ideal"] if over is not None else []
+    asked += [f"{refused:.0%} refused"] if refused is not None else []
+    return [row["scenario"], "<br>".join(asked), *cells]
+
+
+def pacing(report: Report) -> list[str]:
+    """Return the matrix of scenarios and clients in virtual time: the medians, and the worst in brackets."""
+
+    def both(figure: Report, form: str, factor: float = 1.0) -> str:
+        return f"{factor * figure['median']:{form}} ({factor * figure['worst']:{form}})"
+
+    def cell(row: Report) -> str:
+        parts = [f"{both(row['served'], '.1f', 100)} % served"]
+        parts += [
+            f"{both(row['over_ideal'], '.2f')} of the ideal"
+            if "over_ideal" in row
+            else f"{both(row['seconds'], '.1f')} s"
+        ]
+        parts += [f"{both(row['refused'], '.1f', 100)} % refused"]
+        if "jain" in row:
+            parts += [f"Jain's index {both(row['jain'], '.2f')}"]
+        if "220" in row["scenario"]:
+            parts += [f"p99 of the free {both(row['p99_ms'], '.0f')} ms"]
+        return "<br>".join(parts)
+
+    rows = [[row for row in report["rows"] if row["client"] == client] for client in _CLIENTS]
+    lines = _table(
+        ["scenario", "asked", *_CLIENTS.values()],
+        [_paced(of_all[0], [cell(row) for row in of_all]) for of_all in zip(*rows, strict=True)],
+    )
+    return [*lines, "", f"{report['seeds']} seeds.", *_machine(report)]
+
+
+def pacing_sockets(report: Report) -> list[str]:
+    """Return the scenarios over sockets, and what the session made of them with pacing and without."""
+
+    def cell(row: Report) -> str:
+        parts = [f"{row['served']:.1%} served"]
+        parts += [f"{row['over_ideal']:.2f} of the ideal"] if "over_ideal" in row else []
+        parts += [
+            f"{row['seconds']:.1f} s",
+            f"{row['refused']:.1%} refused",
+            f"{row['requests_per_call']:.2f} requests a call",
+        ]
+        if "jain" in row:
+            parts += [f"Jain's index {row['jain']:.2f}"]
+        if "220" in row["scenario"]:
+            parts += [f"p99 of the free {row['p99_ms']:.0f} ms"]
+        if "known" in row["scenario"]:
+            parts += [f"at most {row['fullest_second']} in a second"]
+        return "<br>".join(parts)
+
+    ways = list(dict.fromkeys(row["way"] for row in report["rows"]))
+    rows = [[row for row in report["rows"] if row["way"] == way] for way in ways]
+    lines = _table(
+        ["scenario", "asked", "clinics", *(f"`{way}`" if "=" in way else way for way in ways)],
+        [_paced(of_all[0], [f"{of_all[0]['clinics']:,}", *map(cell, of_all)]) for of_all in zip(*rows, strict=True)],
+    )
+    without = [] if report["nginx"] else ["", "nginx was not installed: its scenarios are missing."]
+    return [*lines, *without, *_machine(report)]
+
+
 #: For each table of the report: the benchmark whose figures are in it, and what makes it of them.
 TABLES: dict[str, tuple[str, Callable[[Report], list[str]]]] = {
     "request_path": ("request_path", request_path),
@@ -322,4 +390,6 @@ TABLES: dict[str, tuple[str, Callable[[Report], list[str]]]] = {
     "dask_fan_out": ("dask_fan_out", dask_fan_out),
     "token_store": ("token_store", token_store),
     "cancellation": ("cancellation", cancellation),
+    "pacing": ("pacing", pacing),
+    "pacing_sockets": ("pacing_sockets", pacing_sockets),
 }

@@ -35,13 +35,14 @@ def tables(benchmarks: None) -> ModuleType:
 
 def test_the_tables_are_those_of_the_figures(tables) -> None:
     """Each table of the report is what `benchmarks/report.py` makes of the JSON beside it: nobody has edited it."""
-    text = (REPORT / "README.md").read_text(encoding="utf-8")
-    assert tables.filled(text, REPORT) == text
+    for page in REPORT.glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert tables.filled(text, REPORT) == text, page.name
 
 
 def test_every_benchmark_is_in_the_report(tables) -> None:
     """Each benchmark that has written figures has a table of them in the report."""
-    text = (REPORT / "README.md").read_text(encoding="utf-8")
+    text = "".join(page.read_text(encoding="utf-8") for page in REPORT.glob("*.md"))
     written = {path.stem for path in REPORT.glob("*.json")}
     assert written <= {benchmark for name, (benchmark, _) in tables.TABLES.items() if f"<!-- table: {name} -->" in text}
 
