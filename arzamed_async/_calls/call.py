@@ -22,7 +22,6 @@ from ..errors import (
     ArzamedError,
     CircuitOpenError,
     ConfigurationError,
-    DeadlineExceededError,
     SessionClosedError,
     StatusError,
     TransportError,
@@ -218,6 +217,6 @@ class Call(Sender):
         elif self.scope.cancelled_by == "left":
             error = ConfigurationError(LEFT)
         else:
-            error = DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=self.last_failure)
+            error = self.deadline_error(seconds)
         self.add_facts(error)
         return error

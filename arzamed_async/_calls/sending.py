@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Sender"]
 
 _CLINIC_QUEUE = "waiting in the clinic's queue for one of its {} connections (PoolLimits.connections_per_clinic)"
+CROWDED = "Lower the concurrency, or raise total_seconds"
 
 
 class Sender:
@@ -201,15 +202,20 @@ class Sender:
         what = f"request not sent: {late}"
         if refusal is None and late.requests_per_second:
             seconds = self._request.options.timeouts.total_seconds
-            return DeadlineExceededError(
-                seconds=seconds, last_failure=what, hint="Lower the concurrency, or raise total_seconds"
-            )
+            return DeadlineExceededError(seconds=seconds, last_failure=what, hint=CROWDED)
         error = refusal or RateLimitedError(429)
         error.add_hint(what)
         error.retry_after_seconds = max(late.seconds, error.retry_after_seconds or 0.0)
         if isinstance(error, RateLimitedError):
             error.scope = late.scope
         return error
+
+    def deadline_error(self, seconds: float) -> DeadlineExceededError:
+        """Return the error for a call that has ended at its deadline, which was this many seconds."""
+        if self._passage is None or not self._passage.waits:
+            return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=self.last_failure)
+        what = f"request not sent: {self._engine.pacing.queue(self._request.clinic.scope)}"
+        return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, hint=CROWDED)
 
     async def _start_in_turn(self) -> int:
         """Use the turn. The slot of the pool is released if the wait for a known limit is cancelled."""

@@ -38,20 +38,24 @@ class NoTurnError(Exception):
 def _no_turn(scope: str, requests_per_second: float | None, waiting: int, seconds: float) -> str:
     if not requests_per_second:
         return f"the server requires a pause of this {scope}, which ends in {seconds:.0f} s"
-    pace = f"the {scope} is paced at {requests_per_second:.3g} requests a second"
-    return f"{pace}, {waiting} requests wait, and the turn would come in {seconds:.1f} s"
+    return f"{_queue(scope, requests_per_second, waiting)}, and the turn would come in {seconds:.1f} s"
+
+
+def _queue(scope: str, requests_per_second: float, waiting: int) -> str:
+    return f"the {scope} is paced at {requests_per_second:.3g} requests a second, {waiting} requests wait"
 
 
 class Pacing:
     """The turns at one origin."""
 
-    __slots__ = ("_timer", "_wire", "origin", "turns")
+    __slots__ = ("_on_wire", "_timer", "_wire", "origin", "turns")
 
     def __init__(self, origin: OriginScope, lots: random.Random | None = None) -> None:
         self.origin = origin
         self.turns = Turns(lots or random.Random())  # noqa: S311 - a lot between two lanes is no secret  # nosec B311
         self._timer: asyncio.TimerHandle | None = None
         self._wire = None if origin.known is None else KnownRate(origin.known.rate)
+        self._on_wire = asyncio.Lock()
 
     async def turn(self, clinic: ClinicScope, deadline: float | None, refused_status: int = 0) -> bool:
         """Wait for this clinic's turn; `refused_status` if the request repeats a refused one.
@@ -127,11 +131,18 @@ class Pacing:
         wire = self._wire
         if wire is None:
             return
-        now = asyncio.get_running_loop().time()
-        at = max(now, wire.ready_at)
-        wire.take(at, late=True)
-        if at > now:
-            await asyncio.sleep(at - now)
+        loop = asyncio.get_running_loop()
+        async with self._on_wire:  # one after the other: after the loop was held, none catches up
+            if (seconds := wire.ready_at - loop.time()) > 0:
+                await asyncio.sleep(seconds)
+            wire.take(loop.time(), late=True)
+
+    def queue(self, clinic: ClinicScope) -> str:
+        """Return what the calls of this clinic wait for."""
+        if clinic.pace is not None:
+            return _queue("clinic", clinic.pace.rate, clinic.waiting)
+        rate = self.rate()
+        return "it waited for its turn" if rate is None else _queue("origin", rate, self.origin.waiting)
 
     def limited(self, clinic: ClinicScope) -> Literal["clinic", "origin"]:
         """Return whose limit a refusal of this clinic meets, as far as is known."""
@@ -143,6 +154,7 @@ class Pacing:
         self.turns.clear()
         self.origin.leave_loop()
         self._timer = None
+        self._on_wire = asyncio.Lock()
 
     def _check(self, clinic: ClinicScope, now: float, deadline: float | None, *, repeat: bool) -> None:
         """Raise NoTurnError if this call cannot have its turn in time."""

@@ -20,7 +20,7 @@ THROTTLED = frozenset({429, 503})
 class Passage:
     """Each turn is followed by `start` or `give_back`; each number that is started by `lost` or `responded`."""
 
-    __slots__ = ("_has_turn", "_keep", "_pacing", "_scope", "_status", "repeats", "too_late")
+    __slots__ = ("_has_turn", "_keep", "_pacing", "_scope", "_status", "repeats", "too_late", "waits")
 
     def __init__(self, pacing: Pacing, scope: ClinicScope, keep: Callable[[], object] | None = None) -> None:
         self._pacing = pacing
@@ -29,6 +29,7 @@ class Passage:
         self._status = 0  # of the refusal that the next request repeats
         self._has_turn = False
         self.repeats = False  # the last response was a refusal, and the request waits for another turn
+        self.waits = False  # for a turn; still so if the call is cancelled meanwhile
         self.too_late: BaseException | None = None  # what a caller raises where a turn would have come too late
 
     async def turn(self, deadline: float | None) -> bool:
@@ -36,7 +37,9 @@ class Passage:
         if self._has_turn or not self._pacing.origin.active:
             return True
         status, self._status = self._status, 0  # a call that leaves the queue is a first try when it comes back
+        self.waits = True
         self._has_turn = await self._pacing.turn(self._scope, deadline, status)
+        self.waits = False
         return self._has_turn
 
     async def start(self) -> int:

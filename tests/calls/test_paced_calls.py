@@ -18,6 +18,7 @@ from arzamed_async import (
     Event,
     PaceChanged,
     PacingPolicy,
+    PoolLimits,
     RateLimitedError,
     RequestFinished,
     RetryPolicy,
@@ -110,7 +111,10 @@ async def test_a_known_limit_is_not_exceeded_where_calls_wait_for_connections() 
                 times.append(time.monotonic() - event.seconds)
 
         async with ArzamedSession(
-            base_url=fake.base_url, pacing=PacingPolicy(max_requests_per_second=40), observers=[sent]
+            base_url=fake.base_url,
+            pacing=PacingPolicy(max_requests_per_second=40),
+            pool=PoolLimits(connections=2),
+            observers=[sent],
         ) as session:
             assert all(outcome.ok for outcome in await session.gather(drawn, read))
             stats = session.stats()
