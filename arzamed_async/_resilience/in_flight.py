@@ -1,19 +1,28 @@
 """A cap on the requests in flight, where the limit is one of concurrency. Numbers and times in, a cap out.
 
-Such a limit shows in that refusals happen above every level at which requests were accepted lately. Then that level is
-the cap; one more is tried every few seconds, and more where that is accepted.
+Such a limit shows in that refusals happen above the levels at which requests are usually accepted. (Not above all of them:
+a response under way leaves room at the server, and not yet here.) Then the level below them is the cap; one more is tried
+every few seconds, and more where that is accepted.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
+from .pace import Pace
+
 __all__ = ["InFlight"]
 
-#: This number of refusals in succession, above every accepted level, shows a limit of concurrency; it is looked for
-#: after a number of acceptances.
+#: This number of refusals in succession, above the usual levels, shows a limit of concurrency; it is looked for after a
+#: number of acceptances.
 ABOVE = 3
 OBSERVED = 30
-#: A level counts for this long, and twice as long at most; after as long a higher one is tried.
-LATELY_SECONDS = 5.0
+#: The usual levels are those of the last acceptances, without the highest tenth.
+LATELY = 128
+UNUSUAL_SHARE = 0.1
+#: A higher level is tried after this time. It is the new cap after a number of acceptances without a refusal.
+TRY_SECONDS = 5.0
+PROOF = 20
 #: A request that is older than this, and than some latencies, does not count: else a server that hangs stops all.
 OLD_SECONDS = 1.0
 OLD_LATENCIES = 4.0
@@ -24,7 +33,7 @@ class InFlight:
     """The requests sent since the scope is paced, and the levels at which they were sent."""
 
     __slots__ = (
-        "_above", "_accepted", "_before", "_coming", "_lately", "_lately_from", "_latency", "_open", "_proved", "_step", "_tried_at",
+        "_above", "_accepted", "_coming", "_lately", "_latency", "_open", "_proof", "_proved", "_step", "_tried_at",
         "cap",
     )  # fmt: skip
 
@@ -33,11 +42,11 @@ class InFlight:
         self._open: dict[int, tuple[float, int]] = {}
         self._coming = 0
         self._latency = 0.0
-        self._above = 0
-        self._lately = self._before = 0  # the highest level accepted in this period, and in the one before
-        self._lately_from = now
+        self._above: list[int] = []  # the levels of refusals above the usual ones, in succession
+        self._lately: deque[int] = deque(maxlen=LATELY)  # the levels accepted lately
         self._accepted = 0
         self._proved = 0  # the highest level that is known to be accepted, while there is a cap
+        self._proof = 0  # the number accepted above it since the last refusal there
         self._step = 1
         self._tried_at = now
 
@@ -67,7 +76,7 @@ class InFlight:
         """Return whether the next request has to wait for another to end."""
         if self.cap is None:
             return False
-        if now - self._tried_at >= LATELY_SECONDS:
+        if now - self._tried_at >= TRY_SECONDS:
             self.cap = self._proved + self._step
             self._tried_at = now
         return self._level(now) + self._coming >= self.cap
@@ -84,29 +93,31 @@ class InFlight:
             return
         at, level = started
         self._latency += LATENCY_WEIGHT * (now - at - self._latency)
-        if now - self._lately_from >= LATELY_SECONDS:
-            self._before, self._lately, self._lately_from = self._lately, 0, now
-        if level > max(self._lately, self._before):
-            self._above = 0
-        self._lately = max(self._lately, level)
+        self._lately.append(level)
         self._accepted += 1
         if level > self._proved:
-            self._proved = level
-            self._step *= 2
+            self._proof += 1
+            if self._proof >= PROOF:
+                self._proved, self._proof = level, 0
+                self._step *= 2
 
-    def refused(self, level: int, now: float) -> bool:
-        """Return whether a refusal is due to a limit of concurrency, and not to the rate."""
+    def refused(self, level: int, now: float, pace: Pace) -> bool:
+        """Return whether a refusal is due to a limit of concurrency, and not to the rate; then `pace` was cut wrongly."""
         if self._accepted < OBSERVED:
             return False
         if self.cap is not None:
             if level <= self._proved:
                 return False
-            self.cap, self._step, self._tried_at = self._proved, 1, now
+            self.cap, self._step, self._tried_at, self._proof = self._proved, 1, now, 0
             return True
-        accepted = max(self._lately, self._before)
-        self._above = self._above + 1 if level > accepted else 0
-        if self._above < ABOVE:
+        usual = sorted(self._lately)[int(len(self._lately) * (1 - UNUSUAL_SHARE))]
+        if level <= usual:
+            self._above.clear()
             return False
-        self.cap = self._proved = accepted
+        self._above.append(level)
+        if len(self._above) < ABOVE:
+            return False
+        self.cap = self._proved = min(self._above) - 1
         self._step, self._tried_at = 1, now
+        pace.search()
         return True

@@ -192,7 +192,7 @@ class OriginScope(Life):
         own = pace is None or clinic.pace is not None or self._evidence.suspected(clinic, sent, self.alive_at)
         if not own and pace is not None:
             pace.refused(now, sent)
-            if level is None or self.levels is None or not self.levels.refused(level, now):
+            if level is None or self.levels is None or not self.levels.refused(level, now, pace):
                 self._refused_by_origin(pace, clinic, sent, now, row, bare, retry_after_seconds)
         clinic.note_refusal(self.sent, now)
         if not own:

@@ -186,6 +186,11 @@ class Pace:
         self._cut(onset_at, let_through)
         return True
 
+    def search(self) -> None:
+        """The refusals were not due to the rate: look for its limit again."""
+        self.searching = True
+        self._mark = self._search_from = None
+
     def close(self, now: float, seconds: float) -> None:
         """Nothing is sent before this time has passed."""
         until = now + seconds

@@ -99,18 +99,20 @@ class Server:
         of_clinics: Callable[[int], Bucket | None] = lambda clinic: None,
         hanging: Callable[[int], float] = lambda clinic: 0.0,
         spread: tuple[float, float] = ACCEPTED_SECONDS,
+        network: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._lots = lots
         self._status, self._retry_after = status, retry_after
         self._limits, self._outages = limits, outages
         self._noise, self._exhausted, self._of_clinics, self._hanging = noise, exhausted, of_clinics, hanging
-        self._spread = spread
+        self._spread, self._network = spread, network
         self.began = 0.0  # by the loop's time: limits and outages count from here
         self.sent = self.refused = 0
         self.log: list[tuple[float, bool]] = []
 
     async def request(self, clinic: int) -> tuple[int, float | None]:
         """Return a status and a Retry-After."""
+        await self._transit()
         now = asyncio.get_running_loop().time() - self.began
         refusal = self._verdict(clinic, now)
         self.sent += 1
@@ -118,6 +120,7 @@ class Server:
         self.log.append((now, refusal is None))
         if refusal is not None:
             await asyncio.sleep(REFUSED_SECONDS)
+            await self._transit()
             return refusal
         concurrent = [limit for limit in self._limits if isinstance(limit, Concurrency)]
         for limit in concurrent:
@@ -127,7 +130,12 @@ class Server:
         finally:
             for limit in concurrent:
                 limit.free += 1
+        await self._transit()
         return 200, None
+
+    async def _transit(self) -> None:
+        if self._network != (0.0, 0.0):
+            await asyncio.sleep(self._lots.uniform(*self._network))
 
     def _verdict(self, clinic: int, now: float) -> tuple[int, float | None] | None:
         if not all(outage.admit(now) for outage in self._outages) or self._lots.random() < self._noise:

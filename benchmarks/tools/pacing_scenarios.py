@@ -134,6 +134,11 @@ SCENARIOS = [
         "8 in flight, 3 clinics hang",
         lambda lots: Server(lots, status=503, limits=(Concurrency(8),), hanging=hanging), 15.0, clinics=6000,
     ),
+    Scenario(
+        "8 in flight, network of 0.5 to 2 ms",
+        lambda lots: Server(lots, status=503, limits=(Concurrency(8),), network=(0.0005, 0.002)), 6000 * 0.0225 / 8, clinics=6000,
+        asked=(1.2, 0.03),
+    ),
     Scenario("50, 10, 200/s", bucket(steps, 50), 40 + (5000 - 1250) / 200, clinics=5000, asked=(1.2, 0.03)),
     Scenario(
         "20 of 220 clinics at 5/s", lambda lots: Server(lots, of_clinics=Limited()), (80 - 5) / 5,

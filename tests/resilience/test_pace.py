@@ -153,8 +153,9 @@ def test_the_rate_is_never_nothing(steps: list[tuple[str, float, bool]]) -> None
 
 
 def levels(limit: int, requests: int) -> InFlight:
-    """Send requests of 20 ms, each as soon as it may, 10 ms apart at the least, to a server that takes `limit` of them at once."""
+    """Send requests of 20 ms, each as soon as it may, to a server that takes `limit` of them at once."""
     flights, now, open_ = InFlight(0.0), 0.0, []
+    pace = Pace(0.0, 0)
     sent = 0
     while sent < requests:
         now += 0.001
@@ -165,7 +166,7 @@ def levels(limit: int, requests: int) -> InFlight:
             else:
                 level = flights.ended(number)
                 assert level is not None
-                flights.refused(level, now)
+                flights.refused(level, now, pace)
         if not flights.full(now):
             sent += 1
             flights.take()
@@ -178,6 +179,17 @@ def levels(limit: int, requests: int) -> InFlight:
 def test_a_limit_of_concurrency_becomes_a_cap() -> None:
     """Where every request above eight in flight is refused, no more than one above that is tried at a time."""
     assert levels(8, 2000).cap in {8, 9}
+
+
+def test_a_cap_restores_the_search_for_the_rate() -> None:
+    """The refusals that showed a limit of concurrency have cut the rate, which has no known limit: it is looked for again."""
+    flights, pace = InFlight(0.0), Pace(0.0, 0)
+    for sent in range(1, 61):
+        flights.start(sent, 0.0)
+        flights.accepted(sent, 0.02)
+    pace.searching = False
+    assert [flights.refused(2, 1.0, pace) for _ in range(3)] == [False, False, True]
+    assert (flights.cap, pace.searching) == (1, True)
 
 
 def test_a_hanging_request_does_not_count() -> None:

@@ -258,6 +258,12 @@ def test_scenarios(scenario) -> None:
     assert figures.more.get("jain", 1.0) > 0.93
 
 
+def test_responses_under_way_do_not_hide_a_limit_of_concurrency() -> None:
+    """A server has room before its response has arrived, so some requests are accepted at higher levels: the cap is found."""
+    [scenario] = [one for one in SCENARIOS if one.name == "8 in flight, network of 0.5 to 2 ms"]
+    assert measure(scenario, Paced, 0).over_ideal < 1.15
+
+
 @pytest.mark.parametrize(
     "name", ["1% of 503s at random", "10% of 503s at random", "10 % exhausted", "nobody is refused"]
 )
