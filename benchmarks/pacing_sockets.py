@@ -49,16 +49,18 @@ async def client(scenario: SocketScenario, way: str, number: int, api: str, toke
     }
     loop = asyncio.get_running_loop()
     served = lost = 0
+    last_error = ""
     latencies: list[float] = []
 
     async def one(clinic: Clinic) -> None:
-        nonlocal served, lost
+        nonlocal served, lost, last_error
         numbered = int(clinic.name[1:])
         started = loop.time()
         try:
             await clinic.doctors.list()
-        except ArzamedError:
+        except ArzamedError as error:
             lost += scenario.counts(numbered)
+            last_error = str(error)
             return
         served += scenario.counts(numbered)
         if numbered % 11 != 5:  # not one of those that have a limit of their own
@@ -80,7 +82,7 @@ async def client(scenario: SocketScenario, way: str, number: int, api: str, toke
         started = loop.time()
         await session.gather(clinics.values(), fetch, concurrency=scenario.concurrency)
         seconds = loop.time() - started
-    return {"served": served, "lost": lost, "seconds": seconds, "latencies": latencies}
+    return {"served": served, "lost": lost, "seconds": seconds, "latencies": latencies, "last_error": last_error}
 
 
 # The processes of a run.
@@ -144,6 +146,8 @@ def measure(
             statuses = before.statuses()
             counts["refused"] = statuses[scenario.nginx_status]
             counts["sent"] = statuses.total()
+    if way == "paced" and (errors := [run["last_error"] for run in runs if run["lost"]]):
+        print(f"  lost: {errors[0]}")
     seconds = max(run["seconds"] for run in runs)
     served, lost = sum(run["served"] for run in runs), sum(run["lost"] for run in runs)
     latencies = sorted(latency for run in runs for latency in run["latencies"])

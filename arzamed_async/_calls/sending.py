@@ -66,21 +66,26 @@ class Sender:
         bulkhead, scope, origin = clinic.bulkhead, clinic.scope, engine.origin
         if paced := origin.active:
             held = await self._turn(held)
-        number = 0
         if not bulkhead.acquire_nowait():
             await wait_in_queue(self.scope, bulkhead, _CLINIC_QUEUE)
         try:
             if not engine.transport.acquire_slot_nowait():
                 await engine.transport.acquire_slot(self.scope)
-            number = await self._start_in_turn() if paced else origin.start(scope)
+        except BaseException:
+            bulkhead.release()
+            raise
+        if paced or origin.active:
+            number, held = await self._start_in_turn(held)
+        else:
+            number = origin.start(scope)
+        try:
             self.attempts += 1
             self._sent = True
             headers = held.headers()
             response = await (self._send_observed(headers) if engine.observers.present else self._open(headers))
         except BaseException:
             bulkhead.release()
-            if number:
-                origin.lost(scope, number)
+            origin.lost(scope, number)
             raise
         if response.status >= 400 or origin.active:
             self._through_pacing().responded(number, response.status, self._retry_after(response))
@@ -217,11 +222,28 @@ class Sender:
         what = f"request not sent: {self._engine.pacing.queue(self._request.clinic.scope)}"
         return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, hint=CROWDED)
 
-    async def _start_in_turn(self) -> int:
-        """Use the turn. The slot of the pool is released if the wait for a known limit is cancelled."""
+    async def _start_in_turn(self, held: CachedToken) -> tuple[int, CachedToken]:
+        """Use the turn; return the request's number, and a token that is still good.
+
+        A call that has no turn, or whose turn is void, has waited for a slot since before a cut of the rate: it takes another.
+        Both slots are held before and after that; neither is if this raises, or while it waits for a turn.
+        """
+        bulkhead, transport, passage = self._request.clinic.bulkhead, self._engine.transport, self._through_pacing()
+        while passage.needs_turn():
+            bulkhead.release()
+            transport.release_slot()
+            held = await self._turn(held)
+            if not bulkhead.acquire_nowait():
+                await wait_in_queue(self.scope, bulkhead, _CLINIC_QUEUE)
+            try:
+                if not transport.acquire_slot_nowait():
+                    await transport.acquire_slot(self.scope)
+            except BaseException:
+                bulkhead.release()
+                raise
         try:
-            return await self._through_pacing().start()
+            return await passage.start(), held
         except BaseException:
-            if (pool := self._engine.transport.pool) is not None:
-                pool.slots.release()
+            bulkhead.release()
+            transport.release_slot()
             raise

@@ -178,6 +178,11 @@ class Transport:
         if self.pool is not None:
             await wait_in_queue(scope, self.pool.slots, _POOL_QUEUE)
 
+    def release_slot(self) -> None:
+        """Release a slot that is acquired, where `open` does not follow."""
+        if self.pool is not None:
+            self.pool.slots.release()
+
     def open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> Awaitable[HttpResponse]:
         """Send one request, with an acquired slot. Returns the response, whatever its status; raises TransportError.
 

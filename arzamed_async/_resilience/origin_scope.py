@@ -44,19 +44,17 @@ class OriginScope(Life):
         self.shut_until = -math.inf
         self.open: dict[int, ClinicScope] = {}  # the requests in flight, as they were sent
         self.sent = 0  # the newest number
-        self.waiting = 0
-        self.repeating = 0  # of those that wait
+        self.cuts = 0  # a turn that was given before the last of them is void
+        self.waiting = self.repeating = 0  # repeats wait as well
         self.pace: Pace | None = None
         self.levels: InFlight | None = None
         self.paced: set[ClinicScope] = set()  # clinics with a pace of their own, or shut
         self.known = None if known_rate is None else KnownRate(known_rate)
         self._learns, self._shuts_clinics = learns, shuts_clinics
-        self._max_retry_after_seconds = max_retry_after_seconds
-        self._changed = changed
+        self._max_retry_after_seconds, self._changed = max_retry_after_seconds, changed
         self._evidence = Attribution()
         self._dead_at = math.nan  # the sign of life after which an outage was found
-        self._turn_at = 0.0
-        self._swept_at = 0.0
+        self._turn_at = self._swept_at = 0.0
         self._holds = 0
         self._held_until = -math.inf
 
@@ -208,6 +206,7 @@ class OriginScope(Life):
             self.pace = Pace(now, self.sent)
             self.levels = InFlight(now)
             self.active = True
+            self.cuts += 1
             self._evidence.begin(self.sent)
             for clinic in list(self.paced):
                 young = clinic.pace is not None and now - clinic.pace.started_at < GIVEN_BACK_SECONDS
@@ -235,6 +234,7 @@ class OriginScope(Life):
 
     def _cut(self, pace: Pace, now: float, sent: int, why: str, *, row: bool = False) -> None:
         if pace.cut(now, sent, self.sent, row=row):
+            self.cuts += 1
             self._evidence.rows.clear()
             self._changed(None, pace.rate, why)
 

@@ -131,6 +131,10 @@ class Pace:
         self._let_through -= 1
         self.next_at -= 1.0 / self.rate
 
+    def void(self) -> None:
+        """A request that had its turn before a cut waits for another."""
+        self._let_through = max(0, self._let_through - 1)
+
     def accepted(self, now: float, sent: int, newest: int, *, waiting: bool) -> None:
         """A response that was not a refusal."""
         self._row = 0

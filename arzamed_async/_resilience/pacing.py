@@ -95,6 +95,13 @@ class Pacing:
         self.origin.give_back(clinic)
         self._hand_out()
 
+    def void(self) -> None:
+        """A turn was given before the rate was cut, and is not used: nothing may follow at once."""
+        pace, levels = self.origin.pace, self.origin.levels
+        if pace is not None and levels is not None:
+            levels.give_back()
+            pace.void()
+
     def refused(
         self, clinic: ClinicScope, sent: int, status: int, retry_after_seconds: float | None, now: float
     ) -> bool:

@@ -20,7 +20,7 @@ THROTTLED = frozenset({429, 503})
 class Passage:
     """Each turn is followed by `start` or `give_back`; each number that is started by `lost` or `responded`."""
 
-    __slots__ = ("_has_turn", "_keep", "_pacing", "_scope", "_status", "repeats", "too_late", "waits")
+    __slots__ = ("_cuts", "_has_turn", "_keep", "_pacing", "_scope", "_status", "repeats", "too_late", "waits")
 
     def __init__(self, pacing: Pacing, scope: ClinicScope, keep: Callable[[], object] | None = None) -> None:
         self._pacing = pacing
@@ -28,6 +28,7 @@ class Passage:
         self._keep = keep  # called when a request was refused: the scope has something to remember
         self._status = 0  # of the refusal that the next request repeats
         self._has_turn = False
+        self._cuts = 0  # of the origin's rate, when the turn was given
         self.repeats = False  # the last response was a refusal, and the request waits for another turn
         self.waits = False  # for a turn; still so if the call is cancelled meanwhile
         self.too_late: BaseException | None = None  # what a caller raises where a turn would have come too late
@@ -40,7 +41,17 @@ class Passage:
         self.waits = True
         self._has_turn = await self._pacing.turn(self._scope, deadline, status)
         self.waits = False
+        self._cuts = self._pacing.origin.cuts
         return self._has_turn
+
+    def needs_turn(self) -> bool:
+        """Return whether a request that has waited for a slot needs a turn: it has none, or the rate was cut since."""
+        if not self._pacing.origin.active or (self._has_turn and self._cuts == self._pacing.origin.cuts):
+            return False
+        if self._has_turn:
+            self._has_turn = False
+            self._pacing.void()
+        return True
 
     async def start(self) -> int:
         """Return the number of the request that is sent now. A known limit may require another wait before."""

@@ -129,6 +129,11 @@ class TokenRequest:
                 await self._turn(passage, refusal)
                 if not client.transport.acquire_slot_nowait():
                     await client.transport.acquire_slot(self._scope)
+                while passage.needs_turn():
+                    client.transport.release_slot()
+                    await self._turn(passage, refusal)
+                    if not client.transport.acquire_slot_nowait():
+                        await client.transport.acquire_slot(self._scope)
                 self.attempts += 1
                 self._count()
                 try:

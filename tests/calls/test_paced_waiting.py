@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 
 import pytest
 from support import RawServer, Request, json_answer, settle, token_answer
@@ -139,6 +140,40 @@ async def test_a_call_that_waits_until_its_deadline_reports_the_queue() -> None:
                 await call
     assert "request not sent: the origin is paced at 2 requests a second" in str(caught.value)
     assert "Lower the concurrency, or raise total_seconds" in str(caught.value)
+
+
+async def test_calls_that_wait_for_a_connection_when_pacing_begins_take_a_turn() -> None:
+    """Of 200 calls at once, those that wait for one of twenty connections are not sent unpaced after the first refusals."""
+    statuses: Counter[int | None] = Counter()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, RequestFinished):
+            statuses[event.status] += 1
+
+    async with FakeArzamed() as fake:
+        drawn = [fake.add_clinic(f"Inventata {n}") for n in range(50)]
+        fake.limit_rate(100, burst=10)
+        async with ArzamedSession(
+            base_url=fake.base_url, pool=PoolLimits(connections=20), observers=[observe]
+        ) as session:
+            calls = [read(clinic) for clinic in await with_tokens(session, *drawn) for _ in range(4)]
+            assert all(await asyncio.gather(*calls))
+            stats = session.stats()
+    assert statuses[200] == 200
+    assert statuses[429] < 100
+    assert (stats.pool.in_use, stats.pool.queued) == (0, 0)
+    assert {(each.in_flight, each.queued) for each in stats.clinics.values()} == {(0, 0)}
+
+
+async def test_token_requests_that_wait_for_a_connection_when_pacing_begins_take_a_turn() -> None:
+    """Of 120 clinics that need a token at once, those that wait for a connection do not all run into the limit as well."""
+    async with FakeArzamed() as fake:
+        drawn = [fake.add_clinic(f"Inventata {n}") for n in range(120)]
+        fake.limit_rate(100, burst=10, on="token")
+        async with ArzamedSession(base_url=fake.base_url, pool=PoolLimits(connections=20)) as session:
+            await asyncio.gather(*[session.clinic(each).token() for each in drawn])
+            assert session.stats().pool.in_use == 0
+    assert fake.token_requests() < 180
 
 
 async def test_a_known_limit_is_kept_when_the_event_loop_was_held() -> None:
