@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self, cast
 
 import fault_tls
+import pytest
 from fault_clock import QuickLoop, until
 from fault_model import LIMITS, RETRY, TIMEOUTS, Fault, Outcome
 from fault_server import DOCTORS_JSON, RECORD, TOKEN_JSON, Side
@@ -27,7 +28,9 @@ from arzamed_async import (
     DecodeError,
     Doctor,
     Failure,
+    RateLimitedError,
     Success,
+    TokenUnavailableError,
 )
 
 ALL_DOCTORS = [Doctor(str(doctor["name"]), RECORD) for doctor in DOCTORS]
@@ -239,9 +242,25 @@ async def _check_rest(stage: Stage) -> None:
     )
 
 
+async def _check_shut(stage: Stage) -> None:
+    """Until the pause that a 429 requires has passed, calls of this clinic fail without a request; others do not."""
+    sent = len(stage.faulty.requests)
+    with pytest.raises((RateLimitedError, TokenUnavailableError)) as caught:
+        await PLAY["token" if stage.faulty is stage.tokens else "list"](stage)
+    seconds = stage.fault.shut_seconds
+    if stage.faulty is stage.tokens:
+        seconds = min(seconds, 3600.0)  # longer pauses of token endpoints are not kept
+    assert seconds - 1 < caught.value.retry_after_seconds <= seconds
+    assert len(stage.faulty.requests) == sent
+    assert await stage.healthy.doctors.list() == ALL_DOCTORS
+    stage.loop.skip(stage.fault.shut_seconds)
+
+
 async def _check_next(stage: Stage, error: ArzamedError | None) -> None:
     """With the server good again, the next calls on the same session work."""
     await stage.faulty.recover()
+    if stage.fault.shut_seconds:
+        await _check_shut(stage)
     if stage.faulty is stage.tokens:  # a failure is shared for a second, a rejection remembered for a minute
         paused = getattr(error, "retry_after_seconds", None) or 0.0  # a pause is kept, for an hour at most
         stage.loop.skip(61 if isinstance(error, CredentialsRejectedError) else 1.5 + min(paused, 3600.0))

@@ -60,7 +60,8 @@ class Fault:
 
     `at` says whose fault it is: the API's, the token endpoint's, or that of either, whichever a call asks first.
     With `warm` one good answer has gone before, over the same connection. What was sent is as a rule the beginning of
-    the good answer, so that a stream can go on from there; where it is not, `differs` says so.
+    the good answer, so that a stream can go on from there; where it is not, `differs` says so. `shut_seconds` is the time
+    for which the clinic is not asked again afterwards: what a 429 requires remains.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Fault:
     warm: bool = False
     differs: bool = False
     theme: str = ""
+    shut_seconds: float = 0.0
 
     def side(self, call: str) -> str:
         """Return where it strikes for a call: the faulty clinic of a fan-out shares the API with a healthy one."""

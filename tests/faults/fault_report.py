@@ -31,13 +31,15 @@ For operators: find the fault of your server or network, and read how each call 
   `record_seconds` for each wait.
 - **No silent truncation.** A list is complete, or an error is raised. A stream delivers each record once and in order; if
   it is interrupted and cannot resume, it raises an error with the number of records delivered.
-- **No hidden requests.** Each attempt is one request on the wire. Tokens, lists and records are requested again
+- **No hidden requests.** Each attempt is one request on the wire; one that a server refuses because of a
+  [rate limit](rate-limits.md) while it serves others is repeated in its turn. Tokens, lists and records are requested again
   only where that can help. No redirect is followed.
 - **Few tokens.** One request serves all callers. However the API responds, and whatever the clocks do, no more than two tokens a
   minute are replaced; a pause that the token endpoint requires is kept.
 - **No secrets in errors.** No secret, token or record is in an error's text, arguments or traceback.
 - **No leaks.** After a failed call no connection, file descriptor, task or slot is left.
-- **Clean recovery.** When the server works again, the next call on the same session works.
+- **Clean recovery.** When the server works again, the next call on the same session works. One exception: after a 429 with
+  a `Retry-After` over the cap, the clinic's calls fail without a request until that time has passed.
 
 Tests hold each of these for each row below, over real sockets, with {faults:,} faults and {cases:,} pairs of fault and
 call. Each fault for which a retry can help also strikes only once: then the call works, and a broken stream resumes.

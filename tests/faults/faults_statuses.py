@@ -145,12 +145,12 @@ def later(seconds: float) -> Callable[[Wire], str]:
     return lambda wire: formatdate(wire.side.now() + seconds, usegmt=True)
 
 
-def retry_after(value: str | Callable[[Wire], str]) -> Act:
-    """Return the act of a server that is not available, and says when it will be."""
+def retry_after(value: str | Callable[[Wire], str], status: int = 503) -> Act:
+    """Return the act of a server that is not available, or is asked too often, and says when to come back."""
 
     async def act(wire: Wire) -> None:
         said = value if isinstance(value, str) else value(wire)
-        await wire.answer(words(wire), f"Retry-After: {said}", status="503 X")
+        await wire.answer(words(wire), f"Retry-After: {said}", status=f"{status} X")
 
     return act
 
@@ -172,6 +172,18 @@ def skewed(name: str, seconds: float) -> Fault:
     return evolve(waiting(f"a date in 5 seconds, its clock {name}", "", 4, retry_after_seconds=5.0), act=act)
 
 
+def throttled(value: str, tries: int, name: str = "", shut_seconds: float = 0.0) -> Fault:
+    """Return the fault of a 429 with this Retry-After."""
+    facts = {"retry_after_seconds": float(value)}
+    read, token = failed(RateLimitedError, tries, **facts), failed(TokenUnavailableError, tries, **facts)
+    return Fault(
+        name=f"429, Retry-After: {name or value}",
+        act=retry_after(value, 429),
+        expect=reads(read, token=token),
+        shut_seconds=shut_seconds,
+    )
+
+
 WAITS = themed(
     "Retry-After",
     waiting("5", "5", 4, retry_after_seconds=5.0),
@@ -188,6 +200,9 @@ WAITS = themed(
     waiting("negative", "-5", 4, retry_after_seconds=None),
     waiting("infinite", "inf", 4, retry_after_seconds=None),
     waiting("empty", "", 4, retry_after_seconds=None),
+    throttled("5", 4),
+    throttled("21", 1, "21 (over the cap)", shut_seconds=21.0),
+    throttled("999999", 1, shut_seconds=999_999.0),
 )
 
 
