@@ -18,11 +18,13 @@ from rich.table import Table
 from arzamed_async import (
     ArzamedError,
     ArzamedSession,
+    Clinic,
     ClinicCredentials,
     CredentialsRejectedError,
     Doctor,
     Event,
     Outcome,
+    PaceChanged,
     RetryScheduled,
     StatusError,
     Success,
@@ -42,6 +44,8 @@ _SURNAMES = ("Inventata", "Finto", "Esempio", "Immaginaria", "Fittizio", "Prova"
 _SLOW_SECONDS = {"Palermo": 1.3, "Venezia": 0.9, "Torino": 0.6}
 _REVOKED = "Bari"
 _UNAVAILABLE = "Bologna"  # responds with 503 at first
+_LIMITED = "Catania"  # lets two requests through in a second, and is read by three callers at once
+_LIMITED_CALLERS = 3
 _NAMES_SHOWN = 2
 
 
@@ -52,16 +56,19 @@ def run_demo(console: Console) -> None:
 
 @define
 class Tally:
-    """An observer that counts the requests that the client adds: token requests and retries."""
+    """An observer that counts the requests that the client adds, token requests and retries, and the clinics that are paced."""
 
     token_requests: int = 0
     retries: Counter[str] = field(factory=Counter[str])
+    paced: set[str] = field(factory=set[str])
 
     def __call__(self, event: Event, /) -> None:
         if isinstance(event, TokenRequestFinished):
             self.token_requests += 1
         elif isinstance(event, RetryScheduled):
             self.retries[event.clinic] += 1
+        elif isinstance(event, PaceChanged) and event.scope == "clinic":
+            self.paced.add(event.clinic)
 
 
 class _Board:
@@ -93,7 +100,8 @@ class _Board:
     def add(self, outcome: Outcome[list[Doctor]]) -> None:
         """Add a clinic's row."""
         retries = self._tally.retries[outcome.clinic]
-        tail = (str(retries) if retries else "", f"{outcome.seconds:.1f} s")
+        paced = "paced" if outcome.clinic in self._tally.paced else ""
+        tail = (str(retries) if retries else paced, f"{outcome.seconds:.1f} s")
         if isinstance(outcome, Success):
             self._read += 1
             self.table.add_row(escape(outcome.clinic), str(len(outcome.value)), escape(_names(outcome.value)), *tail)
@@ -109,7 +117,7 @@ class _Board:
         retries = self._tally.retries.total()
         return (
             f"{self._read} clinics read, {len(self._failures)} failed{why}, "
-            f"{self._tally.token_requests} token requests, {retries} retries, {seconds:.1f} s"
+            f"{self._tally.token_requests} tokens, {retries} retries, {len(self._tally.paced)} paced, {seconds:.1f} s"
         )
 
 
@@ -137,7 +145,14 @@ def _add_clinics(fake: FakeArzamed) -> list[ClinicCredentials]:
         fake.set_latency(_SLOW_SECONDS.get(city, 0.05 + 0.03 * number), city)
     fake.revoke_key(_REVOKED)
     fake.fail(503, times=2, clinic=_UNAVAILABLE)
+    fake.limit_rate(2, burst=1, clinic=_LIMITED)
     return clinics
+
+
+async def _read(clinic: Clinic) -> list[Doctor]:
+    callers = _LIMITED_CALLERS if clinic.name == _LIMITED else 1
+    lists = await asyncio.gather(*[clinic.doctors.list() for _ in range(callers)])
+    return lists[0]
 
 
 async def _demo(console: Console) -> None:
@@ -152,7 +167,7 @@ async def _demo(console: Console) -> None:
             async with ArzamedSession(base_url=fake.base_url, observers=[tally]) as session:
                 # With FORCE_COLOR Rich takes a pipe for a terminal: colours are wanted, cursor movements are not.
                 with live if console.is_interactive else nullcontext():
-                    async with session.fan_out(clinics, lambda clinic: clinic.doctors.list()) as outcomes:
+                    async with session.fan_out(clinics, _read) as outcomes:
                         async for outcome in outcomes:
                             board.add(outcome)
             seconds = time.perf_counter() - started

@@ -18,7 +18,8 @@ from arzamed_async.cli import demo, main
 from arzamed_async.testing import FakeArzamed
 
 FACTS = re.compile(
-    r"^11 clinics read, 1 failed \(Bari: refused\), 12 token requests, (\d+) retries, (\d+\.\d) s$", re.MULTILINE
+    r"^11 clinics read, 1 failed \(Bari: refused\), 12 tokens, (\d+) retries, 1 paced, (\d+\.\d) s$",
+    re.MULTILINE,
 )
 
 
@@ -68,7 +69,7 @@ def test_the_demo_fits_a_terminal_of_80_columns(quick):
 
 
 def test_every_clinic_of_the_demo_has_a_row(quick):
-    """Each clinic is there with its doctors' count and names, the revoked one with its reason, one with retries."""
+    """Each clinic is there with its doctors' count and names, the revoked one with its reason, one with retries, one paced."""
     out = io.StringIO()
     demo.run_demo(Console(file=out, width=80))
     rows = {line.split()[0]: line.split() for line in out.getvalue().splitlines()[4:-2]}
@@ -77,6 +78,7 @@ def test_every_clinic_of_the_demo_has_a_row(quick):
     assert " ".join(rows["Roma"][1:]).startswith("7 Dr. Finto, Dr. Esempio and 5 more")
     assert " ".join(rows["Bari"][1:]).startswith("- key refused (401 invalid_client)")
     assert rows["Bologna"][-3] == "2"
+    assert rows["Catania"][-3] == "paced"
 
 
 def test_on_a_terminal_the_demo_shows_its_progress(quick):
@@ -163,4 +165,4 @@ def test_a_demo_where_nothing_fails_reports_zero_failures(quick, monkeypatch):
     monkeypatch.setattr(FakeArzamed, "revoke_key", lambda self, clinic: None)
     out = io.StringIO()
     demo.run_demo(Console(file=out, width=80))
-    assert "12 clinics read, 0 failed, 12 token requests" in out.getvalue()
+    assert "12 clinics read, 0 failed, 12 tokens" in out.getvalue()
