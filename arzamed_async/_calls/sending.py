@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.queueing import wait_in_queue
+from .._http.rate_limit import pause_seconds
 from .._http.response import HttpResponse, read_prefix
-from .._http.status import retry_after_seconds, status_error
+from .._http.status import status_error
 from .._resilience.pacing import NoTurnError
-from .._resilience.passage import Passage
+from .._resilience.passage import THROTTLED, Passage
 from .._telemetry import RequestSpans, Spans
 from .._tokens.cache import CachedToken
 from .._tokens.oauth2 import ResolvedSecret
@@ -88,15 +89,16 @@ class Sender:
             origin.lost(scope, number)
             raise
         if response.status >= 400 or origin.active:
-            self._through_pacing().responded(number, response.status, self._retry_after(response))
+            pause = self._pause(response) if response.status in THROTTLED else None
+            self._through_pacing().responded(number, response.status, pause)
         else:
             del origin.open[number]  # what `accepted` does where nobody is refused, without calling it
             origin.life[0] = scope.life[0] = self.scope.expected_at
         return response
 
-    def _retry_after(self, response: HttpResponse) -> float | None:
-        value, date = response.header("Retry-After"), response.header("Date")
-        return retry_after_seconds(value, self._engine.clocks.wall(), date)
+    def _pause(self, response: HttpResponse) -> float | None:
+        most_seconds = self._request.options.retry.max_retry_after_seconds
+        return pause_seconds(response.header, self._engine.clocks.wall(), most_seconds)
 
     def _through_pacing(self) -> Passage:
         if self._passage is None:

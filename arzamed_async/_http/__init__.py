@@ -20,4 +20,5 @@ In reading order:
     reasons        why a connection failed, without addresses or secrets
     urls           builds a URL below the base URL
     status         turns a status over 299 into an error
+    rate_limit     the pause that a refusal requires
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
+from .._http.rate_limit import pause_seconds
 from .._http.response import HttpResponse, read_prefix
 from .._http.status import retry_after_seconds
 from .._http.transport import Transport
@@ -201,8 +202,8 @@ class TokenRequest:
         except BaseException:
             passage.lost(number)
             raise
-        retry_after, date = response.header("Retry-After"), response.header("Date")
-        passage.responded(number, response.status, retry_after_seconds(retry_after, client.clocks.wall(), date))
+        pause = pause_seconds(response.header, client.clocks.wall(), client.retry.max_retry_after_seconds)
+        passage.responded(number, response.status, pause)
         return response
 
     def _work(self) -> Work:

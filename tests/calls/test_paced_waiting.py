@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 import pytest
-from support import RawServer, Request, json_answer, settle, token_answer
+from support import RawServer, Request, answer, json_answer, settle, token_answer
 
 from arzamed_async import (
     ArzamedSession,
@@ -174,6 +174,27 @@ async def test_token_requests_that_wait_for_a_connection_when_pacing_begins_take
             await asyncio.gather(*[session.clinic(each).token() for each in drawn])
             assert session.stats().pool.in_use == 0
     assert fake.token_requests() < 180
+
+
+@pytest.mark.parametrize(
+    "header", ['RateLimit: "default";r=0;t=1', "X-RateLimit-Remaining: 0\r\nX-RateLimit-Reset: 1", "Retry-After: 1"]
+)
+async def test_no_request_is_sent_before_a_used_up_limit_is_reset(header: str) -> None:
+    """After a 429 that reports when there is more, as Retry-After or as a rate limit, the repeat is not sent earlier."""
+    arrived: list[float] = []
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            writer.write(token_answer())
+            return
+        arrived.append(time.monotonic())
+        writer.write(answer(429, headers=f"{header}\r\n") if len(arrived) == 2 else json_answer(200, []))
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url) as session:
+        clinic = session.clinic(server.credentials())
+        assert [await read(clinic) for _ in range(2)] == [0, 0]
+    assert len(arrived) == 3
+    assert arrived[2] - arrived[1] > 0.99
 
 
 async def test_a_known_limit_is_kept_when_the_event_loop_was_held() -> None:
