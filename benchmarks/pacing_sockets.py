@@ -1,7 +1,7 @@
 """Servers that push back, over sockets: the session as it is, and without pacing (`pacing=None`).
 
 The server has a process of its own, and so has each client; nginx is a real one, where it is installed. Prints a table;
-writes JSON to the folder given with --out. Takes about four minutes.
+writes JSON to the folder given with --out. Takes about seven minutes.
 
     python benchmarks/pacing_sockets.py --out docs/benchmarks
 """
