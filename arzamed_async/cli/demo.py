@@ -100,8 +100,8 @@ class _Board:
     def add(self, outcome: Outcome[list[Doctor]]) -> None:
         """Add a clinic's row."""
         retries = self._tally.retries[outcome.clinic]
-        paced = "paced" if outcome.clinic in self._tally.paced else ""
-        tail = (str(retries) if retries else paced, f"{outcome.seconds:.1f} s")
+        extra = "paced" if outcome.clinic in self._tally.paced else str(retries or "")
+        tail = (extra, f"{outcome.seconds:.1f} s")
         if isinstance(outcome, Success):
             self._read += 1
             self.table.add_row(escape(outcome.clinic), str(len(outcome.value)), escape(_names(outcome.value)), *tail)

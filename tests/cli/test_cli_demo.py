@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from support.cli import neutral_environment, run
 
-from arzamed_async import NotFoundError, TransportError, __version__
+from arzamed_async import NotFoundError, PaceChanged, RetryScheduled, Success, TransportError, __version__
 from arzamed_async.cli import demo, main
 from arzamed_async.testing import FakeArzamed
 
@@ -69,7 +69,7 @@ def test_the_demo_fits_a_terminal_of_80_columns(quick):
 
 
 def test_every_clinic_of_the_demo_has_a_row(quick):
-    """Each clinic is there with its doctors' count and names, the revoked one with its reason, one with retries, one paced."""
+    """Each clinic is there with its doctors' count and names, the revoked one with its reason, one with retries."""
     out = io.StringIO()
     demo.run_demo(Console(file=out, width=80))
     rows = {line.split()[0]: line.split() for line in out.getvalue().splitlines()[4:-2]}
@@ -78,7 +78,26 @@ def test_every_clinic_of_the_demo_has_a_row(quick):
     assert " ".join(rows["Roma"][1:]).startswith("7 Dr. Finto, Dr. Esempio and 5 more")
     assert " ".join(rows["Bari"][1:]).startswith("- key refused (401 invalid_client)")
     assert rows["Bologna"][-3] == "2"
-    assert rows["Catania"][-3] == "paced"
+
+
+def test_a_clinic_that_was_paced_is_marked():
+    """The row of a clinic whose requests were paced says so, whether some were retried before or not."""
+    tally = demo.Tally()
+    board = demo._Board(tally, 2, 80)
+    change = PaceChanged(
+        scope="clinic",
+        clinic="Catania",
+        base_url="http://127.0.0.1:9",
+        change="started",
+        requests_per_second=2.0,
+        reason="refused",
+    )
+    tally(change)
+    retry = {"method": "GET", "path": "equipe/doctors", "attempt": 1, "delay_seconds": 0.1, "reason": "HTTP 503"}
+    for clinic in ("Catania", "Bologna"):
+        tally(RetryScheduled(clinic=clinic, **retry))
+        board.add(Success(clinic=clinic, value=[], seconds=0.5))
+    assert list(board.table.columns[3].cells) == ["paced", "1"]
 
 
 def test_on_a_terminal_the_demo_shows_its_progress(quick):
