@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from attrs import evolve
@@ -21,12 +22,14 @@ from ._entry import Entry, Grant, Kept, dump, parse
 from ._extras import require
 from ._folder import Folder
 from ._holder import Holder
+from ._worker_pool import WorkerPool
 
 __all__ = ["FileTokenStore"]
 
 logger = logging.getLogger("arzamed_async")
 
 _KEY = re.compile(r"[0-9a-f]{64}")
+_CLOSE_SECONDS = 1.0
 
 
 class FileTokenStore:
@@ -61,46 +64,45 @@ class FileTokenStore:
         self._clock = clock
         self._holder = Holder(self._folder)
         self._told = False
+        self._pool = WorkerPool()
         with suppress(OSError):  # raised again when the folder is used
             self._folder.check()
 
-    # All file access runs in threads, since a disk or a lock may block.
+    # All file access runs in threads of the store's own, since a disk or a lock may block.
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
         """Return the stored value with its remaining lifetime, or None if there is none or it has expired."""
-        return await asyncio.to_thread(self._load, key)
+        return await self._pool.run(partial(self._load, key))
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
         """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
         Without a lease, store it only if the key has no value.
         """
-        return await asyncio.to_thread(self._save, key, kept, lease)
+        return await self._pool.run(partial(self._save, key, kept, lease))
 
     async def discard(self, key: str, access_token: str, /) -> bool:
         """Delete the stored token if it is this one; return whether it was."""
-        return await asyncio.to_thread(self._discard, key, access_token)
+        return await self._pool.run(partial(self._discard, key, access_token))
 
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
         """Return a lease that lasts `seconds`, or None while another holder has it. Does not wait."""
-        work = asyncio.ensure_future(asyncio.to_thread(self._acquire, key, seconds))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            work.add_done_callback(self._give_back)  # the thread continues: a lease it still acquires has no holder
-            raise
+        # A lease that is acquired after its caller was cancelled has no holder.
+        return await self._pool.run(partial(self._acquire, key, seconds), self._give_back)
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
         """Extend a lease to `seconds` from now; return False if it has been lost."""
-        return await asyncio.to_thread(self._renew, lease, seconds)
+        return await self._pool.run(partial(self._renew, lease, seconds))
 
     async def release(self, lease: Lease, /) -> None:
         """Release a lease, unless it has been lost."""
-        await asyncio.to_thread(self._release, lease)
+        await self._pool.run(partial(self._release, lease))
 
     async def aclose(self) -> None:
-        """End this store's leases. Can be called repeatedly."""
-        await asyncio.to_thread(self._holder.close)
+        """End this store's leases. Can be called repeatedly. A folder that hangs delays it by a second at most."""
+        with suppress(TimeoutError):  # the leases end with this process
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._pool.run(self._holder.close)
 
     def _read(self, key: str) -> Entry:
         text = self._folder.read(_name(key))
@@ -174,17 +176,10 @@ class FileTokenStore:
             if entry.grant is not None and entry.grant.is_of(lease):
                 self._write(lease.key, evolve(entry, grant=None))
 
-    def _give_back(self, work: asyncio.Future[Lease | None]) -> None:
-        if work.cancelled() or work.exception() is not None:
-            return
-        lease = work.result()
+    def _give_back(self, lease: Lease | None) -> None:
         if lease is not None:
-            with suppress(RuntimeError):  # the loop is being closed, and the lease ends with the process
-                asyncio.get_running_loop().run_in_executor(None, self._release_if_possible, lease)
-
-    def _release_if_possible(self, lease: Lease) -> None:
-        with suppress(OSError, ConfigurationError):  # otherwise it expires
-            self._release(lease)
+            with suppress(OSError, ConfigurationError):  # otherwise it expires
+                self._release(lease)
 
 
 def _name(key: str) -> str:
