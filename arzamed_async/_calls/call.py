@@ -65,8 +65,9 @@ class Call(Sender):
                 else:
                     self._engine.retry_budget.succeeded(clinic, retried=False)
                     return result
-                result = await retry(partial(self.attempt, handle), failure, self, Retries(self._request.options.retry))
-                self._engine.retry_budget.succeeded(clinic, retried=True)
+                retries = Retries(self._request.options.retry)
+                result = await retry(partial(self.attempt, handle), failure, self, retries)
+                self._engine.retry_budget.succeeded(clinic, retried=retries.charged)
                 return result
             raise self.cancellation_error(seconds)
         except (ArzamedError, asyncio.CancelledError) as error:

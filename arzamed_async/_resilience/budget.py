@@ -1,7 +1,8 @@
 """The session's retry budget: a token bucket, so that retries do not multiply the load of an outage. No I/O.
 
-A retry costs 1. A call that succeeds after a retry pays back 1, any other success 0.1. One clinic may owe at
-most a quarter of the whole, so that a dead clinic never stops the others' retries.
+A retry costs 1, but nothing where a connection that had been idle was found closed. A call that succeeds after a retry
+that cost something pays back 1, any other success 0.1. One clinic may owe at most a quarter of the whole, so that a dead
+clinic never stops the others' retries.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class RetryBudget:
         return True
 
     def succeeded(self, account: Account, *, retried: bool) -> None:
-        """Pay back for a call that has succeeded."""
+        """Pay back for a call that has succeeded. `retried`: after a retry that cost something."""
         if self.remaining >= self._all and not account.owed:
             return
         paid = PAID_AFTER_A_RETRY if retried else PAID_OTHERWISE

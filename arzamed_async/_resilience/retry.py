@@ -41,13 +41,17 @@ class Retryable(Protocol):
 
 
 class Retries:
-    """The retries a policy still allows. A stream has one of these for all the times that its connection breaks."""
+    """The retries a policy still allows. A stream has one of these for all the times that its connection breaks.
 
-    __slots__ = ("left", "policy")
+    `charged` reports whether one of them has cost the retry budget anything.
+    """
+
+    __slots__ = ("charged", "left", "policy")
 
     def __init__(self, policy: RetryPolicy) -> None:
         self.policy = policy
         self.left = policy.max_attempts - 1
+        self.charged = False
 
 
 def load() -> None:
@@ -72,6 +76,7 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
         stale = isinstance(failure, TransportError) and failure.stale  # the next attempt has a new connection
         seconds = 0.0 if stale else delay_seconds(asked, next(ceilings), left)
         retries.left -= 1
+        retries.charged = retries.charged or not stale
         work.retry_scheduled(failure, seconds)
         await asyncio.sleep(seconds)
         try:

@@ -126,6 +126,36 @@ async def test_a_new_connection_that_is_reset_costs_budget() -> None:
         assert caught.value.attempts == 2
 
 
+async def test_a_free_retry_pays_nothing_back() -> None:
+    """A call that succeeds after free retries alone pays 0.1 into the budget, as a call without any; else it pays 1."""
+    policy = RetryPolicy(initial_backoff_seconds=0.001, budget=10)
+    async with boxed("reset", policy, Timeouts()) as (box, session, clinic):
+        resets = 0
+
+        async def unlucky(request: Request, writer: asyncio.StreamWriter) -> None:
+            nonlocal resets
+            if resets and writer not in box.forgotten:
+                resets -= 1
+                writer.transport.abort()
+            else:
+                await box.handle(request, writer)
+
+        async def read(new_ones_reset: int) -> float:
+            nonlocal resets
+            box.forget()
+            resets = new_ones_reset
+            before = box.server.api_requests
+            assert len(await clinic.doctors.list()) == 3
+            assert box.server.api_requests - before == 2 + new_ones_reset  # the first one over the forgotten connection
+            return session.stats().retry_budget_remaining
+
+        box.server.handler = unlucky
+        await clinic.doctors.list()
+        assert await read(2) == 9  # two retries were charged, and one paid back
+        assert await read(0) == pytest.approx(9.1)
+        assert await read(1) == pytest.approx(9.1)
+
+
 async def test_a_silent_connection_is_given_up_before_read_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a reused connection says nothing for some looks, the request is repeated over a new one."""
     async with boxed("silent", QUICK, Timeouts(read_seconds=1000, total_seconds=20)) as (box, session, clinic):
