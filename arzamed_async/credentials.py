@@ -43,7 +43,8 @@ class SecretFromEnv:
         value = masked(os.environ.get(self.variable))
         if value is None:
             raise ConfigurationError(f"the environment variable {self.variable} is not set")
-        value = masked(value.removeprefix("\ufeff"))  # a byte order mark, where the variable was set from a file
+        # A byte order mark, where the variable was set from a file; in an ASCII locale it is three surrogates.
+        value = masked(value.removeprefix("\ufeff").removeprefix("\udcef\udcbb\udcbf"))
         return plain_text(f"the environment variable {self.variable}", value)
 
 

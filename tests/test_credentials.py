@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
@@ -199,7 +200,7 @@ def test_byte_order_marks(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     if not problem:
         assert secret.resolve() == SECRET
         assert load_clinics(tmp_path / "clinics.toml")[0].client_secret == SECRET
-        monkeypatch.setenv("MARKED", encoded(SECRET).decode().rstrip())
+        monkeypatch.setitem(os.environb, b"MARKED", encoded(SECRET).rstrip())
         assert SecretFromEnv("MARKED").resolve() == SECRET
         return
     with pytest.raises(ConfigurationError, match=f"the secret file .*secret {problem}") as caught:

@@ -128,6 +128,9 @@ class RawServer:
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
+        except RuntimeError:  # uvloop's, for a write after the connection was lost
+            if not writer.is_closing():
+                raise
         finally:
             self._tasks.discard(task)
             self.open_connections -= 1
