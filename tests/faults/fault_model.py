@@ -21,7 +21,7 @@ from arzamed_async import (
 
 __all__ = [
     "CALLS", "END_MISSING", "LIMITS", "READS", "RETRY", "TIMEOUTS", "Fault", "Outcome", "broken", "failed", "fatal", "good",
-    "reads", "themed", "works",
+    "reads", "reused", "themed", "works",
 ]  # fmt: skip
 
 #: What a user has by default, and what the outcomes hold for. Only the limits are smaller, so that they are soon met.
@@ -59,7 +59,7 @@ class Fault:
     """One fault. `act` strikes at the `stage`; where that is "start", `start` is what the port does from the first.
 
     `at` says whose fault it is: the API's, the token endpoint's, or that of either, whichever a call asks first.
-    With `warm` one good answer has gone before, over the same connection. What was sent is as a rule the beginning of
+    With `warm` one good answer has gone before, over the same connection, and reads have their token. What was sent is as a rule the beginning of
     the good answer, so that a stream can go on from there; where it is not, `differs` says so. `shut_seconds` is the time
     for which the clinic is not asked again afterwards: what a 429 requires remains.
     """
@@ -109,6 +109,11 @@ def broken(tries: int = ALL_TRIES, *, early: bool = False, body: bool = False) -
     if body:
         expect["later"] = failed(StreamInterruptedError, tries, delivered=1)
     return expect
+
+
+def reused(expect: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """Return what calls make of a fault over a connection that has served before: reads request no token."""
+    return {call: outcome if call == "token" else evolve(outcome, tokens=0) for call, outcome in expect.items()}
 
 
 def works(get: bytes | None = None, *, body: bool = False) -> dict[str, Outcome]:

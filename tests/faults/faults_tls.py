@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 
 import fault_tls
-from fault_model import Fault, broken, themed
+from fault_model import Fault, broken, reused, themed
 from fault_server import Act, Wire
 from faults_connection import close, reset, silence, within_body
 
@@ -64,5 +64,5 @@ TLS = themed(
     Fault(name="TLS on a plaintext port", act=presenting(fault_tls.good), stage="accept", expect=broken(early=True)),
     Fault(name="half a body over TLS, closed", act=within_body("close"), tls=True, expect=broken(body=True)),
     Fault(name="half a body over TLS, reset", act=within_body("reset"), tls=True, expect=broken(body=True)),
-    Fault(name="closed over TLS under the second request", act=close, tls=True, warm=True, expect=broken()),
+    Fault(name="closed over TLS under the second request", act=close, tls=True, warm=True, expect=reused(broken())),
 )
