@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -153,7 +153,7 @@ class CancelScope:
         self.phase = phase
 
     @contextlib.contextmanager
-    def suspended(self) -> Iterator[None]:
+    def suspended(self) -> Generator[None]:
         """Let no time of this block count towards the deadline."""
         loop, deadline = self._scopes.loop, self.deadline
         started = loop.time()
