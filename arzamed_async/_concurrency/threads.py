@@ -93,7 +93,7 @@ class Threads:
         self._newest_first = False  # from which end new keys are taken: not from that where the last call hangs
 
     def _start_empty(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a coroutine that the garbage collector closes takes it, maybe while it is held
         self._running: dict[Hashable, BlockingCall[Any]] = {}
         self._waiting: tuple[OrderedDict[Hashable, BlockingCall[Any]], ...] = tuple(OrderedDict() for _ in _ROOM)
         self._timer: asyncio.TimerHandle | None = None
