@@ -93,7 +93,7 @@ def tests(session: nox.Session) -> None:
     """
     python = str(session.python)
     tested[python] = "FAILED before the first test"
-    session.install("-q", "-e", ".[cli,otel,stores,test]")
+    session.install("-q", "-e", ".[cli,otel,redis,stores,test]")
     results = Path(session.create_tmp()).resolve() / "results.xml"
     results.unlink(missing_ok=True)
     session.env["COVERAGE_FILE"] = str(results.with_name(".coverage"))
