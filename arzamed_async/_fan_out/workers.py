@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
@@ -29,7 +30,7 @@ class FanOutPlan(Generic[H]):
     """Which clinics, how many at a time, and for how long. Built by the session, checked once, and never changed.
 
     `enter` returns the event loop, or raises where the session is closed. `buffer` counts the records of a merge.
-    No clinic is drawn while `crowded` returns True. Raises ConfigurationError.
+    A clinic that is drawn is not served while `crowded` returns True for it. Raises ConfigurationError.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class FanOutPlan(Generic[H]):
         deadline_seconds: float | None,
         on_progress: Progress | None,
         buffer: int = 1,
-        crowded: Callable[[], bool],
+        crowded: Callable[[H], bool],
     ) -> None:
         positive_seconds("deadline_seconds", deadline_seconds)
         if on_progress is not None:
@@ -55,7 +56,7 @@ class FanOutPlan(Generic[H]):
         self.crowded = crowded
 
 
-#: How often a lane looks whether there is room for another clinic.
+#: How often a lane looks whether there is room for its next clinic.
 LOOK_AGAIN_SECONDS = 0.1
 #: What follows when an item is taken: nothing, a slot of the buffer is free again, or the next clinic is drawn.
 _NOTHING, _FREE_SLOT, _NEXT_CLINIC = range(3)
@@ -161,12 +162,12 @@ class WorkerPool(Generic[Item]):
         """Draw one clinic and queue its result. Returns False, and the lane ends, if there is none."""
         plan, clinics = self._plan, self._plan.clinics
         try:
-            if plan.crowded():
-                await self._room()
             drawn = await clinics.draw() if clinics.waits else clinics.draw_nowait()
             if drawn is None:
                 return False
             index, clinic = drawn
+            if plan.crowded(clinic):
+                await self._room(clinic)
             item: Item | Failure
             if self._deadline is not None:
                 item = await self._within(self._deadline, clinic)
@@ -195,8 +196,9 @@ class WorkerPool(Generic[Item]):
             return True
         raise bug
 
-    async def _room(self) -> None:
-        while self._plan.crowded() and (self._deadline is None or self._loop.time() < self._deadline):  # noqa: ASYNC110
+    async def _room(self, clinic: Any) -> None:
+        deadline = math.inf if self._deadline is None else self._deadline
+        while self._plan.crowded(clinic) and self._loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_AGAIN_SECONDS)  # what makes room is time, and calls that give up
 
     def _queue(self, index: int, item: Item | Failure) -> None:

@@ -58,6 +58,11 @@ class InFlight:
         """It does not start."""
         self._coming = max(0, self._coming - 1)
 
+    def leave_loop(self) -> None:
+        """Nothing is under way on a new event loop."""
+        self._open.clear()
+        self._coming = 0
+
     def start(self, sent: int, now: float) -> None:
         """A request is sent."""
         self.give_back()

@@ -124,9 +124,11 @@ class Pacing:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def crowded(self) -> bool:
-        """Return whether more than a second of work waits."""
-        rate = self.rate()
-        return rate is not None and self.origin.waiting > max(1.0, rate)
+        """Return whether more than a second of work waits, apart from that of clinics with a pace of their own."""
+        rate, origin = self.rate(), self.origin
+        if rate is None or origin.waiting <= max(1.0, rate):
+            return False
+        return origin.waiting - sum(clinic.waiting for clinic in origin.paced) > max(1.0, rate)
 
     def rate(self) -> float | None:
         """Return the requests a second that the origin is sent at most; None if it is not paced."""
@@ -160,6 +162,8 @@ class Pacing:
         """Forget the calls that waited on an event loop that has gone, and the requests under way there."""
         self.turns.clear()
         self.origin.leave_loop()
+        if self.origin.levels is not None:
+            self.origin.levels.leave_loop()
         self._timer = None
         self._on_wire = asyncio.Lock()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from ..config import PacingPolicy
@@ -25,6 +25,20 @@ def origin_of(url: str) -> str:
 PaceChange = Literal["started", "changed", "ended"]
 #: Called with an origin, the name of a clinic (None: the origin itself), the change, the new rate and its reason.
 Report = Callable[[str, str | None, PaceChange, float | None, str], None]
+
+
+class _Credentials(Protocol):
+    @property
+    def token_url(self) -> str: ...
+
+
+class HasCredentials(Protocol):
+    """A clinic, as far as its pacing needs to know it."""
+
+    @property
+    def credentials(self) -> _Credentials:
+        """They name its token endpoint."""
+        ...
 
 
 class SessionPacing:
@@ -97,11 +111,12 @@ class SessionPacing:
         for scope in self._token_scopes.values():
             scope.leave_loop()
 
-    def crowded(self) -> bool:
-        """Return whether more than a second of work waits somewhere: a fan-out draws no other clinic meanwhile."""
+    def crowded(self, clinic: HasCredentials) -> bool:
+        """Return whether more than a second of work waits where this clinic's requests go: a fan-out waits meanwhile."""
         if not self._paced and not self.api.origin.active:
             return False
-        return self.api.crowded() or any(pacing.crowded() for pacing in self._tokens.values())
+        tokens = self._tokens.get(origin_of(clinic.credentials.token_url))
+        return self.api.crowded() or (tokens is not None and tokens.crowded())
 
     def figures(self) -> dict[str, Any]:
         """Return how requests are paced now: see PacingStats."""

@@ -16,6 +16,7 @@ from arzamed_async import (
     DeadlineExceededError,
     Event,
     PacingPolicy,
+    PacingStats,
     PoolLimits,
     RequestFinished,
     SessionClosedError,
@@ -42,11 +43,16 @@ async def with_tokens(session: ArzamedSession, *credentials: ClinicCredentials) 
     return clinics
 
 
-def waiting(session: ArzamedSession) -> int:
-    """Return the number of calls that wait for their turn."""
+def paced(session: ArzamedSession) -> PacingStats:
+    """Return how requests are paced now."""
     pacing = session.stats().pacing
     assert pacing is not None
-    return pacing.waiting
+    return pacing
+
+
+def waiting(session: ArzamedSession) -> int:
+    """Return the number of calls that wait for their turn."""
+    return paced(session).waiting
 
 
 async def test_calls_are_sent_in_the_order_in_which_they_came_and_clinics_take_turns() -> None:
@@ -249,3 +255,43 @@ async def test_a_fan_out_ends_at_its_deadline_where_other_calls_crowd_the_queue(
             for other in others:
                 other.cancel()
     assert [type(outcome.error) for outcome in outcomes if not outcome.ok] == [DeadlineExceededError] * 3
+
+
+async def test_calls_of_a_clinic_with_its_own_limit_hold_up_no_fan_out() -> None:
+    """With a known limit, a fan-out over other clinics goes on while more calls of a limited clinic wait than it allows."""
+    async with FakeArzamed() as fake:
+        limited, *free = [fake.add_clinic(f"Inventata {n}") for n in range(6)]
+        fake.limit_rate(0.2, clinic=limited)
+        async with ArzamedSession(
+            base_url=fake.base_url, pacing=limited_to(20), timeouts=Timeouts(total_seconds=60)
+        ) as session:
+            [clinic] = await with_tokens(session, limited)
+            others = [asyncio.create_task(read(clinic)) for _ in range(60)]
+            while "Inventata 0" not in paced(session).clinics:
+                await asyncio.sleep(0.01)
+            assert waiting(session) > 20
+            async with asyncio.timeout(5):
+                assert all(outcome.ok for outcome in await session.gather(free, read))
+            assert waiting(session) > 20
+            for other in others:
+                other.cancel()
+
+
+async def test_a_throttled_token_endpoint_holds_up_no_clinic_of_another() -> None:
+    """A fan-out over clinics of one token endpoint goes on while requests to another one wait for their turn."""
+    async with FakeArzamed() as throttled, FakeArzamed() as free:
+        throttled.limit_rate(0.2, on="token")
+        waiters = [throttled.add_clinic(f"Inventata {n}") for n in range(40)]
+        others = [free.add_clinic(f"Altra {n}") for n in range(5)]
+        async with ArzamedSession(base_url=free.base_url, timeouts=Timeouts(total_seconds=60)) as session:
+            tokens = [asyncio.create_task(session.clinic(each).token()) for each in waiters]
+            while throttled.origin not in paced(session).token_endpoints:
+                await asyncio.sleep(0.01)
+            mixed = asyncio.create_task(session.gather([waiters[0], *others], read, concurrency=2))
+            async with asyncio.timeout(5):
+                assert all(outcome.ok for outcome in await session.gather(others, read))
+                while free.api_requests(others[-1]) < 2:
+                    await asyncio.sleep(0.01)
+            assert not mixed.done()
+            for each in (*tokens, mixed):
+                each.cancel()

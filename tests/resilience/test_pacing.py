@@ -13,9 +13,11 @@ from servers.simulated import Bucket, Outage, Server
 from tools.pacing_scenarios import SCENARIOS, measure
 from tools.virtual_time import run_virtually
 
+from arzamed_async._resilience.clinic_scope import ClinicScope
 from arzamed_async._resilience.in_flight import InFlight
+from arzamed_async._resilience.origin_scope import OriginScope
 from arzamed_async._resilience.pace import Pace
-from arzamed_async._resilience.pacing import NoTurnError
+from arzamed_async._resilience.pacing import NoTurnError, Pacing
 
 
 def paced(server: Server, known_rate: float | None = None) -> Paced:
@@ -134,6 +136,20 @@ def test_a_cancelled_turn_goes_to_the_next() -> None:
         assert asyncio.get_running_loop().time() < 0.5
 
     run_virtually(run())
+
+
+def test_turns_of_a_loop_that_was_abandoned_hold_up_nobody_on_the_next() -> None:
+    """Calls that had a turn, or were under way, on a loop that was left without their end do not count on the next one."""
+    origin = OriginScope()
+    pacing, clinic = Pacing(origin), ClinicScope()
+    origin.active, origin.pace, origin.levels = True, Pace(0.0, 0), InFlight(0.0)
+    origin.levels.cap = 2
+    origin.take(clinic, 0.0)
+    origin.start_in_turn(clinic)
+    origin.take(clinic, 0.0)
+    assert origin.full(0.5)
+    pacing.leave_loop()
+    assert not origin.full(0.5)
 
 
 def test_a_call_without_a_turn_before_its_deadline_fails_at_once() -> None:
