@@ -148,10 +148,14 @@ class TokenRequest:
 
     async def _turn(self, passage: Passage, refusal: TokenError | None) -> None:
         error = refusal
+        self._scope.set_phase("waiting for a turn, since the token endpoint limits the rate of requests")
         try:
-            if await passage.turn(self._scope.deadline):
+            has_turn = await passage.turn(self._scope.deadline)
+            self._scope.set_phase("")
+            if has_turn:
                 return
         except NoTurnError as late:
+            self._scope.set_phase("")
             fault = TokenUnavailableError(
                 f"token request not sent: {late}",
                 status=429 if refusal is None else refusal.status,

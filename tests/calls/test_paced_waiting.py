@@ -295,3 +295,15 @@ async def test_a_throttled_token_endpoint_holds_up_no_clinic_of_another() -> Non
             assert not mixed.done()
             for each in (*tokens, mixed):
                 each.cancel()
+
+
+async def test_a_call_that_waits_for_a_throttled_token_reports_that_turn() -> None:
+    """Where a call's deadline passes while its token request waits for a turn, the error does not blame a slow response."""
+    async with FakeArzamed() as fake:
+        fake.limit_rate(2, on="token")
+        drawn = [fake.add_clinic(f"Inventata {n}") for n in range(40)]
+        async with ArzamedSession(base_url=fake.base_url) as session:
+            clinics = [session.clinic(each).with_options(timeouts=Timeouts(total_seconds=2)) for each in drawn]
+            errors = await asyncio.gather(*(read(each) for each in clinics), return_exceptions=True)
+    turn = "(waiting for a turn, since the token endpoint limits the rate of requests"
+    assert any(isinstance(error, DeadlineExceededError) and turn in str(error) for error in errors)
