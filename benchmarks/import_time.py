@@ -28,8 +28,9 @@ BASE = "import aiohttp, cattrs, orjson"
 OURS = "import arzamed_async"
 ROUNDS, QUICK_ROUNDS = 25, 3
 HEAVIEST = 10
-#: The most that the import may cost, in instructions, against that of its dependencies: 1.08, and what differs among runs.
-LIMIT = 1.085
+#: The most that the import may cost, in instructions, against that of its dependencies: the goal of 1.08 was reached before
+#: the modules of pacing came, which a session needs from its start.
+LIMIT = 1.1
 _LINE = re.compile(r"import time: +(\d+) \| +(\d+) \| +([\w.]+)")
 
 

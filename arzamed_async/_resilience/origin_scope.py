@@ -178,7 +178,7 @@ class OriginScope(Life):
         row = self._evidence.row(clinic, sent, now, paced=self.pace is not None)
         if retry_after_seconds is not None and retry_after_seconds > self._max_retry_after_seconds:
             if status == 429:
-                self._shut(clinic, now, min(retry_after_seconds, LONGEST_PAUSE_SECONDS), row)
+                self._shut(clinic, now, retry_after_seconds, row)
             return False
         lifeless = now - self.alive_at > life_seconds(status, short=self._evidence.short_lived(clinic))
         bare = status == 503 and retry_after_seconds is None
@@ -240,7 +240,7 @@ class OriginScope(Life):
 
     def _shut(self, clinic: ClinicScope, now: float, seconds: float, row: float) -> None:
         if self._believed(clinic, seconds, row):
-            self.shut_until = now + seconds
+            self.shut_until = now + (seconds if self._shuts_clinics else min(seconds, LONGEST_PAUSE_SECONDS))
             self._changed(None, 0.0, "the server requires a long pause")
         if not self._shuts_clinics:
             return
