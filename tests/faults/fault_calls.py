@@ -13,10 +13,10 @@ from typing import Any, Self, cast
 
 import fault_tls
 import pytest
-from fault_clock import QuickLoop, until
 from fault_model import LIMITS, RETRY, TIMEOUTS, Fault, Outcome
 from fault_server import DOCTORS_JSON, RECORD, TOKEN_JSON, Side
 from support import DOCTORS, SECRET, TOKEN
+from support.quick_loop import QuickLoop, until
 
 from arzamed_async import (
     ArzamedError,

@@ -8,9 +8,9 @@ import tracemalloc
 from collections.abc import Awaitable, Callable
 
 import pytest
-from fault_clock import quickly
 from fault_server import DOCTORS_JSON, TOKEN_JSON, Act, Side, Wire
 from support import SECRET
+from support.quick_loop import quickly
 
 from arzamed_async import (
     ArzamedError,

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 from attrs import evolve
 from fault_calls import play
-from fault_clock import quickly
 from fault_list import FAULTS
 from fault_model import Fault, good
+from support.quick_loop import quickly
 
 CASES = [(fault, call) for fault in FAULTS for call in fault.expect]
 #: Those that are worth another try, and can come to an end.

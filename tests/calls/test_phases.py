@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from fault_clock import quickly, until
 from support import RawServer, Request, answer, json_answer, token_answer
+from support.quick_loop import quickly, until
 from support.raw_server import take_ordinary_lane
 
 from arzamed_async import (
