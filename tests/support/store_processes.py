@@ -16,6 +16,7 @@ import random
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -50,6 +51,9 @@ def token(text: str) -> StoredToken:
 
 def fork(child: Callable[[], Coroutine[Any, Any, None]]) -> int:
     """Start a child that runs a coroutine; its exit status is 0 where that ended well."""
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            thread.join(20)  # a store's thread that has made its last call is about to end
     pid = os.fork()
     if pid:
         return pid
