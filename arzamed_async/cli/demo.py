@@ -40,7 +40,7 @@ _CITIES = (
     "Milano", "Roma", "Napoli", "Torino", "Palermo", "Genova",
     "Bologna", "Firenze", "Bari", "Catania", "Venezia", "Verona",
 )  # fmt: skip
-_SURNAMES = ("Inventata", "Finto", "Esempio", "Immaginaria", "Fittizio", "Prova", "Ipotetica", "Qualunque", "Nessuno")
+_SURNAMES = ("Inventata", "Finto", "Esempio", "Fantasia", "Fittizio", "Prova", "Ipotetica", "Qualunque", "Nessuno")
 _SLOW_SECONDS = {"Palermo": 1.3, "Venezia": 0.9, "Torino": 0.6}
 _REVOKED = "Bari"
 _UNAVAILABLE = "Bologna"  # responds with 503 at first
@@ -100,8 +100,8 @@ class _Board:
     def add(self, outcome: Outcome[list[Doctor]]) -> None:
         """Add a clinic's row."""
         retries = self._tally.retries[outcome.clinic]
-        extra = "paced" if outcome.clinic in self._tally.paced else str(retries or "")
-        tail = (extra, f"{outcome.seconds:.1f} s")
+        paced = "paced" if outcome.clinic in self._tally.paced else ""
+        tail = (", ".join(part for part in (str(retries or ""), paced) if part), f"{outcome.seconds:.1f} s")
         if isinstance(outcome, Success):
             self._read += 1
             self.table.add_row(escape(outcome.clinic), str(len(outcome.value)), escape(_names(outcome.value)), *tail)

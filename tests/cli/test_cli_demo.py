@@ -81,7 +81,7 @@ def test_every_clinic_of_the_demo_has_a_row(quick):
 
 
 def test_a_clinic_that_was_paced_is_marked():
-    """The row of a clinic whose requests were paced says so, whether some were retried before or not."""
+    """The row of a clinic whose requests were paced says so, beside the number of its retries: the last line counts them."""
     tally = demo.Tally()
     board = demo._Board(tally, 2, 80)
     change = PaceChanged(
@@ -97,7 +97,7 @@ def test_a_clinic_that_was_paced_is_marked():
     for clinic in ("Catania", "Bologna"):
         tally(RetryScheduled(clinic=clinic, **retry))
         board.add(Success(clinic=clinic, value=[], seconds=0.5))
-    assert list(board.table.columns[3].cells) == ["paced", "1"]
+    assert list(board.table.columns[3].cells) == ["1, paced", "1"]
 
 
 def test_on_a_terminal_the_demo_shows_its_progress(quick):
