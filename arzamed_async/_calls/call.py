@@ -26,14 +26,13 @@ from ..errors import (
     StatusError,
     TransportError,
 )
-from .sending import Sender
+from .sending import READING, Sender
 
 if TYPE_CHECKING:
     from ..events import Event
 
-__all__ = ["LEFT", "READING", "Call"]
+__all__ = ["LEFT", "Call"]
 
-READING = "reading the body"
 LEFT = "this stream was closed, or a step of it cancelled, before the end of the list"
 R = TypeVar("R")
 
@@ -99,14 +98,14 @@ class Call(Sender):
         try:
             held = tokens.current() or await self._new_token()
             response = await self._send(held)
+            if not 200 <= response.status <= 299:
+                response, held = await self._recovered(response, held)
+            if not held.accepted:
+                held.accept()
             try:
-                if not 200 <= response.status <= 299:
-                    response, held = await self._recovered(response, held)
-                if not held.accepted:
-                    held.accept()
                 result = await handle(response)
             except BaseException:
-                self.scope.set_phase(self.scope.phase or READING)
+                self.scope.set_phase(READING)
                 response.close()
                 raise
         except BaseException as error:

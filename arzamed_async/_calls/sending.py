@@ -26,8 +26,9 @@ from .request import Request
 if TYPE_CHECKING:
     from ..events import Work, WorkKind
 
-__all__ = ["Sender"]
+__all__ = ["READING", "Sender"]
 
+READING = "reading the body"
 _CLINIC_QUEUE = "waiting in the clinic's queue for one of its {} connections (PoolLimits.connections_per_clinic)"
 CROWDED = "Lower the concurrency, or raise total_seconds"
 
@@ -143,6 +144,7 @@ class Sender:
                 self._sent = False
                 held = await self._token()
             else:
+                self.scope.set_phase(READING)
                 try:
                     error = await self._status_error(response, held)
                 finally:

@@ -10,8 +10,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from .._calls.call import LEFT, READING, Call
+from .._calls.call import LEFT, Call
 from .._calls.request import Request
+from .._calls.sending import READING
 from .._concurrency.cancel_scope import current_task_or_none
 from .._http.response import HttpResponse
 from .._records.decoder import Decoder

@@ -280,6 +280,47 @@ def test_what_is_named_is_of_the_last_attempt() -> None:
     assert "the body was cut" in error.last_failure
 
 
+def test_the_repeat_after_a_401_waits_for_its_own_response() -> None:
+    """A call that hangs after a request repeated with a new token waits for the response, not for a body."""
+    sent = 0
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        if request.is_token:
+            writer.write(token_answer())
+            return
+        sent += 1
+        if sent > 1:
+            await hang(request, writer)
+        writer.write(json_answer(401, {}))
+
+    async def call(_session: ArzamedSession, clinic: Clinic) -> Any:
+        await clinic.with_options(timeouts=Timeouts(total_seconds=5, read_seconds=100)).doctors.list()
+
+    error, server = played(handler, call)
+    assert server.api_requests == 2
+    assert isinstance(error, DeadlineExceededError)
+    assert error.phase == "waiting for the response"
+
+
+def test_the_body_of_an_error_is_a_body() -> None:
+    """A call whose deadline passes while the body of an HTTP 500 arrives says that it reads a body."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            writer.write(token_answer())
+            return
+        writer.write(answer(500, b"{" + b" " * 99)[:-10])
+        await hang(request, writer)
+
+    async def call(_session: ArzamedSession, clinic: Clinic) -> Any:
+        await clinic.with_options(timeouts=Timeouts(total_seconds=0.5, read_seconds=100)).doctors.list()
+
+    error, _ = played(handler, call)
+    assert isinstance(error, DeadlineExceededError)
+    assert error.phase == "reading the body"
+
+
 def test_a_shared_read_says_so() -> None:
     """A caller whose deadline passes while a read of several callers goes on says that it shared one."""
 
