@@ -66,20 +66,22 @@ class Sender:
         engine = self._engine
         clinic = self._request.clinic
         bulkhead, scope, origin = clinic.bulkhead, clinic.scope, engine.origin
-        if paced := origin.active:
-            held = await self._turn(held)
-        if not bulkhead.acquire_nowait():
-            await wait_in_queue(self.scope, bulkhead, _CLINIC_QUEUE)
-        try:
-            if not engine.transport.acquire_slot_nowait():
-                await engine.transport.acquire_slot(self.scope)
-        except BaseException:
-            bulkhead.release()
-            raise
-        if paced or origin.active:
-            number, held = await self._start_in_turn(held)
-        else:
-            number = origin.start(scope)
+        while True:  # once, unless it needs a turn after its wait for the slots
+            if paced := origin.active:
+                held = await self._turn(held)
+            if not bulkhead.acquire_nowait():
+                await wait_in_queue(self.scope, bulkhead, _CLINIC_QUEUE)
+            try:
+                if not engine.transport.acquire_slot_nowait():
+                    await engine.transport.acquire_slot(self.scope)
+            except BaseException:
+                bulkhead.release()
+                raise
+            if not paced and not origin.active:
+                number = origin.start(scope)
+                break
+            if number := await self._start_in_turn():
+                break
         try:
             self.attempts += 1
             self._sent = True
@@ -226,28 +228,19 @@ class Sender:
         what = f"request not sent: {self._engine.pacing.queue(self._request.clinic.scope)}"
         return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, hint=CROWDED)
 
-    async def _start_in_turn(self, held: CachedToken) -> tuple[int, CachedToken]:
-        """Use the turn; return the request's number, and a token that is still good.
+    async def _start_in_turn(self) -> int:
+        """Use the turn; return the request's number, or 0 if it needs another turn.
 
-        A call that has no turn, or whose turn is void, has waited for a slot since before a cut of the rate: it takes another.
-        Both slots are held before and after that; neither is if this raises, or while it waits for a turn.
+        That is a call without a turn, or whose turn is void: it has waited for a slot since before a cut of the rate. Both
+        slots are held before; neither is if this returns 0 or raises.
         """
-        bulkhead, transport, passage = self._request.clinic.bulkhead, self._engine.transport, self._through_pacing()
-        while passage.needs_turn():
-            bulkhead.release()
-            transport.release_slot()
-            held = await self._turn(held)
-            if not bulkhead.acquire_nowait():
-                await wait_in_queue(self.scope, bulkhead, _CLINIC_QUEUE)
-            try:
-                if not transport.acquire_slot_nowait():
-                    await transport.acquire_slot(self.scope)
-            except BaseException:
-                bulkhead.release()
-                raise
+        passage = self._through_pacing()
+        number = 0
         try:
-            return await passage.start(), held
-        except BaseException:
-            bulkhead.release()
-            transport.release_slot()
-            raise
+            if not passage.needs_turn():
+                number = await passage.start()
+            return number
+        finally:
+            if not number:
+                self._request.clinic.bulkhead.release()
+                self._engine.transport.release_slot()

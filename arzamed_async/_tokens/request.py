@@ -130,11 +130,9 @@ class TokenRequest:
                 await self._turn(passage, refusal)
                 if not client.transport.acquire_slot_nowait():
                     await client.transport.acquire_slot(self._scope)
-                while passage.needs_turn():
+                if passage.needs_turn():  # it has waited for the slot since before a cut of the rate
                     client.transport.release_slot()
-                    await self._turn(passage, refusal)
-                    if not client.transport.acquire_slot_nowait():
-                        await client.transport.acquire_slot(self._scope)
+                    continue
                 self.attempts += 1
                 self._count()
                 try:
