@@ -11,10 +11,11 @@ __all__ = ["pause_seconds"]
 
 #: Pairs of headers: what remains, and when there is more again.
 _PAIRS = (("ratelimit-remaining", "ratelimit-reset"), ("x-ratelimit-remaining", "x-ratelimit-reset"))
-#: The parameters of the one header, by the present draft of the IETF, and by its earlier ones.
-_REMAINING = re.compile(r"(?:^|[;,\s])(?:r|remaining)=(\d{1,10})(?=[;,\s]|$)", re.ASCII)
-_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d{1,10})(?=[;,\s]|$)", re.ASCII)
-_NUMBER = re.compile(r"\d{1,13}(?:\.\d{1,9})?", re.ASCII)
+#: The parameters of the one header, by the present draft of the IETF, and by its earlier ones. `re` compiles
+#: these when they are first used: few programs meet one.
+_REMAINING = r"(?a:(?:^|[;,\s])(?:r|remaining)=(\d{1,10})(?=[;,\s]|$))"
+_RESET = r"(?a:(?:^|[;,\s])(?:t|reset)=(\d{1,10})(?=[;,\s]|$))"
+_NUMBER = r"(?a:\d{1,13}(?:\.\d{1,9})?)"
 _LONGEST_HEADER = 1024
 #: Larger numbers are moments (seconds or milliseconds since 1970), not durations.
 _MOMENT, _MOMENT_MS = 1e9, 1e12
@@ -36,15 +37,15 @@ def pause_seconds(header: Callable[[str], str | None], wall_now: float, most_sec
 
 def _resets(header: Callable[[str], str | None], wall_now: float) -> Iterator[float]:
     combined = header("ratelimit") or ""
-    if len(combined) <= _LONGEST_HEADER:
+    if 0 < len(combined) <= _LONGEST_HEADER:
         # The earlier drafts have one limit, whose parameters are list items; now each limit is an item.
         for item in combined.split(",") if '"' in combined else [combined]:
-            remaining, reset = _REMAINING.search(item), _RESET.search(item)
+            remaining, reset = re.search(_REMAINING, item), re.search(_RESET, item)
             if remaining is not None and reset is not None and int(remaining[1]) == 0:
                 yield float(reset[1])
     for remaining_name, reset_name in _PAIRS:
         left, reset_at = header(remaining_name), header(reset_name)
-        if left is None or reset_at is None or left.strip() != "0" or not _NUMBER.fullmatch(reset_at.strip()):
+        if left is None or reset_at is None or left.strip() != "0" or not re.fullmatch(_NUMBER, reset_at.strip()):
             continue
         number = float(reset_at)
         if number >= _MOMENT:
