@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import re
 import unicodedata
@@ -12,7 +11,7 @@ from yarl import URL
 
 from .errors import ConfigurationError
 
-__all__ = ["Address", "encoded_path", "is_loopback", "split_url"]
+__all__ = ["Address", "encoded_path", "is_loopback"]
 
 _URL = r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?"
 _HOST_AND_PORT = r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?"
@@ -22,24 +21,21 @@ _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-@functools.cache
-def _pattern(text: str) -> re.Pattern[str]:
-    """Return a pattern, compiled when it is first used."""
-    return re.compile(text)
-
-
 class Address:
-    """The parts of a URL: the scheme in lower case, the host encoded, and what follows the port, encoded."""
+    """The parts of a URL: the scheme in lower case, the host encoded, and what follows the port, encoded.
+
+    Raises ConfigurationError, which does not quote the URL: it may hold a password.
+    """
 
     __slots__ = ("fragment", "host", "login", "port", "rest", "scheme")
 
     def __init__(self, name: str, url: str) -> None:
-        match = _pattern(_URL).fullmatch(url)
+        match = re.fullmatch(_URL, url)
         if match is None:
             raise ConfigurationError(f"{name} is not a URL: it must begin with https://")
         scheme, authority, rest, fragment = match.groups()
         login, at, place = authority.rpartition("@")
-        found = _pattern(_HOST_AND_PORT).fullmatch(place)
+        found = re.fullmatch(_HOST_AND_PORT, place)
         if found is None:
             raise ConfigurationError(f"{name} is not a URL: its host or port is invalid")
         self.scheme = str(scheme).lower()
@@ -58,11 +54,6 @@ class Address:
         return f"{self.scheme}://{self.login}{self.host}{port}{self.rest}{self.fragment}"
 
 
-def split_url(name: str, url: str) -> Address:
-    """Return the parts of a URL. Raises ConfigurationError, which does not quote the URL: it may hold a password."""
-    return Address(name, url)
-
-
 def is_loopback(host: str) -> bool:
     """Return whether `host` is this machine: localhost or a loopback address. No name is resolved."""
     if host.lower() == "localhost":
@@ -76,7 +67,7 @@ def is_loopback(host: str) -> bool:
 def encoded_path(path: str) -> str:
     """Percent-encode what is no printable ASCII, and a `%` that encodes nothing. What is encoded already stays so."""
     if "%" in path:
-        path = _pattern(_LONE_PERCENT).sub("%25", path)
+        path = re.sub(_LONE_PERCENT, "%25", path)
     return path if path.isascii() else quote(path, safe=_PRINTABLE)
 
 
@@ -91,7 +82,7 @@ def _encoded_host(name: str, host: str) -> str:
             if unicodedata.category(character)[0] in "CZ":  # zero-width and other format characters, controls, spaces
                 raise ConfigurationError(f"{name} has an invisible character in its host (U+{ord(character):04X})")
         host = _by_yarl(host, "raw_host") or ""
-    if not _pattern(_NAME).fullmatch(host) or len(host.rstrip(".")) > _LONGEST_NAME:
+    if not re.fullmatch(_NAME, host) or len(host.rstrip(".")) > _LONGEST_NAME:
         raise ConfigurationError(
             f"{name} has an invalid host: labels of 1 to 63 letters, digits, '-' or '_', and {_LONGEST_NAME} characters in all"
         )

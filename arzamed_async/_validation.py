@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from ._arguments import described
-from ._hosts import is_loopback, split_url
+from ._hosts import Address, is_loopback
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def web_url(name: str, url: object) -> str:
     invalid one may hold a password.
     """
     text = _one_word(name, url)
-    address = split_url(name, text)
+    address = Address(name, text)
     bad = None
     if address.scheme not in ("https", "http"):
         bad = "must begin with https://"
@@ -126,7 +126,7 @@ def web_url(name: str, url: object) -> str:
 
 def proxy_url(name: str, url: object) -> str:
     """Return the URL of a proxy, its host encoded. It may hold a login, which the error never quotes."""
-    address = split_url(name, _one_word(name, url))
+    address = Address(name, _one_word(name, url))
     if address.scheme not in ("http", "https"):
         more = ": a SOCKS proxy is not supported" if address.scheme.startswith("socks") else ""
         raise ConfigurationError(f"{name} must begin with http:// or https://{more}")
