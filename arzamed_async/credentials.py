@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -99,15 +98,9 @@ def _secret(_instance: object, attribute: Attribute[Any], value: object) -> None
         plain_text(attribute.name, value)
 
 
-def _sendable(url: Any) -> Any:
-    """Encode a URL; one that is refused is left to the validator, which finds all fields set."""
-    with contextlib.suppress(ConfigurationError):
-        return web_url("token_url", url)
-    return url
-
-
-def _url(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    web_url(attribute.name, value)
+def _url(instance: object, attribute: Attribute[Any], value: object) -> None:
+    """Check a URL, and keep it encoded. (A converter would raise while fields are not set, where the repr fails.)"""
+    object.__setattr__(instance, attribute.name, web_url(attribute.name, value))
 
 
 def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: object) -> None:
@@ -131,7 +124,7 @@ class ClinicCredentials:
 
     client_id: str = field(validator=_text)
     client_secret: Secret = field(repr=_hidden, validator=_secret)
-    token_url: str = field(converter=_sendable, validator=_url)
+    token_url: str = field(validator=_url)
     name: str = field(default="", eq=False, validator=_text_or_nothing)
     scope: str = field(default=READ_SCOPE, validator=_text)
     basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)
