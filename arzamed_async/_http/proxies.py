@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError
+from .._validation import proxy_url
 
 __all__ = ["EnvironmentProxies"]
 
@@ -38,7 +38,8 @@ class EnvironmentProxies:
         for name in (f"{parts.scheme}_proxy", "all_proxy"):
             variable, value = self._value(name)
             if value:
-                return _checked(variable, value)
+                url = value if "://" in value else f"http://{value}"
+                return proxy_url(f"the environment variable {variable}", url)
         return None
 
     def _value(self, name: str) -> tuple[str, str]:
@@ -50,19 +51,6 @@ class EnvironmentProxies:
             if variable in self._environment:
                 return variable, self._environment[variable].strip()
         return name, ""
-
-
-def _checked(variable: str, value: str) -> str:
-    """Return the URL of a proxy, http:// where it has no scheme. The error does not quote it: it may hold a password."""
-    url = value if "://" in value else f"http://{value}"
-    bad = "is not a URL"
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        if parts.scheme not in _PORTS:
-            bad = "must begin with http:// or https:// (SOCKS proxies are not supported)"
-        elif parts.hostname and parts.port != 0 and not re.search(r"[\s\x00-\x1f\x7f\\]", url):
-            return url
-    raise ConfigurationError(f"the environment variable {variable} {bad}")
 
 
 def _exempt(host: str, port: int, no_proxy: str) -> bool:
