@@ -9,7 +9,7 @@ closed: a middlebox that dropped one connection has most likely dropped the othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -19,6 +19,7 @@ from yarl import URL
 from .._concurrency.cancel_scope import CancelScope
 from ..config import Timeouts
 from ..errors import TransportError
+from .failures import transport_error
 from .handler import DisconnectedError, NotHttpError, SilentError
 from .line import Exchange, Home, Line, Received
 from .pool import Pool, connect_timeout
@@ -74,18 +75,11 @@ class _Origin:
 class Direct(Home):
     """The lines of one event loop."""
 
-    def __init__(
-        self,
-        client: aiohttp.ClientSession,
-        pool: Pool,
-        headers: Mapping[str, str],
-        transport_error: Callable[[BaseException, str], TransportError],
-    ) -> None:
+    def __init__(self, client: aiohttp.ClientSession, pool: Pool, headers: Mapping[str, str]) -> None:
         self._client = client
         self._pool = pool
         self._slots = pool.slots
         self._headers = headers
-        self._transport_error = transport_error
         self._loop = asyncio.get_running_loop()
         self._origins: dict[str, _Origin] = {}
         self._last: tuple[str, tuple[_Origin, str]] | None = None
@@ -114,13 +108,13 @@ class Direct(Home):
                 raise
             failure = read_timed_out(host)
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            failure = self._transport_error(error, host)
+            failure = transport_error(error, host)
         else:
             if not isinstance(received, BaseException) and received[0] >= 200:
                 status, given, content, uncoded = received
                 slots = (self._slots, outgoing.clinic_slot)
                 response = HttpResponse(
-                    status, given, content, exchange.close, host, scope, self._transport_error, slots, uncoded=uncoded
+                    status, given, content, exchange.close, host, scope, transport_error, slots, uncoded=uncoded
                 )
                 return response
             failure = self._failure(received, exchange, host, outgoing.method)
@@ -140,20 +134,18 @@ class Direct(Home):
         if not isinstance(received, BaseException):  # after 101 the connection speaks another protocol
             return not_final(received[0], host)
         if isinstance(received, SilentError):
-            return self._transport_error(received, host)
+            return transport_error(received, host)
         if isinstance(received, HttpProcessingError):
             received = NotHttpError()
         elif method == "GET" or not isinstance(received, OSError):
             received = DisconnectedError()
-        failure = self._transport_error(received, host)
+        failure = transport_error(received, host)
         failure.stale = exchange.reused and not exchange.got_bytes
         return failure
 
     def _find(self, outgoing: Outgoing) -> tuple[_Origin, str]:
         url, last = outgoing.url, self._last
-        if (
-            last is not None and last[0] == url
-        ):  # most calls, those of other clinics too, have the URL of the one before
+        if last is not None and last[0] == url:  # so it is for most calls, those of other clinics too
             return last[1]
         found = self._place(url)  # this may drop origins, but not the one that it returns
         if outgoing.body is None:
@@ -195,9 +187,7 @@ class Direct(Home):
             connection = await self._pool.connect_for(request, scope, connect_timeout(timeouts))
             self._pool.expect_no_more(scope)
             transport, handler = connection.transport, connection.protocol
-            if (
-                transport is None or handler is None or handler.should_close
-            ):  # lost, or bytes arrived before any request
+            if transport is None or handler is None or handler.should_close:  # lost, or bytes before any request
                 connection.close()
                 raise DisconnectedError
         except BaseException:

@@ -76,9 +76,8 @@ class WholeBody:
 class HttpResponse:
     """A response whose body is still arriving. It must be closed: it holds slots and a connection.
 
-    The body of an `uncoded` one has no transfer or content coding.
-
-    A `plain` one has a body without any coding. `scope` is what ends a read that waits too long; a stream has a new one for each step.
+    The body of an `uncoded` one has no transfer or content coding. `scope` is what ends a read that waits too
+    long; a stream has a new one for each step.
     """
 
     __slots__ = (

@@ -153,7 +153,7 @@ class Transport:
         elif _is_patched():
             why = _PATCHED_WHY
         if self.pool is not None and not why:
-            self._direct = Direct(client, self.pool, self._headers, transport_error)
+            self._direct = Direct(client, self.pool, self._headers)
         self._note_lane(why)
 
     def _note_lane(self, why: str) -> None:
