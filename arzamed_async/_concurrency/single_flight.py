@@ -8,27 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 from ..errors import ArzamedError, SessionClosedError
 from .cancel_scope import note_phase
 
-__all__ = ["Flight", "SingleFlight", "describe_work"]
+__all__ = ["Describe", "Flight", "SingleFlight"]
 
 T = TypeVar("T")
 
-#: The work that runs in this task. Weak: connections and timers keep the context in which they were made.
-_CURRENT: ContextVar[weakref.ref[Flight[Any]] | None] = ContextVar("arzamed_async_flight", default=None)
-
-
-def describe_work(doing: Callable[[], str]) -> None:
-    """Let the shared work in whose task this is called report what it is doing; see `Flight.describe`."""
-    current = _CURRENT.get()
-    if current is not None and (flight := current()) is not None:
-        flight.describe(doing)
+#: `Flight.describe`, as it is handed to the work.
+Describe = Callable[[Callable[[], str]], None]
 
 
 class Flight(Generic[T]):
@@ -37,7 +28,7 @@ class Flight(Generic[T]):
     Its outcome is kept here, and not in a task or a future: their reprs show theirs, and asyncio's debug mode logs them.
     """
 
-    __slots__ = ("__weakref__", "_doing", "_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
+    __slots__ = ("_doing", "_landed", "_outcome", "_waiters", "awaited", "key", "loop", "task")
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -139,7 +130,6 @@ class SingleFlight:
     async def _run(self, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> None:
         """Hand a failure on as a value: one that nobody waits for is no exception that asyncio has to log."""
         outcome: T | Exception
-        _CURRENT.set(weakref.ref(flight))
         try:
             outcome = await work(flight)
         except ArzamedError as error:

@@ -18,7 +18,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 
-from .._concurrency.single_flight import Flight, SingleFlight
+from .._concurrency.single_flight import Describe, Flight, SingleFlight
 from .._masked import Masked
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
@@ -84,13 +84,16 @@ class CachedToken:
 
 
 class TokenSource:
-    """What the caches of one session share. `fetch` takes credentials, the known token, and a counter of requests sent."""
+    """What the caches of one session share.
+
+    `fetch` takes credentials, the known token, a counter of requests sent, and what to describe its work to.
+    """
 
     __slots__ = ("clock", "fetch", "flights", "policy", "wall_clock")
 
     def __init__(
         self,
-        fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None]], Awaitable[IssuedToken]],
+        fetch: Callable[[ClinicCredentials, IssuedToken | None, Callable[[], None], Describe], Awaitable[IssuedToken]],
         policy: TokenPolicy,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
@@ -207,9 +210,10 @@ class TokenCache:
     async def _fetch(self, flight: Flight[CachedToken]) -> CachedToken:
         source = self._source
         try:
-            issued = await source.fetch(self.credentials, self._known(), self._count_request)
+            issued = await source.fetch(self.credentials, self._known(), self._count_request, flight.describe)
             if self._slept_through(issued):
-                issued = await source.fetch(self.credentials, self._known() or issued, self._count_request)
+                known = self._known() or issued
+                issued = await source.fetch(self.credentials, known, self._count_request, flight.describe)
             return self._accept(issued, flight)
         except Exception as error:
             self._note_failure(error, flight)

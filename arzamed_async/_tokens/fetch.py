@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .._concurrency.lifetime import Lifetime
-from .._concurrency.single_flight import describe_work
+from .._concurrency.single_flight import Describe
 from .._resilience.retry import Retries, retry
 from .._telemetry import Spans, token_work
 from ..credentials import ClinicCredentials
@@ -34,23 +34,31 @@ class TokenFetcher:
             self._shared.forget(credentials)
 
     async def fetch(
-        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None]
+        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None], describe: Describe
     ) -> IssuedToken:
-        """Return a token other than the known one; call `count` for each request that is sent. Raises TokenError."""
+        """Return a token other than the known one; call `count` for each request that is sent. Raises TokenError.
+
+        What the request is doing is reported through `describe`.
+        """
         observers = self._client.observers
         if not observers.tracers:
-            return await self._fetch(credentials, known, count, None)
+            return await self._fetch(credentials, known, count, describe, None)
         with Spans(observers, token_work("token", credentials.display_name, credentials.token_url)) as spans:
-            return await self._fetch(credentials, known, count, spans)
+            return await self._fetch(credentials, known, count, describe, spans)
 
     async def _fetch(
-        self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None], spans: Spans | None
+        self,
+        credentials: ClinicCredentials,
+        known: IssuedToken | None,
+        count: Callable[[], None],
+        describe: Describe,
+        spans: Spans | None,
     ) -> IssuedToken:
         client, name = self._client, credentials.display_name
         seconds = client.timeouts.total_seconds
         scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
         request = TokenRequest(client, credentials, scope, count, spans)
-        describe_work(request.phase)
+        describe(request.phase)
 
         async def request_token() -> IssuedToken:
             try:

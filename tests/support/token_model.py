@@ -246,7 +246,7 @@ class Clinic:
         self.requests.append(request)
         return request.task
 
-    async def _fetch(self, credentials: ClinicCredentials, known: object, count: object) -> IssuedToken:
+    async def _fetch(self, credentials: ClinicCredentials, *_: object) -> IssuedToken:
         assert credentials is self.credentials
         request = next(each for each in self.requests if each.task is asyncio.current_task())
         request.asked_at, request.asked_ahead = self.clock.now, self.clock.wall_ahead

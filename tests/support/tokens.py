@@ -45,7 +45,7 @@ class Endpoint:
         self.error: Callable[[], ArzamedError] | None = None
         self.concurrent = self.most_concurrent = 0
 
-    async def __call__(self, credentials: ClinicCredentials, known: object, count: object) -> IssuedToken:
+    async def __call__(self, credentials: ClinicCredentials, *_: object) -> IssuedToken:
         assert credentials is CREDENTIALS
         self.calls += 1
         number = self.calls

@@ -12,7 +12,6 @@ from support import settle
 from support.tokens import CREDENTIALS, POLICY, Clock, Endpoint
 
 from arzamed_async import (
-    ClinicCredentials,
     ConfigurationError,
     CredentialsRejectedError,
     SessionClosedError,
@@ -360,7 +359,7 @@ async def test_a_margin_wider_than_the_refresh(clock: Clock, endpoint: Endpoint)
 async def test_a_fetch_that_fails_in_an_eager_task_is_told(clock: Clock) -> None:
     """Where tasks take their first step at once (asyncio.eager_task_factory) a fetch may fail before it is awaited."""
 
-    async def fetch(_: ClinicCredentials, known: object, count: object) -> IssuedToken:
+    async def fetch(*_: object) -> IssuedToken:
         raise ConfigurationError("invented")
 
     def eager(work: Coroutine) -> asyncio.Task:
