@@ -1,7 +1,8 @@
 """Runs the blocking calls of a store in a few daemon threads of its own.
 
 asyncio's default executor does not do: a folder that hangs (a dead mount) takes its few threads from all that runs in the
-process, and asyncio.run waits for them.
+process, and asyncio.run waits for them. A session has threads of its own for look-ups and secrets, which do not serve here:
+a store is written with public names alone, may have several event loops at a time, and undoes a call whose caller has left.
 """
 
 from __future__ import annotations
