@@ -62,7 +62,6 @@ class Lifetime:
         self._on_new_loop: list[Callable[[], None]] = []
         self._on_fork: list[Callable[[], object]] = []
         self._process = os.getpid()
-        self._forked = False
         _all.add(self)
 
     def on_new_loop(self, *leave: Callable[[], None]) -> None:
@@ -81,7 +80,6 @@ class Lifetime:
             task.cancel()
         if self._scopes is not None:
             self._scopes.cancel()
-        self._forked = True
         self._leave(None)
 
     def enter(self, clinic: str = "") -> asyncio.AbstractEventLoop:
@@ -94,7 +92,7 @@ class Lifetime:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            if not self._forked:
+            if os.getpid() == self._process:
                 raise
             loop = None
         if loop is None:
