@@ -9,7 +9,7 @@ import asyncio
 import os
 import select
 import socket
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from typing import Protocol
 
 __all__ = ["Connections", "lead_nowhere"]
@@ -119,16 +119,19 @@ class Connections:
         self._connections[transport] = known
         return not known.has_unread_bytes()
 
-    def users(self) -> Iterator[User]:
-        """Yield what uses each connection, or has used it last."""
-        return iter([each.user for each in self._connections.values()])
+    def users(self) -> list[User]:
+        """Return what uses each connection, or has used it last."""
+        return [each.user for each in self._connections.values()]
 
     def knows(self, transport: asyncio.Transport | None) -> bool:
         """Return whether a connection has been used before."""
         return transport in self._connections
 
     def abort_idle_before(self, transport: asyncio.Transport) -> None:
-        """Close the idle connections to the host of this one that have not been used since it was."""
+        """Close the idle connections to the host of this one that have not been used since it was.
+
+        The direct lane knows for how long its own have been idle, and closes fewer; aiohttp does not report it.
+        """
         failed = self._connections.get(transport)
         if failed is None:
             return
