@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 
 from .._json import Exact, exact, number_problem
-from .json_cuts import MAX_DEPTH, masked
+from .json_cuts import DELTAS, MAX_DEPTH, masked
 
 __all__ = ["Apart", "BadElement", "decode_list", "may_continue", "take_apart"]
 
@@ -122,12 +123,8 @@ def _decoded(element: bytes, written: dict[int, str]) -> Any:
 
 
 def _reason(element: bytes) -> str:
-    blank = masked(element)
-    depth = deepest = 1
-    for mark in re.finditer(_MARKS, blank):
-        depth += {b"[": 1, b"{": 1, b",": 0}.get(mark[0], -1)
-        deepest = max(deepest, depth)
-    return _DEEP if deepest > MAX_DEPTH else number_problem(element) or "not JSON"
+    depths = itertools.accumulate(map(DELTAS.__getitem__, masked(element)), initial=1)  # 1: the list itself
+    return _DEEP if max(depths) > MAX_DEPTH else number_problem(element) or "not JSON"
 
 
 def _ends_for_certain(blank: bytes, reason: str) -> bool:
