@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, Union, cast, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 import attrs
 
 from ..errors import ConfigurationError
-from .fields import field_types, json_key
+from .fields import UNIONS, container, json_fields
 from .hooks import EXACT_TYPES, Hook, HookOf
 from .scalars import Mismatch
 
@@ -34,10 +34,12 @@ class DecoderCompiler:
     """
 
     def __init__(self, model: Any, hook_of: HookOf) -> None:
-        self._model: type[Any] = get_origin(model) or model
+        self._model: type[Any] = container(model)
         self._hook_of = hook_of
-        self._types = field_types(model, self._model)
-        self._fields = [attribute for attribute in attrs.fields(self._model) if attribute.init]
+        fields = json_fields(model)
+        self._keys = [key for key, _, _ in fields]
+        self._fields = [attribute for _, attribute, _ in fields]
+        self._types = [kind for _, _, kind in fields]
         self._own_init = not _is_generated(self._model.__init__)
         self._names: dict[str, Any] = {"model": self._model, "Mismatch": Mismatch, "UNSET": attrs.NOTHING}
 
@@ -59,7 +61,7 @@ class DecoderCompiler:
 
     def _body(self) -> list[str]:
         required = [i for i, attribute in enumerate(self._fields) if attribute.default is attrs.NOTHING]
-        absent = {json_key(self._fields[i]): self._fields[i].name for i in required}
+        absent = {self._keys[i]: self._fields[i].name for i in required}
 
         def absent_field(missing: KeyError) -> Mismatch:
             return Mismatch("a value", attrs.NOTHING, absent[missing.args[0]])
@@ -68,25 +70,24 @@ class DecoderCompiler:
         lines = ["if o.__class__ is not dict:", " raise Mismatch('an object', o)"]
         if required:
             lines.append("try:")
-            lines += [f" v{i} = o[{json_key(self._fields[i])!r}]" for i in required]
+            lines += [f" v{i} = o[{self._keys[i]!r}]" for i in required]
             lines += ["except KeyError as missing:", " raise absent(missing) from None"]
         for i, attribute in enumerate(self._fields):
-            check = self._check(i, attribute)
+            check = self._check(i, attribute.name)
             if i not in required:
-                lines += [f"v{i} = o.get({json_key(attribute)!r}, UNSET)", f"if v{i} is not UNSET:"]
+                lines += [f"v{i} = o.get({self._keys[i]!r}, UNSET)", f"if v{i} is not UNSET:"]
                 check = [f" {line}" for line in check or ["pass"]] + self._default(i, attribute)
             lines += check
         return lines + (self._set_slots() if self._is_transparent() else self._call())
 
-    def _check(self, i: int, attribute: attrs.Attribute[Any]) -> list[str]:
-        name = attribute.name
-        kind = self._types[name]
+    def _check(self, i: int, name: str) -> list[str]:
+        kind = self._types[i]
         if kind is None:
             raise ConfigurationError(f"{self._model.__name__}.{name} has no type")
         if kind in (Any, object):
             self._hook_of(kind)  # which notes that there is such a field
             return []
-        members = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+        members = get_args(kind) if get_origin(kind) in UNIONS else (kind,)
         if all(member in EXACT_TYPES for member in members):
             expected = " or ".join(EXACT_TYPES[member] for member in members)
             tests: list[str] = []

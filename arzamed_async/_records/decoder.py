@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
 
 import attrs
 import cattrs
@@ -20,17 +20,19 @@ from .._json import Exact, exact
 from ..errors import ConfigurationError, DecodeError
 from ..models import OpenRecord
 from .codegen import DecoderCompiler
-from .fields import known_keys
+from .fields import container, known_keys
 from .hook_builder import HookBuilder, Wanted, open_record_hook
 from .hooks import Hook
 from .scalars import WRITTEN, Mismatch
 from .shape import Shape
 from .unions import REFUSED
 
+if TYPE_CHECKING:
+    from .encoder import Encoder
+
 __all__ = ["Decoder", "decoder_for", "to_dict"]
 
 T = TypeVar("T")
-Encoder = Callable[[Any], dict[str, Any]]
 
 #: The most errors that are collected; the next one is raised, so that memory stays bounded.
 MOST_ERRORS = 10_000
@@ -67,7 +69,7 @@ class Decoder(Generic[T]):
     """
 
     def __init__(self, model: type[T]) -> None:
-        kind: Any = get_origin(model) or model
+        kind = container(model)
         if not attrs.has(kind):
             raise ConfigurationError(f"{kind.__name__} is not an attrs class")
         builder = HookBuilder(_find)

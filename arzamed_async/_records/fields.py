@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import ConfigurationError
 
-__all__ = ["ARRAYS", "MAPPINGS", "UNIONS", "bare", "container", "field_types", "json_key", "known_keys", "places"]
+__all__ = ["ARRAYS", "MAPPINGS", "UNIONS", "bare", "container", "json_fields", "json_key", "known_keys", "places"]
 
 ARRAYS: set[Any] = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable}
 MAPPINGS: set[Any] = {dict, abc.Mapping, abc.MutableMapping}
@@ -29,7 +29,7 @@ def json_key(attribute: attrs.Attribute[Any]) -> str:
 
 def known_keys(model: Any) -> frozenset[str]:
     """Return the JSON keys that a class knows."""
-    fields: tuple[Any, ...] = attrs.fields(get_origin(model) or model)
+    fields: tuple[Any, ...] = attrs.fields(container(model))
     return frozenset(json_key(each) for each in fields)
 
 
@@ -57,15 +57,26 @@ def places(kind: Any) -> Iterator[tuple[tuple[type[Any], ...], Any]]:
         for member in get_args(kind):
             yield from places(member)
     elif here in ARRAYS or here in MAPPINGS:
-        outer = dict if here in MAPPINGS else list
-        for inner, model in places((get_args(kind) or (Any,))[outer is dict and bool(get_args(kind))]):
-            yield (outer, *inner), model
+        is_mapping = here in MAPPINGS
+        member = (get_args(kind) or (Any, Any))[is_mapping]
+        for inner, model in places(member):
+            yield (dict if is_mapping else list, *inner), model
     elif attrs.has(here):
         yield (), kind
 
 
-def field_types(alias: Any, model: type[Any]) -> dict[str, Any]:
-    """Return the type of each field: names in quotes looked up, type variables filled in."""
+def json_fields(model: Any) -> list[tuple[str, attrs.Attribute[Any], Any]]:
+    """Return the fields that are read from JSON, each as its key, its attribute and its type.
+
+    In the types, names in quotes are looked up, and type variables filled in.
+    """
+    kinds = _field_types(model)
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(container(model))
+    return [(json_key(each), each, kinds[each.name]) for each in fields if each.init]
+
+
+def _field_types(alias: Any) -> dict[str, Any]:
+    model: type[Any] = container(alias)
     problem = ""
     hints: dict[str, Any] = {}
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Any, Literal, NewType, get_args, get_origin
+from typing import Any, Literal, get_args
 
 import attrs
 
@@ -59,8 +59,7 @@ class HookBuilder:
 
     def hook_of(self, kind: Any) -> Hook:
         """Return the hook for a type. Raises ConfigurationError if it cannot be read strictly."""
-        if get_origin(kind) is Annotated:
-            return self.hook_of(kind.__origin__)
+        kind = bare(kind)
         if not isinstance(kind, type):  # not kept: `int | str` equals `str | int`, and the order matters
             return self._find(Wanted(kind, self))
         if kind not in self._made:
@@ -79,8 +78,6 @@ class HookBuilder:
             return mapping_hook(kind, self.hook_of)
         if here in ARRAYS:
             return array_hook(kind, self.hook_of)
-        if isinstance(kind, NewType):
-            return self.hook_of(kind.__supertype__)
         made = next((make(kind) for fits, make in _KINDS if fits(kind)), None)
         if made is None:
             name = getattr(kind, "__name__", None) or str(kind)
@@ -102,7 +99,7 @@ class HookBuilder:
             self.any_number = True
 
     def _object_hook(self, model: Any) -> Hook:
-        if issubclass(get_origin(model) or model, OpenRecord):
+        if issubclass(container(model), OpenRecord):
             return open_record_hook(model)
         if model in self._being_made:  # a class that holds itself: its hook exists by the time the first value is read
             return _later(self._being_made[model])

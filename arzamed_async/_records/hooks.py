@@ -6,11 +6,12 @@ import contextlib
 import types
 from collections.abc import Callable, Iterable
 from enum import Enum, Flag
-from typing import Any, get_args, get_origin
+from typing import Any, get_args
 
 import orjson
 
 from ..errors import ConfigurationError
+from .fields import container
 from .scalars import Mismatch
 
 __all__ = [
@@ -123,7 +124,7 @@ def _flag_hook(kind: type[Flag]) -> Hook:
 
 
 def array_hook(kind: Any, hook_of: HookOf) -> Hook:
-    origin = get_origin(kind) or kind
+    origin = container(kind)
     arguments: tuple[Any, ...] = get_args(kind) or (Any,)
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis):
         raise ConfigurationError("a tuple of fixed length cannot be read from JSON: write tuple[T, ...]")

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
-
 from ..models import OpenRecord
-from .fields import container, field_types, json_key, known_keys, places
+from .fields import container, json_fields, known_keys, places
 
 __all__ = ["Shape"]
 
@@ -76,11 +74,8 @@ class Shape:
 def _parts(models: tuple[Any, ...]) -> Iterator[_Part]:
     kinds: dict[str, list[Any]] = {}  # by key: the classes of a union may share one
     for model in models:
-        types = field_types(model, container(model))
-        fields: tuple[Any, ...] = attrs.fields(container(model))
-        for each in fields:
-            if each.init:
-                kinds.setdefault(json_key(each), []).append(types[each.name])
+        for key, _, kind in json_fields(model):
+            kinds.setdefault(key, []).append(kind)
     for key, several in kinds.items():
         held: dict[tuple[type[Any], ...], dict[Any, None]] = {}
         for levels, model in (place for kind in several for place in places(kind)):

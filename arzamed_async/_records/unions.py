@@ -11,7 +11,7 @@ import attrs
 
 from ..errors import ConfigurationError
 from ..models import OpenRecord
-from .fields import ARRAYS, MAPPINGS, UNIONS, bare, container, field_types, json_key, known_keys, places
+from .fields import ARRAYS, MAPPINGS, UNIONS, bare, container, json_fields, known_keys, places
 from .hooks import EXACT_TYPES, Hook, HookOf, accepts_unknown
 from .scalars import SCALAR_HOOKS, Mismatch, is_decimal
 
@@ -91,10 +91,7 @@ def _fit(one: Any, other: Any) -> bool:
 
 
 def _fields(model: Any) -> dict[str, tuple[bool, Any]]:
-    kind = container(model)
-    kinds = field_types(model, kind)
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(kind)
-    return {json_key(each): (each.default is attrs.NOTHING, kinds[each.name]) for each in fields if each.init}
+    return {key: (each.default is attrs.NOTHING, kind) for key, each, kind in json_fields(model)}
 
 
 #: The JSON values that a type accepts: a kind alone, or a kind and a value. None stands for any.
