@@ -65,16 +65,10 @@ def literal_hook(kind: Any) -> Hook:
 
 def _listed(values: Iterable[Any]) -> str:
     """Return the values that a class allows as JSON, for an error: the first of them if they are many."""
-    texts = [orjson.dumps(each).decode() if each.__class__ is str else _constant(each) for each in values]
+    texts = [str(each) if each.__class__ in (int, float) else orjson.dumps(each).decode() for each in values]
     shown = ", ".join(texts[:MOST_LISTED])
     more = len(texts) > MOST_LISTED or len(shown) > MOST_LISTED_TEXT
     return shown[:MOST_LISTED_TEXT] + ", ..." * more
-
-
-def _constant(value: Any) -> str:
-    return (
-        {None: "null", True: "true", False: "false"}[value] if value is None or value.__class__ is bool else str(value)
-    )
 
 
 def accepts_unknown(kind: type[Enum]) -> bool:
