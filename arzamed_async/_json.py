@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-__all__ = ["Exact", "exact", "loads", "number_problem"]
+__all__ = ["FLOAT_DIGITS", "Exact", "exact", "loads", "number_problem"]
 
 #: A whole number with fewer digits fits into 64 bits.
 _LONG_WHOLE = 19
-#: A float keeps this many digits.
-_FLOAT_DIGITS = 15
+#: A float reproduces this many decimal digits exactly, unless it is smaller than the smallest normal one.
+FLOAT_DIGITS = 15
 #: With `b"0"` for each digit; in the second table for a point, too: 1000000.0000000001 is no number that a float can hold.
 _DIGITS, _DIGITS_AND_POINT = (
     bytes(48 if byte in kept else 32 for byte in range(256)) for kept in (b"0123456789", b"0123456789.")
@@ -127,7 +127,7 @@ def _may_lose_digits(data: bytes) -> bool:
     return (
         b"00" in data[::8].translate(_DIGITS_AND_POINT)
         and b"0000" in data[::4].translate(_DIGITS_AND_POINT)
-        and b"0" * (_FLOAT_DIGITS + 1) in data.translate(_DIGITS_AND_POINT)
+        and b"0" * (FLOAT_DIGITS + 1) in data.translate(_DIGITS_AND_POINT)
     )
 
 
@@ -157,8 +157,9 @@ def _is_lost(number: bytes) -> bool:
         return False  # not JSON: orjson refuses it
     if _is_whole(number):
         return len(number) >= _LONG_WHOLE and _is_finite(number)
-    digits = sum(number.partition(b"e")[0].partition(b"E")[0].count(b"%d" % digit) for digit in range(10))
-    return (digits > _FLOAT_DIGITS or parts[2] is not None) and _is_finite(number)
+    exponent = parts[2] or b""
+    digits = number.removesuffix(exponent).translate(None, b"-.")
+    return (len(digits) > FLOAT_DIGITS or exponent != b"") and _is_finite(number)
 
 
 def _put_back(value: Any, written: dict[int, str]) -> Any:

@@ -10,6 +10,7 @@ from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from .._json import FLOAT_DIGITS
 from ..errors import DecodeError
 from .elements import BadElement
 
@@ -61,9 +62,6 @@ class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a Decode
         )
 
 
-#: A float reproduces this many decimal digits exactly, unless it is smaller than SMALLEST.
-FLOAT_DIGITS = 15
-SMALLEST = sys.float_info.min
 #: How the floats of the windows that are being decoded were written, by their id, where they were written with more.
 WRITTEN: dict[int, str] = {}
 _MOMENT = "a date and time with offset (ISO 8601)"
@@ -122,7 +120,7 @@ def decimal_hook(_kind: object) -> Callable[[Any, Any], Decimal]:
         if value.__class__ is float:
             number = Decimal(WRITTEN.get(id(value)) or repr(value))
             if id(value) in WRITTEN or (
-                len(number.as_tuple().digits) <= FLOAT_DIGITS and not 0 < abs(value) < SMALLEST
+                len(number.as_tuple().digits) <= FLOAT_DIGITS and not 0 < abs(value) < sys.float_info.min
             ):
                 return number
             raise Mismatch(f"a decimal number, as text where it has more than {FLOAT_DIGITS} digits", value)
