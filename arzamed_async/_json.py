@@ -13,8 +13,10 @@ from typing import Any
 
 import orjson
 
-__all__ = ["FLOAT_DIGITS", "Exact", "exact", "loads", "number_problem"]
+__all__ = ["ATOMS", "FLOAT_DIGITS", "Exact", "exact", "loads", "number_problem"]
 
+#: The classes of the values that hold no others.
+ATOMS = frozenset({str, int, float, bool, type(None)})
 #: A whole number with fewer digits fits into 64 bits.
 _LONG_WHOLE = 19
 #: A float reproduces this many decimal digits exactly, unless it is smaller than the smallest normal one.

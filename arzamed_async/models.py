@@ -11,7 +11,7 @@ import orjson
 from attrs import field
 
 from ._frozen import frozen
-from ._json import loads
+from ._json import ATOMS, loads
 from ._lazy import lazy
 from ._masked import as_plain, masked_repr
 from .errors import ArzamedError, DecodeError
@@ -73,10 +73,6 @@ class Doctor:
         return hash((self.name, self.profile_image))
 
 
-#: The classes of values that need not be frozen.
-_ATOMS = frozenset({str, int, float, bool, type(None)})
-
-
 class FrozenMapping(Mapping[str, object]):
     """A JSON object that cannot change: nested objects are FrozenMappings, arrays tuples. Its repr shows no values."""
 
@@ -85,7 +81,7 @@ class FrozenMapping(Mapping[str, object]):
 
     def __init__(self, items: Mapping[str, object]) -> None:
         frozen_items = {
-            key: value if value.__class__ in _ATOMS else _freeze(value)  # no call for most of the values
+            key: value if value.__class__ in ATOMS else _freeze(value)  # no call for most of the values
             for key, value in items.items()
         }
         object.__setattr__(self, "_items", frozen_items)
@@ -118,15 +114,15 @@ def _freeze(value: Any) -> object:
     if isinstance(value, dict):
         return FrozenMapping(cast("dict[str, object]", value))
     if isinstance(value, (list, tuple)):
-        return tuple([each if each.__class__ in _ATOMS else _freeze(each) for each in cast("list[object]", value)])
+        return tuple([each if each.__class__ in ATOMS else _freeze(each) for each in cast("list[object]", value)])
     return value
 
 
 def _thaw(value: Any) -> Any:
     if isinstance(value, FrozenMapping):
-        return {key: each if each.__class__ in _ATOMS else _thaw(each) for key, each in value.items()}
+        return {key: each if each.__class__ in ATOMS else _thaw(each) for key, each in value.items()}
     if isinstance(value, tuple):
-        return [each if each.__class__ in _ATOMS else _thaw(each) for each in cast("tuple[object, ...]", value)]
+        return [each if each.__class__ in ATOMS else _thaw(each) for each in cast("tuple[object, ...]", value)]
     return value
 
 

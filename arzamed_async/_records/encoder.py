@@ -10,6 +10,7 @@ from uuid import UUID
 
 import attrs
 
+from .._json import ATOMS
 from ..errors import ConfigurationError
 from ..models import OpenRecord
 from .fields import json_key
@@ -19,8 +20,6 @@ __all__ = ["Encoder", "make_encoder"]
 
 Encoder = Callable[[Any], dict[str, Any]]
 
-#: Values of these classes are plain; of their subclasses, not all serialisers take them.
-_PLAIN = frozenset({str, int, float, bool, type(None)})
 _SCALARS: tuple[tuple[type[Any], Callable[[Any], object]], ...] = (
     (str, str.__str__),  # of a subclass, the plain text
     (int, int),
@@ -62,7 +61,7 @@ class NotPlain(Exception):  # noqa: N818 - it never leaves this module
 
 def _plain(value: Any, encode: Encoder) -> Any:
     kind: Any = value.__class__
-    if kind in _PLAIN:
+    if kind in ATOMS:  # not all serialisers take their subclasses
         return value
     if isinstance(value, Enum):
         return _plain(value.value, encode)
@@ -75,9 +74,9 @@ def _plain(value: Any, encode: Encoder) -> Any:
 def _of_parts(value: Any, encode: Encoder) -> Any:
     kind: Any = value.__class__
     if issubclass(kind, Mapping):
-        return {str(key): each if each.__class__ in _PLAIN else _plain(each, encode) for key, each in value.items()}
+        return {str(key): each if each.__class__ in ATOMS else _plain(each, encode) for key, each in value.items()}
     if attrs.has(kind):
         return encode(value)
     if issubclass(kind, Collection) and not issubclass(kind, (bytes, bytearray, memoryview)):
-        return [each if each.__class__ in _PLAIN else _plain(each, encode) for each in value]
+        return [each if each.__class__ in ATOMS else _plain(each, encode) for each in value]
     raise NotPlain(f"a value of type {kind.__name__} has no plain form")

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import orjson
 
+from .._json import ATOMS
 from ..errors import ConfigurationError
 from .fields import container
 from .scalars import Mismatch
@@ -33,7 +34,6 @@ HookOf = Callable[[Any], Hook]
 EXACT_TYPES: dict[Any, str] = {str: "text", int: "a whole number", bool: "true or false", types.NoneType: "null"}
 #: An error lists no more allowed values, and no more of their text.
 MOST_LISTED, MOST_LISTED_TEXT = 20, 300
-_SINGLE = (str, int, float, bool, types.NoneType)
 
 
 def plain_hook(kind: Any) -> Hook:
@@ -79,7 +79,7 @@ def accepts_unknown(kind: type[Enum]) -> bool:
 def enum_hook(kind: type[Enum]) -> Hook:
     members: dict[type[Any], dict[Any, Enum]] = {}  # by class, since True == 1
     for each in kind:
-        if each.value.__class__ in _SINGLE:
+        if each.value.__class__ in ATOMS:
             members.setdefault(each.value.__class__, {})[each.value] = each
     takes_unknown = accepts_unknown(kind)
     if issubclass(kind, Flag):
@@ -93,7 +93,7 @@ def enum_hook(kind: type[Enum]) -> Hook:
         known = members.get(value.__class__)
         if known is not None and value in known:
             return known[value]
-        if takes_unknown and value.__class__ in _SINGLE:
+        if takes_unknown and value.__class__ in ATOMS:
             made: object = None
             with contextlib.suppress(Exception):  # the class's own code; its error may quote the value
                 made = kind._missing_(value)  # kind(value) would accept True as 1
