@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import date, time
 from enum import Enum
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import attrs
@@ -35,9 +35,8 @@ def make_encoder(model: type[Any], encode: Encoder) -> Encoder:
 
     Raises ConfigurationError, which names class and field, for a value that JSON does not have.
     """
-    if issubclass(model, OpenRecord):
-        return lambda record: cast("dict[str, Any]", _plain(record.data, encode))
-    fields: tuple[Any, ...] = attrs.fields(model)
+    is_open = issubclass(model, OpenRecord)  # whose field is the object itself
+    fields: tuple[Any, ...] = attrs.fields(OpenRecord if is_open else model)
     names = [(json_key(each), each.name) for each in fields if each.init]
 
     def encode_one(record: Any) -> dict[str, Any]:
@@ -52,7 +51,7 @@ def make_encoder(model: type[Any], encode: Encoder) -> Encoder:
                 raise ConfigurationError(f"{model.__name__}.{name}: {problem}")
         return made
 
-    return encode_one
+    return (lambda record: encode_one(record)["data"]) if is_open else encode_one
 
 
 class NotPlain(Exception):  # noqa: N818 - it never leaves this module

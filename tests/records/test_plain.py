@@ -154,6 +154,10 @@ def test_what_has_no_plain_form_is_named(value: object) -> None:
     model = attrs.make_class("Row", {"it": field(type=Any)})
     outer = attrs.make_class("Outer", {"inner": field(type=Any)})
     with pytest.raises(
+        ConfigurationError, match=rf"^Slot\.data: a value of type {type(value).__name__} has no plain form"
+    ):
+        to_dict(Slot({"it": [value]}))
+    with pytest.raises(
         ConfigurationError, match=f"^Row.it: a value of type {type(value).__name__} has no plain form"
     ) as caught:
         to_dict(outer([model(value)]))
