@@ -132,7 +132,7 @@ class ClinicFeed(Generic[H]):
 
     def close(self) -> None:
         """Draw no more, and close a generator: a plain one now, an async one in its own task, which `aclose` waits for."""
-        self.ended = True
+        at_end, self.ended = self.ended, True
         source, self._sync = self._sync, None
         if isinstance(source, Generator):
             try:
@@ -141,7 +141,7 @@ class ClinicFeed(Generic[H]):
                 self._report(error)
         if self._loop is not None and self._async is not None:  # started, and not closed before
             self._async = None
-            for task in self._drawing:
+            for task in () if at_end else self._drawing:  # at the end it closes the iterator, and is not interrupted
                 task.cancel()
 
     async def aclose(self) -> None:

@@ -263,8 +263,11 @@ class WorkerPool(Generic[Item]):
                 await self.stop()
                 raise self._bug
             step = self.get_nowait()
-            if step is not None or self._stopping or not self._lanes:
+            if step is not None or self._stopping:
                 return step
+            if not self._lanes:
+                await self._plan.clinics.aclose()  # nothing is left running
+                return None
             change: asyncio.Future[None] = self._loop.create_future()
             self._readers.append(change)
             await change

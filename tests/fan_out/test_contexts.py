@@ -239,6 +239,42 @@ async def test_the_end_of_a_generator_is_not_interrupted() -> None:
     assert steps == [0, 1, 2, 3, 4]
 
 
+class SlowToClose:
+    """An iterator of two clinics whose `aclose` takes a while."""
+
+    def __init__(self) -> None:
+        self.left = credentials(2)
+        self.closed = False
+
+    def __aiter__(self) -> AsyncIterator[ClinicCredentials]:
+        return self
+
+    async def __anext__(self) -> ClinicCredentials:
+        if not self.left:
+            raise StopAsyncIteration
+        return self.left.pop()
+
+    async def aclose(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.closed = True
+
+
+@pytest.mark.parametrize("turns", [0, 5, 40])
+async def test_an_iterator_that_is_slow_to_close_is_no_bug(turns: int) -> None:
+    """At the end of a plain `async for` such an iterator is closed, however long the consumer took for the last outcome."""
+    source = SlowToClose()
+    seen = 0
+    async with ArzamedSession() as session:
+        async for outcome in session.fan_out(source, succeed):
+            outcome.unwrap()
+            seen += 1
+            for _ in range(turns):
+                await asyncio.sleep(0)
+    assert seen == 2
+    assert source.closed
+
+
 async def test_the_end_of_a_fetch_is_not_interrupted() -> None:
     """What a fetch awaits in its `finally` comes to its end, although a bug and aclose both end the fan-out."""
     steps: list[int] = []
