@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from .._concurrency.cancel_scope import current_task_or_none, wait_for_end
 from ..errors import ConfigurationError
 
-__all__ = ["ClinicFeed", "Named"]
+__all__ = ["ClinicFeed", "Named", "error_of"]
 
 S = TypeVar("S")
 
@@ -34,6 +34,11 @@ class _End:
 
 
 _END = _End()
+
+
+def error_of(task: asyncio.Task[Any]) -> BaseException | None:
+    """Return what a task that is done was ended by; None if it returned."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
 class ClinicFeed(Generic[H]):
@@ -125,9 +130,8 @@ class ClinicFeed(Generic[H]):
 
     def _drawn_all(self, task: asyncio.Task[None], failed: Callable[[BaseException], None]) -> None:
         self._drawing.discard(task)
-        bug = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if bug is not None:
-            failed(bug)
+        if (error := error_of(task)) is not None:
+            failed(error)
         self._hand_out(_END)
 
     def close(self) -> None:

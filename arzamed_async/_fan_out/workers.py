@@ -16,7 +16,7 @@ from .._concurrency.semaphore import FairSemaphore
 from .._validation import whole_number
 from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
 from ..models import Failure
-from .feed import ClinicFeed, Named
+from .feed import ClinicFeed, Named, error_of
 
 __all__ = ["FanOutPlan", "MisuseError", "Progress", "WorkerPool"]
 
@@ -70,22 +70,18 @@ class MisuseError(Exception):
         self.error = error
 
 
-def _bug_of(task: asyncio.Task[bool]) -> BaseException | None:
-    """Return what ended a task that nobody was to end. Each of these would look like something else to the consumer."""
-    bug = asyncio.CancelledError() if task.cancelled() else task.exception()
-    if isinstance(bug, MisuseError):
-        return bug.error
-    if isinstance(bug, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
-        return RuntimeError("StopAsyncIteration was raised here").with_traceback(bug.__traceback__)
-    if isinstance(bug, asyncio.CancelledError):  # a task group, and a timeout, would take it for a cancellation
-        return stray_cancellation(bug)
-    return bug
+_STRAY = "CancelledError was raised here, and the fan-out was not cancelled: something else that is awaited here was"
 
 
-def stray_cancellation(error: asyncio.CancelledError) -> RuntimeError:
-    """Return the exception for a CancelledError although nobody has cancelled this work."""
-    text = "CancelledError was raised here, and the fan-out was not cancelled: something else that is awaited here was"
-    return RuntimeError(text).with_traceback(error.__traceback__)
+def _bug(error: BaseException) -> BaseException:
+    """Return what is raised for a task that nobody was to end. Some errors would look like something else to the consumer."""
+    if isinstance(error, MisuseError):
+        return error.error
+    if isinstance(error, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
+        return RuntimeError("StopAsyncIteration was raised here").with_traceback(error.__traceback__)
+    if isinstance(error, asyncio.CancelledError):  # a task group, and a timeout, would take it for a cancellation
+        return RuntimeError(_STRAY).with_traceback(error.__traceback__)
+    return error
 
 
 class WorkerPool(Generic[Item]):
@@ -131,20 +127,20 @@ class WorkerPool(Generic[Item]):
     def _on_task_done(self, task: asyncio.Task[bool]) -> None:
         """End a lane, unless its task has queued a result: there was no clinic for it, or a bug."""
         self._tasks.discard(task)
-        bug = _bug_of(task)
-        if bug is None and task.result():
+        error = error_of(task)
+        if error is None and task.result():
             return
-        if bug is not None:
-            self._fail(bug)
+        if error is not None:
+            self._fail(error)
         self._lanes -= 1
         if not self._tasks and (self._stopping or not self._lanes):
             self._end()
         self._wake_readers()
 
-    def _fail(self, bug: BaseException) -> None:
+    def _fail(self, error: BaseException) -> None:
         """Note a bug, and cancel the rest."""
         if self._bug is None and not self._stopping:
-            self._bug = stray_cancellation(bug) if isinstance(bug, asyncio.CancelledError) else bug
+            self._bug = _bug(error)
             self.cancel()
 
     def _end(self) -> None:
@@ -190,7 +186,7 @@ class WorkerPool(Generic[Item]):
             task = asyncio.current_task(self._loop)
             if self._stopping or task is None or task.cancelling():
                 raise
-            bug = stray_cancellation(error)
+            bug = _bug(error)
         else:
             self._queue(index, item)
             return True
