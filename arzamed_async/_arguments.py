@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import math
 import os
 import ssl
 from collections.abc import Callable, Iterable
@@ -26,7 +25,6 @@ __all__ = [
     "kinds",
     "observer_functions",
     "path_like",
-    "positive_seconds",
     "store_object",
     "tls_context",
 ]
@@ -101,10 +99,8 @@ def clock_function(name: str, value: Callable[[], float]) -> Callable[[], float]
     right = "a function without arguments that returns seconds, such as time.monotonic"
     callback(name, value, right)
     now: object = None
-    try:
+    with contextlib.suppress(TypeError):  # it cannot be called without arguments
         now = value()
-    except TypeError:
-        now = "what cannot be called without arguments"
     if isinstance(now, bool) or not isinstance(now, (int, float)):
         raise ConfigurationError(f"{name} must be {right}")
     return value
@@ -140,16 +136,6 @@ def tls_context(context: object) -> None:
     """Check an `ssl_context`. (False would not switch the verification off, and a path would be ignored.)"""
     if context is not None and not isinstance(context, ssl.SSLContext):
         raise _refuse("ssl_context", "an ssl.SSLContext, such as ssl.create_default_context(cafile=...)", context)
-
-
-def positive_seconds(name: str, value: object) -> None:
-    """Check a number of seconds above zero, or None."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise _refuse(name, "a number of seconds", value)
-    if value <= 0:
-        raise ConfigurationError(f"{name} must be greater than zero")
 
 
 def path_like(name: str, value: object) -> str:

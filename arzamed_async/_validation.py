@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 from urllib.parse import unquote
 
 from ._arguments import described
@@ -20,6 +20,7 @@ __all__ = [
     "dot_segments",
     "plain_text",
     "positive",
+    "positive_seconds",
     "proxy_url",
     "relative_path",
     "web_url",
@@ -30,26 +31,25 @@ __all__ = [
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def _number(attribute: Attribute[Any], value: Any, kinds: tuple[type, ...]) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not isinstance(value, kinds)
-        or math.isnan(value)
-    ):
+def _is_number(value: object, kinds: tuple[type, ...] = (int, float)) -> TypeGuard[float]:
+    return isinstance(value, kinds) and not isinstance(value, bool) and not math.isnan(cast("float", value))
+
+
+def _number(attribute: Attribute[Any], value: Any, kinds: tuple[type, ...] = (int, float)) -> None:
+    if not _is_number(value, kinds):
         raise ConfigurationError(f"{attribute.name} must be a number, not {described(value)}")
 
 
 def positive(_instance: object, attribute: Attribute[Any], value: Any) -> None:
     """Require a number above zero (attrs validator)."""
-    _number(attribute, value, (int, float))
+    _number(attribute, value)
     if value <= 0:
         raise ConfigurationError(f"{attribute.name} must be greater than zero, not {value}")
 
 
 def zero_or_more(_instance: object, attribute: Attribute[Any], value: Any) -> None:
     """Require a number of zero or more (attrs validator)."""
-    _number(attribute, value, (int, float))
+    _number(attribute, value)
     if value < 0:
         raise ConfigurationError(f"{attribute.name} must be zero or more, not {value}")
 
@@ -66,6 +66,16 @@ def whole_number(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{name} must be a whole number of one or more, not {described(value)}")
     return value
+
+
+def positive_seconds(name: str, value: object) -> None:
+    """Check a number of seconds above zero, or None."""
+    if value is None:
+        return
+    if not _is_number(value):
+        raise ConfigurationError(f"{name} must be a number of seconds, not {described(value)}")
+    if value <= 0:
+        raise ConfigurationError(f"{name} must be greater than zero")
 
 
 def plain_text(name: str, value: object, *, empty: bool = False) -> str:
