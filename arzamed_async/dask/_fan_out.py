@@ -56,14 +56,14 @@ def fan_out_dask(
     propagates unchanged. Raises ConfigurationError.
     """
     check_client(client)
-    check_arguments(credentials, fetch, token_store, allow_literal_secrets)
+    check_arguments(credentials, allow_literal_secrets)
     plan = Plan(
         client,
         Shards(credentials, shard_size, allow_literal_secrets=allow_literal_secrets),
         fetch,
         concurrency,
         token_store,
-        checked_options(session_options, concurrency),
+        checked_options(session_options, token_store, fetch, concurrency),
     )
     return DaskFanOut(plan)
 

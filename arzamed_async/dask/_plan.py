@@ -13,7 +13,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, Generic, TypedDict, TypeVar, cast
+from typing import Any, Generic, TypedDict, TypeVar
 
 from attrs import field, frozen
 
@@ -55,31 +55,26 @@ class SessionOptions(TypedDict, total=False):
     endpoints: Endpoints
 
 
-def checked_options(options: SessionOptions, concurrency: int) -> SessionOptions:
-    """Return the options if a session and its fan-out accept them. Nothing has been sent to a worker yet."""
+def checked_options(
+    options: SessionOptions, store: Store | None, fetch: Fetch[Any], concurrency: int
+) -> SessionOptions:
+    """Return the options if a session and its fan-out accept them, store and fetch. Nothing has been sent to a worker yet."""
     unknown = sorted(set(options) - SessionOptions.__optional_keys__)
     if unknown:
         raise ConfigurationError(f"{unknown[0]} cannot be sent to Dask workers, or is not a session option")
-    ArzamedSession(**options).fan_out((), _nothing, concurrency=concurrency)
+    given = None if callable(store) else store
+    ArzamedSession(**options, token_store=given).fan_out((), fetch, concurrency=concurrency)
     return options
 
 
-def check_arguments(credentials: object, fetch: object, token_store: object, allow_literal_secrets: object) -> None:
+def check_arguments(credentials: object, allow_literal_secrets: object) -> None:
     """Check what no session checks."""
     if isinstance(credentials, (str, bytes)):
         raise ConfigurationError(f"credentials must be of ClinicCredentials, not {type(credentials).__name__}")
-    if not callable(fetch):
-        raise ConfigurationError(f"fetch must be a coroutine function of a clinic, not {type(fetch).__name__}")
     if not isinstance(allow_literal_secrets, bool):
         raise ConfigurationError(
             f"allow_literal_secrets must be True or False, not {type(allow_literal_secrets).__name__}"
         )
-    if token_store is not None and not callable(token_store):
-        ArzamedSession(token_store=cast("TokenStore", token_store))  # which checks it
-
-
-async def _nothing(_clinic: Clinic) -> None:
-    """A fetch that is never called."""
 
 
 class Shards:
