@@ -16,6 +16,7 @@ from arzamed_async import (
     ConfigurationError,
     DeadlineExceededError,
     Event,
+    Failure,
     PaceChanged,
     PacingPolicy,
     PoolLimits,
@@ -24,6 +25,7 @@ from arzamed_async import (
     RetryPolicy,
     RetryScheduled,
     Timeouts,
+    TokenUnavailableError,
 )
 from arzamed_async.testing import FakeArzamed
 
@@ -142,6 +144,41 @@ async def test_a_long_retry_after_fails_later_calls_of_its_clinic_at_once() -> N
             assert stats.pacing.clinics == {"Inventata 0": 0.0}
             session.forget(limited)
             assert await read(session.clinic(limited)) == 1
+
+
+async def test_a_long_retry_after_of_many_clinics_fails_the_calls_of_all() -> None:
+    """Where ten clinics are to pause for an hour and none is served, a call of an eleventh fails without a request."""
+    async with FakeArzamed() as fake:
+        *drawn, last = clinics(fake, 11)
+        fake.fail(429, times=None, retry_after=3600)
+        async with ArzamedSession(base_url=fake.base_url) as session:
+            await session.clinic(last).token()
+            assert not any(outcome.ok for outcome in await session.gather(drawn, read))
+            before = fake.api_requests()
+            with pytest.raises(RateLimitedError, match="the server requires a pause of this origin") as caught:
+                await read(session.clinic(last))
+    assert (caught.value.scope, caught.value.attempts, fake.api_requests()) == ("origin", 0, before)
+    assert caught.value.retry_after_seconds is not None
+    assert 3500 < caught.value.retry_after_seconds <= 3600
+
+
+async def test_a_token_request_without_a_turn_before_its_deadline_fails_at_once() -> None:
+    """A token request whose turn would come too late is not sent; its error names the pace, and is no pause of the server's."""
+    async with FakeArzamed() as fake:
+        drawn = clinics(fake, 60)
+        fake.limit_rate(1, burst=5, on="token", retry_after=1)
+        async with ArzamedSession(base_url=fake.base_url, timeouts=Timeouts(total_seconds=4)) as session:
+            outcomes = await session.gather(drawn, read)
+            failed = [outcome.error for outcome in outcomes if isinstance(outcome, Failure)]
+            late = [error for error in failed if "token request not sent" in str(error)]
+            sent = sum(each.token_requests for each in session.stats().clinics.values())
+    assert late
+    for error in late:
+        assert isinstance(error, TokenUnavailableError)
+        assert "the origin is paced at" in str(error)
+        assert error.retry_after_seconds is None
+    assert sent < 2 * len(drawn)
+    assert fake.api_requests() == sum(outcome.ok for outcome in outcomes)
 
 
 async def test_a_call_without_a_turn_before_its_deadline_fails_at_once() -> None:
