@@ -12,6 +12,6 @@ In reading order:
     origin_scope     an origin with its clinics: outcomes in, verdicts out
     turns            which request is next: clinics in turn
     pacing           the queue of an origin on an event loop
-    passage          a token request's way through it
+    passage          the way of one request through it
     session_pacing   all origins of a session
 """

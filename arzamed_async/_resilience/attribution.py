@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import insort
 
-from .clinic_scope import ClinicScope
+from .clinic_scope import NEVER, ClinicScope
 
 __all__ = ["HEAVY_ROW", "LIGHT_ROW", "Attribution", "Rows"]
 
@@ -104,7 +104,7 @@ class Attribution:
 
     def short_lived(self, clinic: ClinicScope) -> bool:
         """Return whether a clinic that was never served is likely to be at fault, too."""
-        return self._suspects >= MANY and clinic.alive_at == -math.inf
+        return self._suspects >= MANY and clinic.alive_at == NEVER
 
     def row(self, clinic: ClinicScope, sent: int, now: float, *, paced: bool) -> float:
         """Take a refusal into the rows. Returns the weight of the heaviest."""

@@ -144,7 +144,7 @@ class ClinicScope(Life):
         self.last_refused, self.last_refused_at = newest, now
 
     def shut(self, until: float) -> None:
-        """Send no request before this moment; minus infinity opens it again."""
+        """Send no request before this moment; NEVER opens it again."""
         self.shut_until = until
 
     # The evidence against it, while its origin is paced.

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 
 from .attribution import HEAVY_ROW, LIGHT_ROW, Attribution
-from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, ClinicScope, Fate, Life, life_seconds
+from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, NEVER, ClinicScope, Fate, Life, life_seconds
 from .in_flight import InFlight
 from .pace import LONGEST_PAUSE_SECONDS, KnownRate, Pace
 
-__all__ = ["Changed", "OriginScope"]
+__all__ = ["OriginScope"]
 
 #: One refusal among fewer requests in flight than this, while no response is known, is a failure, not a limit.
 FEW = 8
@@ -41,7 +41,7 @@ class OriginScope(Life):
     ) -> None:
         super().__init__()
         self.active = known_rate is not None
-        self.shut_until = -math.inf
+        self.shut_until = NEVER
         self.open: dict[int, ClinicScope] = {}  # the requests in flight, as they were sent
         self.sent = 0  # the newest number
         self.cuts = 0  # a turn that was given before the last of them is void
@@ -56,7 +56,7 @@ class OriginScope(Life):
         self._dead_at = math.nan  # the sign of life after which an outage was found
         self._turn_at = self._swept_at = 0.0
         self._holds = 0
-        self._held_until = -math.inf
+        self._held_until = NEVER
 
     # The queue.
 
@@ -155,7 +155,7 @@ class OriginScope(Life):
         first_try = clinic.last_refused_at <= clinic.alive_at
         self.life[0] = clinic.life[0] = now
         self._holds = 0
-        self._held_until = -math.inf
+        self._held_until = NEVER
         blamed = self._evidence.accepted(clinic, first_try=first_try)
         if self.pace is not None and self.levels is not None:
             if blamed:
@@ -266,7 +266,7 @@ class OriginScope(Life):
 
     def forget(self, clinic: ClinicScope) -> None:
         """Forget a clinic's pace, and open it if it is shut."""
-        clinic.shut(-math.inf)
+        clinic.shut(NEVER)
         self._forget(clinic, "forgotten")
 
     def _forget(self, clinic: ClinicScope, why: str) -> None:

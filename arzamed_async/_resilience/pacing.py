@@ -17,8 +17,7 @@ from .turns import Turns, Waiter
 
 __all__ = ["NoTurnError", "Pacing"]
 
-
-#: How often a worker that waits for room looks again.
+#: How often the queue looks whether there is room in flight, where no end of a request makes it look.
 LOOK_AGAIN_SECONDS = 0.1
 
 
@@ -117,11 +116,6 @@ class Pacing:
         self.origin.accepted(clinic, sent, now)
         if self.origin.levels is not None and self.origin.levels.cap is not None and self.origin.waiting:
             self._hand_out()
-
-    async def room(self) -> None:
-        """Wait while more than a second of work waits: a fan-out draws no new clinic meanwhile."""
-        while self.crowded():  # noqa: ASYNC110 - what makes room is time, and calls that give up
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     def crowded(self) -> bool:
         """Return whether more than a second of work waits, apart from that of clinics with a pace of their own."""

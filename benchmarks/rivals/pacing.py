@@ -15,6 +15,7 @@ from arzamed_async._resilience.pacing import NoTurnError, Pacing
 __all__ = ["Botocore", "Client", "Paced", "Retrying"]
 
 DEADLINE_SECONDS = 30.0
+LOOK_AGAIN_SECONDS = 0.1
 
 
 class Client:
@@ -97,7 +98,8 @@ class Paced(Client):
         self.changes.append((asyncio.get_running_loop().time(), clinic and clinic.name, rate, why))
 
     async def room(self) -> None:
-        await self.pacing.room()
+        while self.pacing.crowded():  # noqa: ASYNC110 - as the lanes of a fan-out do
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
     async def attempt(self, clinic: int, deadline: float) -> tuple[int, float | None]:
         scope = self.clinics.get(clinic)
