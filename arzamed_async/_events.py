@@ -29,8 +29,8 @@ WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 class RequestFinished:
     """A request to the API has received the head of its response, or has failed, or was cancelled.
 
-    The body may not have been read yet. `_telemetry.RequestSpans` sends this event. `path` is the endpoint's. `attempt` counts from 1. `status` is None if there was no response. `error` is the
-    class name of the exception, or empty.
+    The body may not have been read yet. `path` is the endpoint's. `attempt` counts from 1. `status` is None if there
+    was no response. `error` is the class name of the exception, or empty.
     """
 
     clinic: str

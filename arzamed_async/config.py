@@ -57,12 +57,14 @@ class RetryPolicy:
     The delay before attempt n + 1 is random, between 0 and
     min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). With a Retry-After header it is at
     least what that requests, and a random part longer, which spreads callers; one that exceeds `max_retry_after_seconds`
-    or the deadline fails the call at once, and the error reports the delay. `statuses` are retried for reads, `token_statuses` for the token request; connection errors always are.
+    or the deadline fails the call at once, and the error reports the delay. `statuses` are retried for reads,
+    `token_statuses` for the token request; connection errors always are.
 
     `budget` bounds the retries of a whole session, so that retries never multiply an outage. (The session's own
-    policy sets it, not that of `with_options`.) A retry costs 1, a call that succeeds after a retry refunds 1, any
+    policy sets it, not that of `with_options`.) A retry costs 1, a call that succeeds after such a retry refunds 1, any
     other success refunds 0.1, and one clinic can owe at most a quarter. The error of a call that was not retried
-    because the budget is spent reports that. Retries of token requests are free; `math.inf` sets no bound.
+    because the budget is spent reports that. Retries of token requests are free, and so is one after a connection that
+    had been idle was found closed; `math.inf` sets no bound.
     """
 
     max_attempts: int = field(default=4, validator=at_least_one)

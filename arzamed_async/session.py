@@ -99,9 +99,9 @@ class ArzamedSession:
     May be built outside a running event loop; used from one loop at a time. `http` is an
     aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
     `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so are its resolver, and aiohttp's
-    habit to send a GET again, uncounted, when a connection is lost); it must not have an Authorization of its own. `trust_env` takes
-    the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc. `clock` and `wall_clock`
-    (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
+    habit to send a GET again, uncounted, when a connection is lost); it must not have an Authorization of its own.
+    `trust_env` takes the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc. `clock` and
+    `wall_clock` (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
 
     With `breaker=BreakerPolicy()` a clinic whose API keeps failing gets no requests for a while (CircuitOpenError).
     With `coalesce=True` identical concurrent `list()` calls of one clinic become one request under the session's

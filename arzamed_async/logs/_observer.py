@@ -29,9 +29,10 @@ class LoggingObserver:
 
     Successful requests are logged at DEBUG. Requests that fail or return an error status, retries, circuit breakers
     that open, paces that start and failures of the token store are WARNING. Cancelled requests, circuit breakers that
-    close, paces that end and unknown fields are INFO. Each log record has the event's class name as `arzamed_event` and its fields as `arzamed_clinic`,
-    `arzamed_status` and so on, for formatters that write JSON. As in the events, there is no secret, no token, no query
-    and no value of a record; a path is the endpoint's, `<raw>` or `<token>`.
+    close, paces that end and unknown fields are INFO; paces that change are DEBUG. Each log record has the event's class
+    name as `arzamed_event` and its fields as `arzamed_clinic`, `arzamed_status` and so on, for formatters that write
+    JSON. As in the events, there is no secret, no token, no query and no value of a record; a path is the endpoint's,
+    `<raw>` or `<token>`.
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
