@@ -167,9 +167,9 @@ class Pace:
             if self._mark is None or now - self._mark[0] > DOUBT_SECONDS + DOUBT_REQUESTS / self.rate:
                 self._mark = now, self._let_through
 
-    def only_refuses(self, times: int = DROUGHT_REFUSALS) -> bool:
+    def only_refuses(self) -> bool:
         """Return whether the last few responses were all refusals."""
-        return self._row >= times
+        return self._row >= DROUGHT_REFUSALS
 
     def plausible(self) -> bool:
         """Return whether a refusal is what this rate would lead to expect."""
