@@ -24,7 +24,7 @@ from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, CredentialsRejectedError, TokenError, TokenUnavailableError
 from ..models import Token
-from .oauth2 import IssuedToken, pause_seconds
+from .oauth2 import IssuedToken, pause_of
 
 __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
@@ -192,7 +192,7 @@ class TokenCache:
         if failure is None or left <= 0:
             self._failure = None
             return None
-        if isinstance(failure, TokenUnavailableError) and pause_seconds(failure):
+        if isinstance(failure, TokenUnavailableError) and pause_of(failure):
             return failure.not_sent(left)
         return copy.copy(failure)
 
@@ -250,7 +250,7 @@ class TokenCache:
     def _note_failure(self, error: Exception, flight: Flight[CachedToken]) -> None:
         if not self._source.flights.is_newest(flight):  # see `_accept`
             return
-        now, policy, paused = self._source.clock(), self._source.policy, pause_seconds(error)
+        now, policy, paused = self._source.clock(), self._source.policy, pause_of(error)
         self._next_refresh_at = now + max(policy.refresh_retry_seconds, paused)
         if isinstance(error, CredentialsRejectedError):
             self._failure, self._failure_until = error, now + max(policy.rejected_seconds, FAILURE_SHARED_SECONDS)

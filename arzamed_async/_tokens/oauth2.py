@@ -22,7 +22,7 @@ __all__ = [
     "ResolvedSecret",
     "basic_authorization",
     "is_token",
-    "pause_seconds",
+    "pause_of",
     "read_token_response",
     "token_request_body",
 ]
@@ -178,8 +178,8 @@ def _token_error(
     return TokenError("the token endpoint returned no token", **facts)
 
 
-def pause_seconds(error: BaseException) -> float:
-    """Return the pause that the token endpoint requires with this error, within bounds; 0 if it requires none."""
+def pause_of(error: BaseException) -> float:
+    """Return the seconds of the pause that the token endpoint requires with this error, within bounds; 0 for none."""
     if not isinstance(error, TokenUnavailableError) or error.status is None:
         return 0.0
     return min(max(0.0, error.retry_after_seconds or 0.0), LONGEST_PAUSE_SECONDS)

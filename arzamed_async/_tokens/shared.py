@@ -23,7 +23,7 @@ from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from ..errors import ConfigurationError, CredentialsRejectedError, TokenError, TokenUnavailableError
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
 from .guarded_store import GuardedStore, StoreBudget, StoreUnavailableError
-from .oauth2 import IssuedToken, pause_seconds
+from .oauth2 import IssuedToken, pause_of
 from .secrets import SecretReader
 
 __all__ = ["SharedTokens", "store_key"]
@@ -161,7 +161,7 @@ class SharedTokens:
             entries.append((budget.refusal_key, _refusal(error, rejected_seconds), under))
             raise
         except TokenUnavailableError as error:
-            if (seconds := pause_seconds(error)) > 0:
+            if (seconds := pause_of(error)) > 0:
                 entries.append((_digest(budget.key, "pause"), _refusal(error, seconds), None))
             raise
         finally:
@@ -235,7 +235,7 @@ class SharedTokens:
             await self._load(budget, budget.refusal_key)
         if not self._lifted.pop(budget.key, False):
             pause = await self._store.load(budget, _digest(budget.key, "pause"))
-            if isinstance(pause, StoredRejection) and (seconds := pause_seconds(refused := _paused(pause))) > 0:
+            if isinstance(pause, StoredRejection) and (seconds := pause_of(refused := _paused(pause))) > 0:
                 raise refused.not_sent(seconds)
         if known is None or not known.rejected:
             return None
