@@ -233,6 +233,7 @@ class TokenRequest:
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """See Retryable."""
+        self._scope.set_phase(f"waiting before attempt {self.attempts + 1}")
         if not self._client.observers.present:
             return
         from ..events import RetryScheduled

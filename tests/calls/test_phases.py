@@ -130,6 +130,22 @@ def test_a_wait_for_a_token_says_what_its_request_does() -> None:
     )
 
 
+def test_a_wait_between_two_token_requests_is_no_response_that_is_late() -> None:
+    """A caller whose deadline passes while the token request waits before its next attempt learns that."""
+
+    async def handler(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(json_answer(503, {}))
+
+    async def call(_session: ArzamedSession, clinic: Clinic) -> Any:
+        await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
+
+    retry = RetryPolicy(initial_backoff_seconds=1e6, max_backoff_seconds=1e6)
+    error, server = played(handler, call, retry=retry)
+    assert str(error).endswith(
+        f"while waiting for a token from 127.0.0.1:{server.port} (waiting before attempt 2 (last failure: HTTP 503))"
+    )
+
+
 def test_a_wait_for_token_alone_is_named() -> None:
     """`clinic.token()` says the same."""
 
