@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.request import urlopen
+
+from servers.process import serve_until_the_starter_ends, server_process
 
 __all__ = ["DOCTORS", "GOOD", "TOKEN_BYTES", "Server", "clinics_server", "response"]
 
@@ -162,28 +160,13 @@ class Server:
 @contextlib.contextmanager
 def clinics_server(core: int | None = None) -> Iterator[Server]:
     """Start the server, on that core if one is given; stop it by its process id."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "servers.clinics"],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})
-            yield Server(int(process.stdout.readline()))
-        finally:
-            process.terminate()
-            process.wait(10)
+    with server_process("servers.clinics", core=core) as port:
+        yield Server(port)
 
 
 async def _main() -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # until the starter is gone
+    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=1024)
+    await serve_until_the_starter_ends(server.sockets[0].getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -9,16 +9,14 @@ import asyncio
 import contextlib
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from urllib.request import urlopen
 
 from aiohttp import web
 
+from servers.process import serve_until_the_starter_ends, server_process
 from servers.simulated import Server
 
 __all__ = ["LimitedServer", "fullest_second", "limited_server"]
@@ -106,27 +104,15 @@ class LimitedServer:
 @contextlib.contextmanager
 def limited_server() -> Iterator[LimitedServer]:
     """Start the server; stop it by its process id."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "servers.limited"],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield LimitedServer(int(process.stdout.readline()))
-        finally:
-            process.terminate()
-            process.wait(10)
+    with server_process("servers.limited") as port:
+        yield LimitedServer(port)
 
 
 async def _main() -> None:
     runner = web.ServerRunner(web.Server(_State().handle))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
-    print(runner.addresses[0][1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)  # until the starter is gone
+    await serve_until_the_starter_ends(runner.addresses[0][1])
     await runner.cleanup()
 
 

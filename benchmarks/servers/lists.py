@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+
+from servers.process import serve_until_the_starter_ends, server_process
 
 TOKEN = json.dumps({"access_token": "invented", "token_type": "Bearer", "expires_in": 3600}).encode()
 
@@ -69,28 +67,12 @@ _blocks: dict[str, bytes] = {}
 
 async def _main() -> None:
     server = await asyncio.start_server(_serve, "127.0.0.1", 0, limit=1 << 20)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)  # until the starter is gone
+    await serve_until_the_starter_ends(server.sockets[0].getsockname()[1])
 
 
-@contextlib.contextmanager
-def running_server(core: int | None = None) -> Iterator[int]:
+def running_server(core: int | None = None) -> contextlib.AbstractContextManager[int]:
     """Start the server, on that core if one is given; give its port; stop it by its process id."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "servers.lists"],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
-            process.wait(10)
+    return server_process("servers.lists", core=core)
 
 
 if __name__ == "__main__":

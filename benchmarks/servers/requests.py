@@ -11,15 +11,14 @@ import asyncio
 import contextlib
 import gzip
 import json
-import os
 import re
 import ssl
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from servers.clinics import DOCTORS, GOOD, TOKEN_BYTES, response
+from servers.process import serve_until_the_starter_ends, server_process
 
 __all__ = ["DOCTORS", "HEAD_BYTES", "MANY", "RESPONSES", "TOKEN", "request_server"]
 
@@ -80,14 +79,12 @@ class _Connection(asyncio.Protocol):
 
 
 async def _main(certificate: str | None) -> None:
-    loop = asyncio.get_running_loop()
     context = None
     if certificate is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(certificate)
-    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024, ssl=context)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)  # until the starter is gone
+    server = await asyncio.get_running_loop().create_server(_Connection, "127.0.0.1", 0, backlog=1024, ssl=context)
+    await serve_until_the_starter_ends(server.sockets[0].getsockname()[1])
 
 
 @contextlib.contextmanager
@@ -96,21 +93,9 @@ def request_server(core: int | None = None, certificate: Path | None = None) -> 
 
     With a certificate (its key, itself and its issuers in one file) it speaks TLS.
     """
-    with subprocess.Popen(
-        [sys.executable, "-m", "servers.requests", *([str(certificate)] if certificate else [])],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            if core is not None:
-                os.sched_setaffinity(process.pid, {core})
-            yield f"http{'s' if certificate else ''}://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
-            process.wait(10)
+    arguments = [str(certificate)] if certificate else []
+    with server_process("servers.requests", *arguments, core=core) as port:
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{port}"
 
 
 if __name__ == "__main__":
