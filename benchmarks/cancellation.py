@@ -10,17 +10,15 @@ Prints tables; writes JSON to the folder given with --out.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from servers.clinics import Server, clinics_server
+from tools.command import new_parser, write_report
 from tools.measure import facts
 
 from arzamed_async import ArzamedSession, Clinic, ClinicCredentials, PoolLimits
@@ -118,10 +116,7 @@ def figures(seconds: list[tuple[float, float]]) -> dict[str, float]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few calls, to see that it works")
-    arguments = parser.parse_args()
+    arguments = new_parser(__doc__, quick="few calls, to see that it works").parse_args()
     report: dict[str, Any] = {"facts": facts("aiohttp"), "seed": SEED, "connections": POOL.connections}
     print(report["facts"])
     with clinics_server() as server:
@@ -141,9 +136,7 @@ def main() -> None:
                     f"{kind:14} {row['cancelled']:9.0f}   {row['wall_median_ms']:11.2f} {row['wall_p99_ms']:8.2f} "
                     f"{row['wall_max_ms']:8.2f}   {row['own_median_ms']:11.2f} {row['own_p99_ms']:8.2f} {row['own_max_ms']:8.2f}"
                 )
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "cancellation.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "cancellation")
 
 
 if __name__ == "__main__":

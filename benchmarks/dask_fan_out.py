@@ -9,17 +9,15 @@ running. Rounds are interleaved. Prints a table; writes JSON to the folder given
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 from distributed import Client, LocalCluster
 from servers.clinics import DOCTORS, Server, clinics_server
+from tools.command import new_parser, write_report
 from tools.measure import facts, spread
 
 from arzamed_async import ArzamedSession, Clinic, ClinicCredentials, PoolLimits, SecretFromEnv
@@ -126,10 +124,7 @@ def measure(server: Server, count: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few clinics and one round, to see that it works")
-    arguments = parser.parse_args()
+    arguments = new_parser(__doc__, quick="few clinics and one round, to see that it works").parse_args()
     os.environ[SECRET] = "invented"
     report: dict[str, Any] = {"facts": facts("aiohttp", "distributed")}
     print(report["facts"])
@@ -141,9 +136,7 @@ def main() -> None:
         more = [each["reads"] - report["clinics"] for each in found]
         firsts = spread([each["first_outcome_seconds"] for each in found])
         print(f"{way:60} first outcome after {firsts['median']:.2f} s, {max(more):.0f} reads more than clinics")
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "dask_fan_out.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "dask_fan_out")
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ import sys
 import time
 import warnings
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from servers.clinics import DOCTORS, TOKEN_BYTES, Server, clinics_server
+from tools.command import new_parser, write_report
 from tools.measure import cores, facts, spread
 from tools.rounds import Row, Times, in_processes, medians, merged
 
@@ -363,9 +363,7 @@ def in_a_process_of_its_own(server: Server, what: str, count: int) -> dict[str, 
 
 def main() -> None:
     """Measure everything and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few clinics and rounds, to see that it works")
+    parser = new_parser(__doc__, quick="few clinics and rounds, to see that it works")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*httpx")  # Authlib's word on its next dependency
@@ -407,9 +405,7 @@ def main() -> None:
         print(
             f"{name}: {cpu['median']:.2f} ({cpu['min']:.2f} to {cpu['max']:.2f}), wall {wall['median']:.2f}, goal {ratio['goal']}"
         )
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "fan_out.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "fan_out")
 
 
 if __name__ == "__main__":

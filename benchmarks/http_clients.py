@@ -17,15 +17,15 @@ import asyncio
 import contextlib
 import importlib
 import json
-from pathlib import Path
 from typing import Any
 
 from rivals.clients import CLIENTS
 from rivals.with_aiohttp import PATH
-from servers.requests import DOCTORS, TOKEN, request_server
-from tools.measure import cores, facts, spread
-from tools.request_ways import CONNECTIONS, EXPERT, opened, warmed
-from tools.rounds import MALLOC, Row, in_processes, in_turns, medians, merged
+from servers.requests import TOKEN, request_server
+from tools.command import new_parser, write_report
+from tools.measure import cores, spread
+from tools.request_ways import CONNECTIONS, EXPERT, circumstances, opened, warmed
+from tools.rounds import Row, in_processes, in_turns, medians, merged
 
 OURS = "arzamed_async"
 CALLERS = (1, 32, 128)
@@ -41,11 +41,12 @@ async def measure(name: str, origin: str, *, quick: bool) -> list[Row]:
     found: list[Row] = []
     async with contextlib.AsyncExitStack() as stack:
         own, _ = await stack.enter_async_context(opened(origin, rivals=False))
-        ways = {EXPERT: own[EXPERT], OURS: own["list"]}
-        if name != OURS:
+        ways = {EXPERT: own[EXPERT]}
+        if name == OURS:
+            ways[OURS] = own["list"]
+        else:
             module = importlib.import_module(f"rivals.clients.{CLIENTS[name][0]}")
             headers = {"Authorization": f"Bearer {TOKEN}"}
-            del ways[OURS]
             ways[name] = await stack.enter_async_context(module.opened(origin + PATH, headers, CONNECTIONS))
         await warmed(ways)
         for callers in CALLERS:
@@ -70,9 +71,7 @@ def figures(rows: list[Row]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few rounds, to see that it works")
+    parser = new_parser(__doc__, quick="few rounds, to see that it works")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -82,16 +81,13 @@ def main() -> None:
     server_core, client_core = cores()
     processes = QUICK_PROCESSES if arguments.quick else PROCESSES
     packages = [each for _, distributions in CLIENTS.values() for each in distributions]
-    report: dict[str, Any] = {
-        "facts": facts("aiohttp", "attrs", "cattrs", "orjson", *packages),
-        "pinned": "no: one core, or no way to pin" if client_core is None else "server and client to a core each",
-        "doctors": DOCTORS,
-        "connections": CONNECTIONS,
-        "processes": processes,
-        "rounds": QUICK_ROUNDS if arguments.quick else ROUNDS,
-        "environment": MALLOC,
-        "quick": arguments.quick,
-    }
+    report = circumstances(
+        ["aiohttp", "attrs", "cattrs", "orjson", *packages],
+        client_core=client_core,
+        processes=processes,
+        rounds=QUICK_ROUNDS if arguments.quick else ROUNDS,
+        quick=arguments.quick,
+    )
     print(report["facts"], report["pinned"], sep="\n")
     found: list[list[Row]] = []
     with request_server(server_core) as origin:
@@ -106,9 +102,7 @@ def main() -> None:
             f"{row['client']:20} {row['callers']:>3} callers {rate['median']:>9,.0f} calls a CPU second,"
             f" {cpu['median']:.2f} ({cpu['min']:.2f} to {cpu['max']:.2f}) of the expert's; wall {wall['median']:.2f}"
         )
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "http_clients.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "http_clients")
 
 
 if __name__ == "__main__":

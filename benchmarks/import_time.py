@@ -11,7 +11,6 @@ does not depend on the machine, against the limit below.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -19,9 +18,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
+from tools.command import new_parser, write_report
 from tools.measure import callgrind, cores, facts, spread
 
 BASE = "import aiohttp, cattrs, orjson"
@@ -137,10 +136,8 @@ def show(report: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
+    parser = new_parser(__doc__, quick="few rounds and no valgrind, to see that it works")
     parser.add_argument("--check", action="store_true", help="hold the ratio of instructions against its limit")
-    parser.add_argument("--quick", action="store_true", help="few rounds and no valgrind, to see that it works")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as compiled:
         # Bytecode is kept, as for an installed package, whatever this environment sets.
@@ -151,9 +148,7 @@ def main() -> None:
             return
         report = measure(arguments)
     show(report)
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "import_time.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "import_time")
 
 
 if __name__ == "__main__":

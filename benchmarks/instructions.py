@@ -14,15 +14,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from servers.requests import request_server
+from tools.command import new_parser, write_report
 from tools.measure import callgrind, cores, facts
 from tools.request_ways import EXPERT, opened, warmed
 
@@ -130,9 +129,7 @@ def check(found: dict[str, float]) -> None:
 
 def main() -> None:
     """Measure and report, or check."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few calls, to see that it works")
+    parser = new_parser(__doc__, quick="few calls, to see that it works")
     parser.add_argument("--check", action="store_true", help="hold the ratios against the baseline")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -158,9 +155,7 @@ def main() -> None:
         print(f"{name:40} {instructions:>10,.0f} instructions a call")
     for name, ratio in found.items():
         print(f"{name}: {ratio:.4f}")
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "instructions.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "instructions")
 
 
 if __name__ == "__main__":

@@ -8,13 +8,11 @@ hour of processor time, and a busy machine does not change the figures.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
+from tools.command import new_parser, write_report
 from tools.measure import facts
 from tools.pacing_scenarios import CLIENTS, SCENARIOS, Figures, Scenario, measure
 from tools.pacing_steps import steps_over_time
@@ -67,12 +65,10 @@ def line(scenario: Scenario, client: str, row: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the scenarios that are chosen."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = new_parser(__doc__, quick="one seed, to see that it works")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--quick", action="store_true", help="one seed, to see that it works")
     parser.add_argument("--only", default="", help="part of a scenario's name")
     parser.add_argument("--clients", nargs="*", default=list(CLIENTS))
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.quick:
         options.seeds = 1
@@ -92,7 +88,7 @@ def main() -> None:
             "facts": facts("attrs"), "seeds": options.seeds, "quick": options.quick, "rows": rows,
             "steps": steps_over_time(),
         }  # fmt: skip
-        (options.out / "pacing.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_report(report, options.out, "pacing")
 
 
 if __name__ == "__main__":

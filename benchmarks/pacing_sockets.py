@@ -18,11 +18,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from servers.limited import LimitedServer, limited_server
 from servers.nginx import nginx, nginx_program
+from tools.command import new_parser, write_report
 from tools.measure import facts
 from tools.socket_scenarios import SOCKET_SCENARIOS, SocketScenario
 
@@ -187,13 +187,11 @@ def line(scenario: SocketScenario, way: str, row: dict[str, Any]) -> str:
 
 def main() -> None:
     """Run the scenarios that are chosen."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = new_parser(__doc__, quick="two scenarios, to see that it works")
     parser.add_argument("--rounds", type=int, default=1, help="the median of several")
     parser.add_argument("--only", default="", help="part of a scenario's name")
     parser.add_argument("--ways", nargs="*", default=list(WAYS))
-    parser.add_argument("--quick", action="store_true", help="two scenarios, to see that it works")
     parser.add_argument("--client", nargs=5, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     if options.client is not None:
         name, way, api, tokens, number = options.client
@@ -219,12 +217,11 @@ def main() -> None:
                 )
                 print(line(scenario, way, row), flush=True)
     print(f"{time.perf_counter() - started:.0f} s")
-    if options.out is not None:
-        report = {
-            "facts": facts("aiohttp", "attrs"), "rounds": options.rounds, "quick": options.quick,
-            "nginx": program is not None, "rows": rows,
-        }  # fmt: skip
-        (options.out / "pacing_sockets.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    report = {
+        "facts": facts("aiohttp", "attrs"), "rounds": options.rounds, "quick": options.quick,
+        "nginx": program is not None, "rows": rows,
+    }  # fmt: skip
+    write_report(report, options.out, "pacing_sockets")
 
 
 if __name__ == "__main__":

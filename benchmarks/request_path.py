@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from servers.requests import DOCTORS, HEAD_BYTES, MANY, request_server
-from tools.measure import cores, facts
-from tools.request_ways import CONNECTIONS, DIRECT, EXPERT, LANES, lanes, opened, warmed
-from tools.rounds import MALLOC, Row, in_processes, in_turns, medians, merged
+from tools.command import new_parser, write_report
+from tools.measure import cores
+from tools.request_ways import DIRECT, EXPERT, LANES, circumstances, lanes, opened, warmed
+from tools.rounds import Row, in_processes, in_turns, medians, merged
 
 LOOPS = ("asyncio", "uvloop")
 CALLERS = (1, 8, 32, 128)
@@ -132,9 +133,7 @@ def figures(rows: list[Row]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="few rounds, to see that it works")
+    parser = new_parser(__doc__, quick="few rounds, to see that it works")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message=".*httpx")  # Authlib warns of its next dependency
@@ -143,17 +142,13 @@ def main() -> None:
         return
     server_core, client_core = cores()
     processes = QUICK_PROCESSES if arguments.quick else PROCESSES
-    report: dict[str, Any] = {
-        "facts": facts("aiohttp", "attrs", "cattrs", "orjson", "uvloop", "httpx", "Authlib", "pydantic"),
-        "pinned": "no: one core, or no way to pin" if client_core is None else "server and client to a core each",
-        "doctors": DOCTORS,
-        "connections": CONNECTIONS,
-        "processes": processes,
-        "rounds": QUICK_ROUNDS if arguments.quick else ROUNDS,
-        "environment": MALLOC,
-        "quick": arguments.quick,
-        "rows": [],
-    }
+    report = circumstances(
+        ["aiohttp", "attrs", "cattrs", "orjson", "uvloop", "httpx", "Authlib", "pydantic"],
+        client_core=client_core,
+        processes=processes,
+        rounds=QUICK_ROUNDS if arguments.quick else ROUNDS,
+        quick=arguments.quick,
+    )
     print(report["facts"], report["pinned"], sep="\n")
     with (
         certificate() as (own, trusted),
@@ -180,9 +175,7 @@ def main() -> None:
         print(
             f"{name}: {cpu['median']:.2f} ({cpu['min']:.2f} to {cpu['max']:.2f}), wall {wall['median']:.2f}, goal {value['goal']}"
         )
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "request_path.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "request_path")
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import orjson
 from rivals.decoding import Rivals
 from servers.lists import running_server
+from tools.command import new_parser, write_report
 from tools.measure import HoldMeter, cores, facts, peak_kib, reset_peak, spread
 from tools.records import HOSTILE, RECORDS, hostile
 
@@ -279,9 +279,7 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 def main() -> None:
     """Measure everything and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for JSON")
-    parser.add_argument("--quick", action="store_true", help="short lists and few rounds, to see that it works")
+    parser = new_parser(__doc__, quick="short lists and few rounds, to see that it works")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -313,9 +311,7 @@ def main() -> None:
     report["figures"] = figures(rows)
     for name, value in report["figures"].items():
         print(f"{name}: {value:.2f}")
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "streaming.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_report(report, arguments.out, "streaming")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Prints a table; writes JSON to the folder given with --out. Needs `redis-server`
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from tools.command import new_parser, write_report
 from tools.measure import facts, spread
 
 from arzamed_async import ArzamedSession, ClinicCredentials, StoredToken, TokenStore, TokenStoreFailed
@@ -298,16 +298,11 @@ def table(found: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measure, print, and write with --out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--quick", action="store_true", help="what the other benchmarks take: this one is quick")
-    out = parser.parse_args().out
+    out = new_parser(__doc__, quick="what the other benchmarks take: this one is quick").parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         found = asyncio.run(measure(Path(folder)))
     print(table(found))
-    if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "token_store.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_report(found, out, "token_store")
 
 
 if __name__ == "__main__":

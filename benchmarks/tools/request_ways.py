@@ -11,8 +11,10 @@ from rivals.with_aiohttp import Call, expert, tutorial
 from servers.requests import DOCTORS
 
 from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits
+from tools.measure import facts
+from tools.rounds import MALLOC
 
-__all__ = ["CONNECTIONS", "DIRECT", "EXPERT", "LANES", "lanes", "opened", "warmed"]
+__all__ = ["CONNECTIONS", "DIRECT", "EXPERT", "LANES", "circumstances", "lanes", "opened", "warmed"]
 
 CONNECTIONS = 256
 EXPERT = "aiohttp, expert"  # (a): what the others are held against
@@ -93,3 +95,19 @@ async def warmed(ways: dict[str, Call], calls: int = 3, doctors: int = DOCTORS) 
         image = getattr(records[-1], "profile_image", None) or records[-1].profileImage
         last = doctors - 1
         assert (records[-1].name, image.rpartition("/")[2]) == (f"Dr. Inventata Numero {last}", f"{last:06}.png")
+
+
+def circumstances(
+    packages: list[str], *, client_core: int | None, processes: int, rounds: int, quick: bool
+) -> dict[str, Any]:
+    """Return what a report states of how it was measured: versions, machine, numbers of processes and rounds."""
+    return {
+        "facts": facts(*packages),
+        "pinned": "no: one core, or no way to pin" if client_core is None else "server and client to a core each",
+        "doctors": DOCTORS,
+        "connections": CONNECTIONS,
+        "processes": processes,
+        "rounds": rounds,
+        "environment": MALLOC,
+        "quick": quick,
+    }
