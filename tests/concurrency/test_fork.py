@@ -28,15 +28,9 @@ PROGRAM = Path(__file__).parents[1] / "support" / "fork_program.py"
 class Named(RawServer):
     """Each clinic's token and doctors have its name. Counts the connections over which each clinic's requests come."""
 
-    def __init__(self, context: ssl.SSLContext | None) -> None:
-        super().__init__(self.named)
-        self.context = context
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
+        super().__init__(self.named, tls=tls)
         self.connections_of: dict[str, set[int]] = {}
-
-    async def __aenter__(self) -> RawServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
 
     async def named(self, request: Request, writer: asyncio.StreamWriter) -> None:
         """Respond with the name of the clinic."""
@@ -68,9 +62,8 @@ async def test_a_forked_child_leaves_its_parents_connections_alone(
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         more = [str(tmp_path / "ca.pem")]
     async with Named(context) as server:
-        url = f"http{'s' if tls else ''}://127.0.0.1:{server.port}"
         program = await asyncio.create_subprocess_exec(
-            sys.executable, str(PROGRAM), how, lane, url, *more,
+            sys.executable, str(PROGRAM), how, lane, server.origin, *more,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, errors = await asyncio.wait_for(program.communicate(), 60)

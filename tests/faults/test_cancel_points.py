@@ -25,14 +25,8 @@ class Rough(RawServer):
     """For each clinic: no token at first, then 401, 503 and half a list, and then as it should be."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(self.rough)
-        self.tls = tls
+        super().__init__(self.rough, tls=tls)
         self.asked: Counter[str] = Counter()
-
-    async def __aenter__(self) -> Rough:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
 
     async def rough(self, request: Request, writer: asyncio.StreamWriter) -> None:
         if request.is_token:
@@ -161,15 +155,15 @@ def points(act: Act) -> Iterator[int]:
 
 async def sweep(server: Rough, call: Call, act: Act, *, coalesce: bool = False) -> int:
     """Do it at each point of the call, with a session and clinics of its own; return how many points there were."""
-    scheme, context = ("https", trusting()) if server.tls else ("http", None)
-    origin = f"{scheme}://127.0.0.1:{server.port}"
+    context = trusting() if server.tls else None
     async with Quiet() as quiet:
         for point in points(act):
             clinics = [
-                ClinicCredentials(f"id-{n}", "invented", f"{origin}/token/{point}-{n}", name=f"c{n}") for n in range(2)
+                ClinicCredentials(f"id-{n}", "invented", f"{server.origin}/token/{point}-{n}", name=f"c{n}")
+                for n in range(2)
             ]
             async with ArzamedSession(
-                base_url=f"{origin}/api/v1", pool=LIMITS, retry=AT_ONCE, coalesce=coalesce, ssl_context=context
+                base_url=server.base_url, pool=LIMITS, retry=AT_ONCE, coalesce=coalesce, ssl_context=context
             ) as session:
                 watched = Watched(partial(call, session, clinics))
                 task = watched.task

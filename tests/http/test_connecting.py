@@ -85,13 +85,7 @@ async def tls_server(authority: trustme.CA) -> AsyncIterator[tuple[RawServer, ss
     authority.issue_cert("api.invalid", *GOOD).configure_cert(context)
     authority.configure_trust(trusting)
 
-    class Tls(RawServer):
-        async def __aenter__(self) -> RawServer:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
-            self.port = self._server.sockets[0].getsockname()[1]
-            return self
-
-    async with Tls() as server:
+    async with RawServer(tls=context) as server:
         yield server, trusting
 
 

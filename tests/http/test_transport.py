@@ -59,20 +59,6 @@ async def fault_of(session: ArzamedSession, credentials: ClinicCredentials) -> s
     return str(caught.value)
 
 
-class Tls(RawServer):
-    """The same server behind TLS."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__()
-        self.context = context
-        self.handshakes = 0
-
-    async def __aenter__(self) -> Tls:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.context)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-
 class Relay:
     """Hands bytes to a server and back; what is frozen says nothing any more, and only sees the other side go."""
 
@@ -138,7 +124,7 @@ async def test_tls_is_verified(authority: trustme.CA) -> None:
         ("127.0.0.1", trusting, ""),
     ):
         async with (
-            Tls(server_context(authority, name)) as server,
+            RawServer(tls=server_context(authority, name)) as server,
             ArzamedSession(base_url=f"https://127.0.0.1:{server.port}", ssl_context=context, retry=QUICK) as session,
         ):
             credentials = ClinicCredentials("id", "invented", f"https://127.0.0.1:{server.port}/token", name="Milano")
@@ -169,7 +155,7 @@ async def test_a_server_that_falls_silent_leaves_no_tls_sockets_behind(authority
     authority.configure_trust(trusting)
     async with (
         RawServer() as tokens,
-        Tls(server_context(authority, "127.0.0.1")) as server,
+        RawServer(tls=server_context(authority, "127.0.0.1")) as server,
         Relay(server.port) as relay,
     ):
         server.handler = hang
@@ -195,7 +181,7 @@ async def test_a_read_over_bad_tls_is_not_retried(authority: trustme.CA) -> None
     """A read whose server's certificate does not verify fails after one attempt."""
     async with (
         RawServer() as token_server,
-        Tls(server_context(authority, "127.0.0.1")) as server,
+        RawServer(tls=server_context(authority, "127.0.0.1")) as server,
         ArzamedSession(base_url=f"https://127.0.0.1:{server.port}", retry=QUICK) as session,
     ):
         text = await fault_of(session, token_server.credentials())

@@ -16,6 +16,7 @@ from support import CLOCK_BIT, DOCTORS, RawServer, Request, answer, settle
 from arzamed_async import (
     ArzamedSession,
     Clinic,
+    ClinicCredentials,
     ConfigurationError,
     DeadlineExceededError,
     DecodeError,
@@ -386,7 +387,7 @@ async def test_any_4xx_of_an_unpublished_path_doubts_the_path(status: int) -> No
 async def test_a_bad_size(size: object) -> None:
     """A size that is no whole number over zero is refused at once."""
     async with ArzamedSession() as session:
-        credentials = RawServer.credentials.__get__(type("S", (), {"port": 1})())("x")
+        credentials = ClinicCredentials("id", "invented", "http://127.0.0.1:1/token")
         with pytest.raises(ConfigurationError, match="size"):
             session.clinic(credentials).doctors.batches(size=size)  # type: ignore[arg-type]
 

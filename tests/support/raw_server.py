@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -83,8 +84,9 @@ DOCTORS = [{"name": f"Dr. Inventata {n}", "profileImage": None} for n in range(3
 class RawServer:
     """A scripted server on loopback: `handler(request, writer)` answers each request; every request is kept."""
 
-    def __init__(self, handler: Handler | None = None) -> None:
+    def __init__(self, handler: Handler | None = None, *, tls: ssl.SSLContext | None = None) -> None:
         self.handler = handler or self.good
+        self.tls = tls
         self.requests: list[Request] = []
         self.connections = 0
         self.open_connections = 0
@@ -94,8 +96,8 @@ class RawServer:
         """Answer as Arzamed does."""
         writer.write(token_answer() if request.is_token else json_answer(200, DOCTORS))
 
-    async def __aenter__(self) -> RawServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -137,9 +139,14 @@ class RawServer:
             writer.close()
 
     @property
+    def origin(self) -> str:
+        """The scheme, address and port."""
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
+
+    @property
     def base_url(self) -> str:
         """The base URL of the API."""
-        return f"http://127.0.0.1:{self.port}/api/v1"
+        return f"{self.origin}/api/v1"
 
     @property
     def token_requests(self) -> int:
@@ -153,4 +160,4 @@ class RawServer:
 
     def credentials(self, name: str = "Milano", secret: str = SECRET) -> ClinicCredentials:
         """Return credentials for a clinic of this server."""
-        return ClinicCredentials(f"id-{name}", secret, f"http://127.0.0.1:{self.port}/token/{name}", name=name)
+        return ClinicCredentials(f"id-{name}", secret, f"{self.origin}/token/{name}", name=name)
