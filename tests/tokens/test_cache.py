@@ -26,21 +26,6 @@ from arzamed_async._tokens.oauth2 import IssuedToken
 pytestmark = pytest.mark.asyncio
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def endpoint(clock: Clock) -> Endpoint:
-    return Endpoint(clock)
-
-
-@pytest.fixture
-def cache(clock: Clock, endpoint: Endpoint) -> TokenCache:
-    return TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
-
-
 async def value(cache: TokenCache) -> str:
     return (await cache.get()).token().access_token
 

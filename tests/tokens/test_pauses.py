@@ -38,11 +38,6 @@ class Pausing(RawServer):
             writer.write(token_answer(f"t{self.token_requests}"))
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 @pytest_asyncio.fixture
 async def server() -> AsyncIterator[Pausing]:
     async with Pausing() as server:

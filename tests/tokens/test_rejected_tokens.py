@@ -44,11 +44,6 @@ class Rejecting(RawServer):
         self.dropped |= {f"t{number}" for number in range(1, self.token_requests + 1)}
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
 def opened(server: RawServer, clock: Clock, **options: Any) -> ArzamedSession:
     return ArzamedSession(
         base_url=server.base_url, retry=RetryPolicy.none(), clock=clock, wall_clock=clock.wall, **options

@@ -9,42 +9,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support import DOCTORS, RawServer, Request, json_answer, settle, token_answer
-from support.tokens import CREDENTIALS, POLICY, Clock, Endpoint
+from support import Request, settle
+from support.tokens import Clock, Endpoint
+from test_shared import Numbered
 
 from arzamed_async import ArzamedSession, TokenError
-from arzamed_async._tokens.cache import TokenCache, TokenSource
+from arzamed_async._tokens.cache import TokenCache
 from arzamed_async.stores import FileTokenStore
 from arzamed_async.testing import FakeArzamed, ManualClock, MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio
 
 DAY = 86_400.0
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def endpoint(clock: Clock) -> Endpoint:
-    return Endpoint(clock)
-
-
-@pytest.fixture
-def cache(clock: Clock, endpoint: Endpoint) -> TokenCache:
-    return TokenCache(TokenSource(endpoint, POLICY, clock, clock.wall), CREDENTIALS)
-
-
-class Numbered(RawServer):
-    """Hands out t1, t2, ..."""
-
-    def __init__(self) -> None:
-        super().__init__(self.numbered)
-
-    async def numbered(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        writer.write(token_answer(f"t{self.token_requests}") if request.is_token else json_answer(200, DOCTORS))
 
 
 @pytest.mark.parametrize("asleep", [3600.0, 5 * 3600.0, 30 * DAY])
