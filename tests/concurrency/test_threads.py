@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support import until
 
 from arzamed_async import ConfigurationError
 from arzamed_async._concurrency import threads as threads_module
@@ -45,12 +46,6 @@ class Place:
 def ours() -> int:
     """Return how many threads of ours there are."""
     return sum(each.name == "arzamed-blocking" for each in threading.enumerate())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture

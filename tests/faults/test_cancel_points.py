@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 from fault_tls import good, trusting
-from support import RawServer, Request, answer, json_answer, token_answer
-from test_storms import BODY, CALLS, Call, Quiet, assert_no_slot_is_held, client_sockets, outcome_of, until
+from support import RawServer, Request, answer, json_answer, token_answer, until
+from test_storms import BODY, CALLS, Call, Quiet, assert_no_slot_is_held, client_sockets, outcome_of
 
 from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits, RetryPolicy, SessionClosedError
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import DOCTORS, RawServer, Request, answer, json_answer, token_answer
+from support import DOCTORS, RawServer, Request, answer, json_answer, token_answer, until
 
 from arzamed_async import (
     ArzamedError,
@@ -157,13 +157,6 @@ CALLS: list[Call] = [token, get, whole_list, whole_stream, part_of_a_stream, in_
 
 def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let everything go on until the condition holds."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 class Quiet:

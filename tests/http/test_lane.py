@@ -27,6 +27,7 @@ from support.raw_server import (
     settle,
     take_ordinary_lane,
     token_answer,
+    until,
 )
 
 from arzamed_async import (
@@ -61,12 +62,6 @@ def lane_of(session: ArzamedSession) -> direct.Direct:
     lane = session._engine.transport._direct
     assert lane is not None
     return lane
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 # What makes a connection unfit.

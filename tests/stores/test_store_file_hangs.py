@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import RawServer
+from support import RawServer, until
 
 import arzamed_async
 from arzamed_async import ArzamedSession, Lease, StoredToken
@@ -28,12 +28,6 @@ TOKEN = StoredToken("invented-token", 0.0, 600.0)
 def threads() -> list[threading.Thread]:
     """Return the threads of all stores."""
     return [each for each in threading.enumerate() if each.name == "arzamed-store"]
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 async def text_of(store: FileTokenStore) -> str:

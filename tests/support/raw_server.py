@@ -26,6 +26,13 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Let everything go on until the condition holds; a TimeoutError if it never does."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
 def take_ordinary_lane(patch: pytest.MonkeyPatch) -> None:
     """Wrap aiohttp's ClientSession._request, as tracers do: requests go through it from then on."""
     original: Any = aiohttp.ClientSession._request
