@@ -15,19 +15,9 @@ from arzamed_async import (
     ServiceUnavailableError,
     TokenUnavailableError,
 )
-from arzamed_async.testing import FakeArzamed
+from arzamed_async.testing import FakeArzamed, ManualClock
 
 pytestmark = pytest.mark.asyncio
-
-
-class Clock:
-    """A clock that stands until it is set on."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def unpaced(fake: FakeArzamed) -> ArzamedSession:
@@ -49,21 +39,21 @@ async def served(clinic: Clinic, calls: int) -> int:
 
 async def test_a_burst_passes_and_then_the_rate_by_the_fakes_clock() -> None:
     """Three requests pass at once, then two a second; unused time saves up no more than the burst."""
-    clock = Clock()
+    clock = ManualClock()
     async with FakeArzamed(clock=clock) as fake, unpaced(fake) as session:
         clinic = session.clinic(fake.add_clinic("Inventata"))
         await clinic.token()
         fake.limit_rate(2, burst=3)
         assert await served(clinic, 5) == 3
-        clock.now += 1
+        clock.advance(1)
         assert await served(clinic, 5) == 2
-        clock.now += 60
+        clock.advance(60)
         assert await served(clinic, 5) == 3
 
 
 async def test_a_refusal_has_the_status_and_the_retry_after_of_the_test() -> None:
     """`status` and `retry_after` are those of the refusal; the default is a bare 429."""
-    async with FakeArzamed(clock=Clock()) as fake, unpaced(fake) as session:
+    async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         clinic = session.clinic(fake.add_clinic("Inventata"))
         fake.limit_rate(1, burst=1)
         assert await served(clinic, 1) == 1
@@ -79,7 +69,7 @@ async def test_a_refusal_has_the_status_and_the_retry_after_of_the_test() -> Non
 
 async def test_a_limit_of_one_clinic_is_not_that_of_others() -> None:
     """With `clinic` only its requests count, and only they are refused."""
-    async with FakeArzamed(clock=Clock()) as fake, unpaced(fake) as session:
+    async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         limited, free = (session.clinic(fake.add_clinic(f"Inventata {n}")) for n in range(2))
         fake.limit_rate(1, burst=2, clinic=limited.credentials)
         assert await served(free, 4) == 4
@@ -88,7 +78,7 @@ async def test_a_limit_of_one_clinic_is_not_that_of_others() -> None:
 
 async def test_a_limit_of_tokens_is_not_one_of_the_api() -> None:
     """With `on="token"` the second clinic gets no token; the first one's calls are served."""
-    async with FakeArzamed(clock=Clock()) as fake, unpaced(fake) as session:
+    async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         first, second = (session.clinic(fake.add_clinic(f"Inventata {n}")) for n in range(2))
         fake.limit_rate(1, burst=1, on="token")
         assert await served(first, 3) == 3
@@ -111,7 +101,7 @@ async def test_a_limit_of_concurrency_counts_open_requests() -> None:
 
 async def test_clear_faults_drops_limits() -> None:
     """After `clear_faults()` nothing is limited; with a clinic, only what was set for it."""
-    async with FakeArzamed(clock=Clock()) as fake, unpaced(fake) as session:
+    async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         one, other = (session.clinic(fake.add_clinic(f"Inventata {n}")) for n in range(2))
         for clinic in (one, other):
             fake.limit_rate(1, burst=1, clinic=clinic.credentials)
