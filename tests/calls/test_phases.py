@@ -97,13 +97,24 @@ async def cancelled(task: asyncio.Task[Any]) -> None:
     await asyncio.wait([task])
 
 
+async def read(_session: ArzamedSession, clinic: Clinic) -> None:
+    """Read with a deadline of 5 s."""
+    await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
+
+
+async def read_behind_another(session: ArzamedSession, clinic: Clinic) -> None:
+    """Do so while another call holds the only slot."""
+    await clinic.token()
+    first = await held(clinic, lambda: session.stats().pool.in_use == 1)
+    try:
+        await read(session, clinic)
+    finally:
+        await cancelled(first)
+
+
 def test_a_slow_token_endpoint_is_named() -> None:
     """A call that has no token by its deadline says so with the token endpoint's host, and not "no response"."""
-
-    async def call(_session: ArzamedSession, clinic: Clinic) -> Any:
-        await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
-
-    error, server = played(hang, call)
+    error, server = played(hang, read)
     assert str(error).startswith(
         f"Milano: GET equipe/doctors: deadline of 5 s exceeded while waiting for a token from 127.0.0.1:{server.port}"
     )
@@ -121,10 +132,7 @@ def test_a_wait_for_a_token_says_what_its_request_does() -> None:
             await hang(request, writer)
         writer.write(json_answer(503, {}))
 
-    async def call(_session: ArzamedSession, clinic: Clinic) -> Any:
-        await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
-
-    error, server = played(handler, call, retry=RetryPolicy(initial_backoff_seconds=0.001))
+    error, server = played(handler, read, retry=RetryPolicy(initial_backoff_seconds=0.001))
     assert str(error).endswith(
         f"while waiting for a token from 127.0.0.1:{server.port} (waiting for the response (last failure: HTTP 503))"
     )
@@ -168,15 +176,7 @@ def test_the_token_request_itself_says_what_it_waited_for() -> None:
 
 def test_the_queue_of_the_clinic_is_named() -> None:
     """A call that waits for a slot of its clinic says so, with the number of slots and the setting."""
-
-    async def call(session: ArzamedSession, clinic: Clinic) -> Any:
-        first = await held(clinic, lambda: session.stats().pool.in_use == 1)
-        try:
-            await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
-        finally:
-            await cancelled(first)
-
-    error, server = played(hang_api, call, pool=PoolLimits(connections_per_clinic=1))
+    error, server = played(hang_api, read_behind_another, pool=PoolLimits(connections_per_clinic=1))
     assert (
         "while waiting in the clinic's queue for one of its 1 connections (PoolLimits.connections_per_clinic)"
     ) in str(error)
@@ -185,16 +185,7 @@ def test_the_queue_of_the_clinic_is_named() -> None:
 
 def test_the_pool_is_named() -> None:
     """A call that waits for a connection of the session says so, with their number and the setting."""
-
-    async def call(session: ArzamedSession, clinic: Clinic) -> Any:
-        await clinic.token()
-        first = await held(clinic, lambda: session.stats().pool.in_use == 1)
-        try:
-            await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
-        finally:
-            await cancelled(first)
-
-    error, _ = played(hang_api, call, pool=PoolLimits(connections=1))
+    error, _ = played(hang_api, read_behind_another, pool=PoolLimits(connections=1))
     assert "while waiting for one of the session's 1 connections (PoolLimits.connections)" in str(error)
 
 
@@ -339,11 +330,7 @@ def test_the_body_of_an_error_is_a_body() -> None:
 
 def test_a_shared_read_says_so() -> None:
     """A caller whose deadline passes while a read of several callers goes on says that it shared one."""
-
-    async def call(session: ArzamedSession, clinic: Clinic) -> Any:
-        await clinic.with_options(timeouts=Timeouts(total_seconds=5)).doctors.list()
-
-    error, _ = played(hang_api, call, coalesce=True)
+    error, _ = played(hang_api, read, coalesce=True)
     assert "while waiting for a response that several callers share (waiting for the response)" in str(error)
 
 
