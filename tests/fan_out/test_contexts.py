@@ -152,6 +152,13 @@ async def fail(clinic: Clinic) -> None:
     raise ZeroDivisionError
 
 
+async def count_slowly(steps: list[int]) -> None:
+    """Take five turns of the event loop, and note each."""
+    for step in range(5):
+        await asyncio.sleep(0)
+        steps.append(step)
+
+
 async def use(results: Any, how: str) -> None:
     if how == "dropped":
         async for _ in results:
@@ -229,9 +236,7 @@ async def test_the_end_of_a_generator_is_not_interrupted() -> None:
             for each in credentials(3):
                 yield each
         finally:
-            for step in range(5):
-                await asyncio.sleep(0)
-                steps.append(step)
+            await count_slowly(steps)
 
     async with ArzamedSession() as session:
         with pytest.raises(ZeroDivisionError):
@@ -286,9 +291,7 @@ async def test_the_end_of_a_fetch_is_not_interrupted() -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            for step in range(5):
-                await asyncio.sleep(0)
-                steps.append(step)
+            await count_slowly(steps)
 
     async with ArzamedSession() as session:
         with pytest.raises(ZeroDivisionError):
