@@ -17,11 +17,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from servers.limited import LimitedServer, limited_server
-from servers.nginx import nginx, nginx_program
+from servers.nginx import Nginx, nginx, nginx_program
 from tools.command import new_parser, write_report
 from tools.measure import facts
 from tools.socket_scenarios import SOCKET_SCENARIOS, SocketScenario
@@ -118,15 +118,12 @@ def run_clients(server: LimitedServer, scenario: SocketScenario, way: str, seed:
             process.wait(10)
 
 
-@contextlib.contextmanager
-def front(server: LimitedServer, scenario: SocketScenario, program: str | None) -> Iterator[Any]:
+def front(server: LimitedServer, scenario: SocketScenario, program: str | None) -> AbstractContextManager[Nginx | None]:
     """Start nginx where the scenario has one; give it, or None."""
     if not scenario.nginx_status:
-        yield None
-        return
+        return contextlib.nullcontext()
     assert program is not None
-    with nginx(program, server.port, scenario.nginx_status) as running:
-        yield running
+    return nginx(program, server.port, scenario.nginx_status)
 
 
 def measure(

@@ -60,9 +60,8 @@ def _over(
     )
 
 
-def _ratio(figure: Report, digits: int = 2) -> str:
-    median, least, most = (f"{figure[key]:,.{digits}f}" for key in ("median", "min", "max"))
-    return f"**{median}** ({least} to {most})"
+def _ratio(figure: Report) -> str:
+    return f"**{figure['median']:,.2f}** ({figure['min']:,.2f} to {figure['max']:,.2f})"
 
 
 def _goals(what: str, figures: dict[str, Report]) -> list[str]:
