@@ -173,7 +173,6 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     },
     "ArzamedSession.clinic": {"credentials": not_of(None)},
     "ArzamedSession.forget": {"credentials": not_of(None)},
-    "ArzamedSession.fan_out": {},
     "Clinic.resource": {"endpoint": not_of(None, "equipe/rooms", Endpoint)},
     "Clinic.with_options": {
         "retry": not_of(TIMEOUTS, 0, ""),
@@ -257,8 +256,6 @@ WRONG["ArzamedSession.fan_out"] = {**FAN_OUT, "fetch": [*NO_CALLABLES, None]}
 WRONG["ArzamedSession.gather"] = WRONG["ArzamedSession.fan_out"]
 WRONG["ArzamedSession.merge"] = {**FAN_OUT, "open_stream": [*NO_CALLABLES, None], "buffer": NO_COUNTS}
 
-#: What a program calls, by module. The objects of the last three are returned by others.
-CALLED = [name for name in WRONG if "." not in name] + ["ArzamedSession", "Clinic", "Resource"]
 #: Public names that a program does not call with arguments of its own.
 EXCUSED = {
     "arzamed_async": {

@@ -27,8 +27,6 @@ from arzamed_async import (
     Timeouts,
 )
 
-Play = Callable[[RawServer], Awaitable[ArzamedError]]
-
 
 class Silent:
     """A port of loopback that takes connections, and never responds."""
