@@ -24,6 +24,7 @@ from servers.limited import LimitedServer, limited_server
 from servers.nginx import Nginx, nginx, nginx_program
 from tools.command import new_parser, write_report
 from tools.measure import facts
+from tools.pacing_scenarios import has_own_limit, jain, p99_ms
 from tools.socket_scenarios import SOCKET_SCENARIOS, SocketScenario
 
 from arzamed_async import ArzamedError, ArzamedSession, Clinic, ClinicCredentials, PacingPolicy, PoolLimits
@@ -63,7 +64,7 @@ async def client(scenario: SocketScenario, way: str, number: int, api: str, toke
             last_error = str(error)
             return
         served += scenario.counts(numbered)
-        if numbered % 11 != 5:  # not one of those that have a limit of their own
+        if not has_own_limit(numbered):
             latencies.append(loop.time() - started)
 
     async def chain(clinic: Clinic) -> None:
@@ -147,7 +148,6 @@ def measure(
         print(f"  lost: {errors[0]}")
     seconds = max(run["seconds"] for run in runs)
     served, lost = sum(run["served"] for run in runs), sum(run["lost"] for run in runs)
-    latencies = sorted(latency for run in runs for latency in run["latencies"])
     calls = scenario.processes * scenario.clinics * scenario.calls
     figures = {
         "served": served / (served + lost),
@@ -155,13 +155,12 @@ def measure(
         "refused": counts["refused"] / counts["sent"],
         "requests_per_call": counts["sent"] / calls,
         "fullest_second": counts["fullest_second"],
-        "p99_ms": 1000 * latencies[int(len(latencies) * 0.99)] if latencies else None,
+        "p99_ms": p99_ms([latency for run in runs for latency in run["latencies"]]),
     }
     if ideal_seconds := scenario.ideal_seconds or ideal_seconds:
         figures["over_ideal"] = seconds / ideal_seconds
     if scenario.processes > 1:
-        rates = [run["served"] / run["seconds"] for run in runs]
-        figures["jain"] = sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates)) if any(rates) else 0.0
+        figures["jain"] = jain([run["served"] / run["seconds"] for run in runs])
     return figures
 
 

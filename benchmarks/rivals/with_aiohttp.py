@@ -19,7 +19,7 @@ from multidict import CIMultiDict
 from servers.requests import TOKEN
 from yarl import URL
 
-__all__ = ["PATH", "Call", "expert", "tutorial"]
+__all__ = ["PATH", "Call", "Doctor", "expert", "expert_converter", "tutorial"]
 
 Call = Callable[[], Awaitable[list[Any]]]
 PATH = "/api/v1/equipe/doctors"
@@ -33,7 +33,7 @@ class Doctor:
     profile_image: str | None
 
 
-def _expert_converter() -> Callable[[Any, Any], list[Doctor]]:
+def expert_converter() -> Callable[[Any, Any], list[Doctor]]:
     """Return cattrs' own generated code for the class, with strict checks for each kind of field it has."""
     converter = cattrs.Converter(detailed_validation=False)
 
@@ -60,7 +60,7 @@ async def expert(origin: str, connections: int, *, total_seconds: float | None =
     """(a) aiohttp by an expert's hand: all that can be is made once; no retry, no token logic, no limit on the body."""
     url = URL(origin + PATH, encoded=True)
     headers = CIMultiDict({"Authorization": f"Bearer {TOKEN}"})
-    structure = _expert_converter()
+    structure = expert_converter()
     kind = list[Doctor]
     loads = orjson.loads
     async with aiohttp.ClientSession(

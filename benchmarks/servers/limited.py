@@ -19,7 +19,7 @@ from aiohttp import web
 from servers.process import serve_until_the_starter_ends, server_process
 from servers.simulated import Server
 
-__all__ = ["LimitedServer", "fullest_second", "limited_server"]
+__all__ = ["LimitedServer", "limited_server"]
 
 _DOCTORS = b'[{"name": "Dr. Inventata", "profileImage": null}]'
 

@@ -14,7 +14,22 @@ from servers.simulated import Bucket, Concurrency, FixedWindow, Outage, Server, 
 
 from tools.virtual_time import run_virtually
 
-__all__ = ["CLIENTS", "SCENARIOS", "Figures", "Scenario", "measure"]
+__all__ = [
+    "CLIENTS",
+    "SCENARIOS",
+    "Figures",
+    "Limited",
+    "Make",
+    "Scenario",
+    "bucket",
+    "has_own_limit",
+    "innocent",
+    "jain",
+    "measure",
+    "p99_ms",
+    "steps",
+    "tenth",
+]
 
 CLIENTS: dict[str, type[Client]] = {"retries": Retrying, "botocore": Botocore, "pacing": Paced}
 Make = Callable[[random.Random], Server]
@@ -77,14 +92,19 @@ def hanging(clinic: int) -> float:
     return 20.0 if clinic in {1000, 2000, 3000} else 0.0
 
 
+def has_own_limit(clinic: int) -> bool:
+    """Return whether a clinic is one of 20 among 220 that `Limited` limits."""
+    return clinic % 11 == 5
+
+
 class Limited:
-    """The first 20 of 220 clinics have a limit of their own."""
+    """Twenty of 220 clinics have a limit of their own."""
 
     def __init__(self) -> None:
         self.buckets: dict[int, Bucket] = {}
 
     def __call__(self, clinic: int) -> Bucket | None:
-        if clinic % 11 != 5:
+        if not has_own_limit(clinic):
             return None
         return self.buckets.setdefault(clinic, Bucket(5, 5))
 
@@ -162,6 +182,16 @@ SCENARIOS = [
 ]  # fmt: skip
 
 
+def jain(rates: list[float]) -> float:
+    """Return Jain's index of fairness: 1 where all rates are equal."""
+    return sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates)) if any(rates) else 0.0
+
+
+def p99_ms(latencies: list[float]) -> float | None:
+    """Return the 99th percentile of seconds, in milliseconds; None where there are none."""
+    return 1000 * sorted(latencies)[int(len(latencies) * 0.99)] if latencies else None
+
+
 def measure(scenario: Scenario, client: type[Client], seed: int) -> Figures:
     """Run a scenario once."""
     return run_virtually(_measure(scenario, client, seed))
@@ -186,7 +216,7 @@ async def _measure(scenario: Scenario, kind: type[Client], seed: int) -> Figures
             done += ok
             if scenario.counts(clinic):
                 spared[ok] += 1
-            if ok and clinic % 11 != 5:
+            if ok and not has_own_limit(clinic):
                 latencies.append(loop.time() - started)
 
         async def fetch(clinic: int) -> None:
@@ -203,10 +233,10 @@ async def _measure(scenario: Scenario, kind: type[Client], seed: int) -> Figures
     ends = await asyncio.gather(*[process(number) for number in range(scenario.processes)])
     seconds = max(ends)
     rates = [done / end for done, end in zip(served, ends, strict=True)]
-    latencies.sort()
-    more = {"p99_ms": 1000 * latencies[int(len(latencies) * 0.99)]} if latencies else {}
+    p99 = p99_ms(latencies)
+    more = {} if p99 is None else {"p99_ms": p99}
     if scenario.processes > 1:
-        more["jain"] = sum(rates) ** 2 / (len(rates) * sum(rate * rate for rate in rates)) if any(rates) else 0.0
+        more["jain"] = jain(rates)
     calls = scenario.processes * scenario.clinics * scenario.calls
     return Figures(
         served=spared[True] / (spared[True] + spared[False]),

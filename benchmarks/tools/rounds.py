@@ -15,7 +15,7 @@ from typing import Any
 
 from tools.measure import spread
 
-__all__ = ["MALLOC", "Call", "Row", "Times", "in_processes", "in_turns", "medians", "merged", "timed"]
+__all__ = ["MALLOC", "Row", "Times", "in_processes", "in_turns", "medians", "merged"]
 
 Call = Callable[[], Awaitable[Any]]
 Times = list[tuple[float, float]]  # of one way, by round: seconds a call, wall clock and processor

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import orjson
 
-from rivals.with_aiohttp import Doctor, _expert_converter
+from rivals.with_aiohttp import Doctor, expert_converter
 
 __all__ = ["CLIENTS", "DEADLINE_SECONDS", "decode"]
 
@@ -27,7 +27,7 @@ CLIENTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "wreq": ("with_wreq", ("wreq",)),
 }
 
-_structure = _expert_converter()
+_structure = expert_converter()
 
 
 def decode(status: int, body: bytes | memoryview) -> list[Doctor]:
