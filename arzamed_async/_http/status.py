@@ -43,8 +43,14 @@ _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-correlation-id", "x-amzn
 _REQUEST_ID = r"[A-Za-z0-9_.:/=+-]{1,128}"
 
 
+#: Invisible, though Python calls them printable: they would carry a secret past its mask as well.
+_IGNORED = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+
+
 def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_IGNORED, "", "".join(character for character in text if character.isprintable()))
 
 
 def printable_excerpt(text: object, secrets: Iterable[str]) -> str:

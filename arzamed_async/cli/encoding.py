@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import cast
@@ -9,6 +10,8 @@ from typing import cast
 import orjson
 
 from arzamed_async import DecodeError, Doctor, OpenRecord
+
+from .invisible import INVISIBLE
 
 __all__ = ["Item", "fields", "json_text"]
 
@@ -28,18 +31,22 @@ def _plain(value: object) -> object:
     raise TypeError
 
 
-#: JSON may hold these unescaped, and a terminal would act on them: DEL and the control characters of Latin-1, in UTF-8.
-_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
+#: JSON may hold these unescaped, and a terminal would act on them, or show other text than there is.
+_INVISIBLE = re.compile(f"[{INVISIBLE}]")
 
 
-def _escaped(found: re.Match[bytes]) -> bytes:
-    return b"\\u%04x" % ord(found[0].decode())
+def _escaped(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
 
 
 def json_text(value: object, clinic: str) -> bytes:
-    """Return JSON in one line, without control characters. Raises DecodeError for a value nested too deeply."""
+    """Return JSON in one line, invisible characters escaped. Raises DecodeError for a value nested too deeply."""
     try:
-        return _CONTROL.sub(_escaped, orjson.dumps(value, default=_plain))
+        text = orjson.dumps(value, default=_plain)
     except TypeError:  # orjson's own limit; its text is of no use, and its frames hold the record
-        pass
-    raise DecodeError("a record is nested too deeply to be written (over 250 levels)", clinic=clinic)
+        text = b""
+    if not text:
+        raise DecodeError("a record is nested too deeply to be written (over 250 levels)", clinic=clinic)
+    if text.isascii() and b"\x7f" not in text:
+        return text
+    return _INVISIBLE.sub(_escaped, text.decode()).encode()

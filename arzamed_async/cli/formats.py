@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Protocol, cast
 
 from .encoding import Item, fields, json_text
+from .invisible import CONTROLS, INVISIBLE, SPACES
 from .messages import is_terminal, printable
 
 __all__ = ["Format", "Writer", "writer_for"]
@@ -97,13 +98,29 @@ class JsonWriter(NdjsonWriter):
         return b"]\n" if self._first else b"\n]\n"
 
 
-#: Where a spreadsheet would see a formula: at the beginning of a cell, in full-width characters too; and where a
-#: cell may begin for a spreadsheet that separates by semicolons (Italian Excel) or tabs.
-_FORMULA = re.compile(r"(^|[;\t\r\n])(?=[\"'\s]*[=+\-@\uff1d\uff0b\uff0d\uff20])")
+_SEPARATOR = re.compile(r"[;\t\r\n]")
+#: Where a cell begins, also for a spreadsheet that separates by semicolons (Italian Excel) or tabs; what a spreadsheet
+#: may pass over there; and the sign of a formula, full-width and small ones too. Each run is read once: a match that
+#: required the sign would be tried again at each tab of it.
+_BEGINNING = re.compile(
+    rf"(?:^|[;\t\r\n])[\"'{SPACES}{INVISIBLE}]*+"
+    r"(?=([=+\-@\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20])?)"
+)
+_CONTROL = re.compile(f"[{CONTROLS}]")
 
 
 def _cell(text: str) -> str:
-    return _FORMULA.sub(r"\1'", text)
+    """Return a cell's text: an apostrophe before what a spreadsheet would run, a mark for each control character."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _BEGINNING.sub(_disarmed, text))
+
+
+def _disarmed(found: re.Match[str]) -> str:
+    text = found[0]
+    if found[1]:
+        text = _SEPARATOR.sub(r"\g<0>'", text)
+        return text if found.start() else "'" + text
+    # A tab or a line break at the beginning may be dropped on the way, and what follows becomes the beginning.
+    return "'" + text if found.start() == 0 and _SEPARATOR.search(text) else text
 
 
 class CsvWriter:
@@ -139,5 +156,7 @@ class CsvWriter:
         if self._terminal:
             cells = [printable(cell) for cell in cells]
         line = io.StringIO()
-        csv.writer(line, lineterminator="\n").writerow(cells)
-        return line.getvalue().encode()
+        csv.writer(line).writerow(
+            cells
+        )  # before Python 3.13 it quotes a line break only if it is one of its line end's
+        return line.getvalue().removesuffix("\r\n").encode() + b"\n"

@@ -14,16 +14,24 @@ from rich.text import Text
 
 from arzamed_async import ArzamedError, DeadlineExceededError, DecodeError, TransportError
 
+from .invisible import INVISIBLE, SHAPES
+
 __all__ = ["StderrReporter", "StdoutReport", "format_failure", "is_terminal", "printable"]
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
-#: Control characters (C0, DEL, C1), characters that change the writing direction, and surrogates.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_SHAPES = re.compile(f"[{SHAPES}]+")
+_UNSAFE = re.compile(f"[{INVISIBLE}]")
 
 
 def printable(text: str) -> str:
-    """Return text that is safe on a terminal: names from outside may hold escape sequences."""
-    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _BREAKS.sub(" ", text))
+    """Return text that is safe on a terminal, in one line: names from outside may hold escape sequences.
+
+    Joiners and variation selectors are left out, since the text can be read without them. Any other invisible
+    character is replaced by a mark: a reader sees that there is one.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _SHAPES.sub("", _BREAKS.sub(" ", text)))
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from datetime import datetime, timezone
+from itertools import islice
 from typing import Any, cast
 
 from arzamed_async import Clinic, Failure, Outcome, Token
@@ -15,9 +16,11 @@ from .request import Request
 from .running import code_of, run
 from .session import open_session
 
-__all__ = ["claims_of", "show_tokens"]
+__all__ = ["claims_of", "claims_table", "show_tokens"]
 
 _TIMES = {"exp", "iat", "nbf", "auth_time"}
+#: What is shown of a token: an issuer's are far below these.
+_MOST_CLAIMS, _NAME_LENGTH, _VALUE_LENGTH = 64, 64, 1000
 
 
 def show_tokens(request: Request, reporter: StderrReporter, *, reveal: bool) -> int:
@@ -91,19 +94,37 @@ def _about(clinic: str, token: Token, *, reveal: bool) -> list[str]:
         lines.append("  claims   none: the token is opaque")
     else:
         lines.append("  claims   (read from the token, its signature is not verified)")
-        width = max(map(len, claims), default=0)
-        lines += [f"    {name:<{width}}  {_claim(name, value)}" for name, value in claims.items()]
+        lines += claims_table(claims)
     lines.append(f"  token    {token.access_token}" if reveal else "  token    hidden (--reveal shows it)")
     return lines
+
+
+def claims_table(claims: dict[str, Any]) -> list[str]:
+    """Return a line for each claim, the values in one column. A token cannot make it long or wide."""
+    shown = [(_cut(name, _NAME_LENGTH), _claim(name, value)) for name, value in islice(claims.items(), _MOST_CLAIMS)]
+    width = max((len(name) for name, _ in shown), default=0)
+    lines = [f"    {name:<{width}}  {value}" for name, value in shown]
+    if len(claims) > len(shown):
+        lines.append(f"    … and {len(claims) - len(shown):,} more")
+    return lines
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text, or its beginning and its length."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def _claim(name: str, value: object) -> str:
     if name in _TIMES and isinstance(value, (int, float)) and not isinstance(value, bool):
         try:
             return f"{value} ({datetime.fromtimestamp(value, timezone.utc):%Y-%m-%d %H:%M:%S} UTC)"
-        except (OverflowError, OSError, ValueError):
+        except (OverflowError, OSError, ValueError):  # no moment that a calendar has
             pass
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+    return _cut(text, _VALUE_LENGTH)
 
 
 def claims_of(token: str) -> dict[str, Any] | None:

@@ -83,6 +83,15 @@ def test_clean_masks_secrets_with_unprintable_characters() -> None:
     assert printable_excerpt("bad abc\u00a0def", ["abc\u00a0def"]) == "bad ***"
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    "\u00ad\u034f\u061c\u115f\u17b4\u180b\u200b\u200d\u202e\u2060\u3164\ufe0f\ufeff\uffa0\ufff9\U000e0041\U000e0100",
+)
+def test_clean_masks_a_secret_with_something_invisible_in_it(hidden: str) -> None:
+    """What no reader sees is left out before secrets are masked, so that it carries none past the mask."""
+    assert printable_excerpt(f"bad invented{hidden}-secret", ["invented-secret"]) == "bad ***"
+
+
 def test_clean_takes_only_text() -> None:
     """What is not text says nothing."""
     assert printable_excerpt({"message": "x"}, ()) == ""
