@@ -50,6 +50,13 @@ def test_every_error_travels(kind: type[ArzamedError]) -> None:
     assert kind.__doc__ or sys.flags.optimize == 2  # `python -OO` leaves docstrings out
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_has_its_public_name(kind: type[ArzamedError]) -> None:
+    """Tracebacks and pickles name the module that callers import from; a class that a caller derives keeps its own."""
+    assert kind.__module__ == "arzamed_async.errors"
+    assert type("Derived", (kind,), {}).__module__ == __name__
+
+
 def test_two_roots() -> None:
     """A ConfigurationError is a ValueError, a DeadlineExceededError a TimeoutError, as their callers expect."""
     assert issubclass(ConfigurationError, ValueError)

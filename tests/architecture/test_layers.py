@@ -34,7 +34,8 @@ VALUES = {
 LOW = {"_concurrency", "_http", "_resilience", "_telemetry"}
 #: The whole table. A package imports from these packages and no other; a module on top counts as a package.
 MAY_IMPORT = {
-    "errors": set(),
+    "_errors": set(),
+    "errors": {"_errors"},
     "events": {"_events", "_lazy", "config"},
     "_events": {"_frozen", "config"},
     "_extras": set(),

@@ -1,0 +1,92 @@
+"""The root of all errors, and the errors of a caller's own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = ["ArzamedError", "ConfigurationError", "SessionClosedError", "retry_after"]
+
+#: Where the classes are imported from: the module that tracebacks and pickles name.
+MODULE = "arzamed_async.errors"
+
+
+def _rebuild(cls: type[ArzamedError], args: tuple[Any, ...], facts: dict[str, Any]) -> ArzamedError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+class ArzamedError(Exception):
+    """The root of the tree: `except ArzamedError` catches everything that this package raises.
+
+    `clinic` is the clinic's name. `method` and `path` name the call; `path` is the endpoint's, never a
+    URL, and empty for a token request. `attempts` is the number of requests sent for the call, `hint` an
+    additional sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do
+    about any error of the class; the text ends with both.
+    """
+
+    __module__: str = MODULE
+    remedy: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        what: str = "",
+        *,
+        clinic: str = "",
+        method: str = "",
+        path: str = "",
+        attempts: int = 0,
+        hint: str = "",
+    ) -> None:
+        super().__init__(what)
+        self.clinic = clinic
+        self.method = method
+        self.path = path
+        self.attempts = attempts
+        self.hint = hint
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.__module__.startswith(f"{__package__}."):
+            cls.__module__ = MODULE
+
+    def add_hint(self, sentence: str) -> None:
+        """Append a sentence to `hint`; an empty one changes nothing."""
+        if sentence:
+            self.hint = f"{self.hint}. {sentence}" if self.hint else sentence
+
+    def _what(self) -> str:
+        """Return what failed, without place and number of attempts; subclasses build it from their facts."""
+        return str(self.args[0]) if self.args else ""
+
+    def _details(self) -> str:
+        """Return what follows the number of attempts."""
+        return ""
+
+    def __str__(self) -> str:
+        call = f"{self.method} {self.path}".strip()
+        what = self._what()
+        if self.attempts > 1:
+            what = f"{what} after {self.attempts} attempts"
+        first = ": ".join(part for part in (self.clinic, call, what) if part) + self._details()
+        return ". ".join(part.rstrip(".") for part in (first, self.hint, self.remedy) if part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ConfigurationError(ArzamedError, ValueError):
+    """An argument, a setting or a file of the caller is invalid: a URL, a secret, a clinics file."""
+
+
+class SessionClosedError(ArzamedError):
+    """The session was closed, either before the call or while it was running."""
+
+    def __init__(self, what: str = "the session is closed", **facts: Any) -> None:
+        super().__init__(what, **facts)
+
+
+def retry_after(seconds: float | None) -> str:
+    """Return the delay of a Retry-After as the end of a text."""
+    return "" if seconds is None else f", retry after {seconds:.1f}".removesuffix(".0") + " s"

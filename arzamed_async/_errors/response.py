@@ -1,0 +1,143 @@
+"""Errors of a response of the API: by its status, or by its body."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from .base import ArzamedError, retry_after
+
+__all__ = [
+    "DecodeError",
+    "ForbiddenError",
+    "LimitExceededError",
+    "NotFoundError",
+    "RateLimitedError",
+    "ResponseError",
+    "ServiceUnavailableError",
+    "StatusError",
+    "StreamInterruptedError",
+    "UnauthorizedError",
+]
+
+
+class StatusError(ArzamedError):
+    """The API responded with a status above 299; redirects are included, since none is followed.
+
+    `message` is the API's own `error` text, sanitized. `request_id` is the gateway's, if it sent one.
+    `retry_after_seconds` is the delay of the Retry-After header, even if it was too long to wait.
+    """
+
+    def __init__(
+        self,
+        status: int = 0,
+        message: str = "",
+        *,
+        request_id: str = "",
+        retry_after_seconds: float | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(f"HTTP {status}", **facts)
+        self.status = status
+        self.message = message
+        self.request_id = request_id
+        self.retry_after_seconds = retry_after_seconds
+
+    def _details(self) -> str:
+        message = f" ({self.message})" if self.message else ""
+        request = f" [request {self.request_id}]" if self.request_id else ""
+        return message + retry_after(self.retry_after_seconds) + request
+
+
+class UnauthorizedError(StatusError):
+    """HTTP 401 even with a new token."""
+
+    remedy = "Check that the key is still valid and belongs to this environment (production or sandbox)"
+
+
+class ForbiddenError(StatusError):
+    """HTTP 403: wrong equipe, revoked or expired key, key not registered. Never retried."""
+
+    remedy = (
+        "The key is revoked, expired, not registered, or belongs to another equipe: contact the clinic's administrator"
+        " (Equipe Settings, API Keys)"
+    )
+
+
+class NotFoundError(StatusError):
+    """HTTP 404: the API has no such path."""
+
+    remedy = "Check the path and the API version in base_url"
+
+
+class RateLimitedError(StatusError):
+    """HTTP 429 to every attempt, or a pause that an earlier HTTP 429 requires: then the request was not sent.
+
+    `scope` is whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s.
+    """
+
+    remedy = "Send requests at a lower rate, or lower the concurrency"
+    scope: Literal["clinic", "origin"] = "clinic"
+
+
+class ServiceUnavailableError(StatusError):
+    """HTTP 503 to every attempt: a service of the API is temporarily unavailable."""
+
+    remedy = "A service of the API is temporarily unavailable: retry later"
+
+
+class ResponseError(ArzamedError):
+    """A 2xx response whose body is not what the API documents."""
+
+
+class DecodeError(ResponseError):
+    """The response body is not a JSON array of records of the given class.
+
+    `record_index` counts from 0; None means the body as a whole. `field` is the attribute of the
+    class at fault, dotted where it is nested. The value itself is never kept.
+    """
+
+    def __init__(
+        self,
+        what: str = "the response body is invalid",
+        *,
+        record_index: int | None = None,
+        field: str | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(what, **facts)
+        self.record_index = record_index
+        self.field = field
+
+    def _what(self) -> str:
+        field = f"field {self.field}" if self.field else ""
+        record = "" if self.record_index is None else f"record {self.record_index}"
+        place = ", ".join(part for part in (record, field) if part)
+        return f"{place}: {super()._what()}" if place else super()._what()
+
+
+class LimitExceededError(ResponseError):
+    """The response exceeds `limit_bytes` after decompression; `limit` is the field of `Limits` that sets it."""
+
+    def __init__(self, *, limit: str = "", limit_bytes: int = 0, **facts: Any) -> None:
+        super().__init__(f"the response exceeds the limit {limit} ({limit_bytes:,} bytes)", **facts)
+        self.limit = limit
+        self.limit_bytes = limit_bytes
+        self.hint = self.hint or f"If this size is expected, raise Limits.{limit}"
+
+
+class StreamInterruptedError(ResponseError):
+    """A stream was interrupted after its first record, and could not be resumed.
+
+    `delivered` is the number of records already delivered: they are correct, but the list continues after them.
+    `reason` describes why the last attempt failed.
+    """
+
+    remedy = "The records received so far are correct, but the list is incomplete"
+
+    def __init__(self, reason: str = "the stream was interrupted", *, delivered: int = 0, **facts: Any) -> None:
+        super().__init__(reason, **facts)
+        self.reason = reason
+        self.delivered = delivered
+
+    def _what(self) -> str:
+        return f"stream interrupted after {self.delivered:,} records ({self.reason})"

@@ -1,0 +1,70 @@
+"""Errors of a token request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import ArzamedError, retry_after
+
+__all__ = ["CredentialsRejectedError", "TokenError", "TokenUnavailableError"]
+
+
+class TokenError(ArzamedError):
+    """The token endpoint returned no token: another 4xx, a redirect, a malformed 200.
+
+    `status` is the HTTP status (None: no response). `error` and `description` are the parameters of the error
+    response (RFC 6749 section 5.2), sanitized and truncated to 200 characters.
+    """
+
+    def __init__(
+        self,
+        what: str = "the token endpoint returned no token",
+        *,
+        status: int | None = None,
+        error: str = "",
+        description: str = "",
+        retry_after_seconds: float | None = None,
+        **facts: Any,
+    ) -> None:
+        super().__init__(what, **facts)
+        self.status = status
+        self.error = error
+        self.description = description
+        self.retry_after_seconds = retry_after_seconds
+
+    def _details(self) -> str:
+        server = ": ".join(part for part in (self.error, self.description) if part)
+        status = "" if self.status is None else f"HTTP {self.status}"
+        facts = ", ".join(part for part in (status, server) if part)
+        return (f" ({facts})" if facts else "") + retry_after(self.retry_after_seconds)
+
+
+class CredentialsRejectedError(TokenError):
+    """The token endpoint rejected the clinic's credentials: 401, `invalid_client` or `unauthorized_client`."""
+
+    remedy = (
+        "Check client_id, client_secret and token_url; the clinic's administrator can create a new key"
+        " (Equipe Settings, API Keys). No token request is sent with these credentials for a while"
+    )
+
+
+class TokenUnavailableError(TokenError):
+    """The token endpoint could not be reached, or responded with 429 or 5xx to every attempt.
+
+    The credentials were neither accepted nor rejected. `transient` is False where a retry cannot help (a
+    certificate that does not verify). A Retry-After is remembered, for up to an hour: until then calls raise this error
+    without a request, and `retry_after_seconds` is the time left. `session.forget` lifts that.
+    """
+
+    remedy = "Check token_url, or retry later"
+    transient = True
+
+    def not_sent(self, seconds_left: float) -> TokenUnavailableError:
+        """Return the error of a later call: the endpoint requires a pause, so that no request is sent for `seconds_left`."""
+        return TokenUnavailableError(
+            "token request not sent: the token endpoint requires a pause",
+            status=self.status,
+            error=self.error,
+            description=self.description,
+            retry_after_seconds=seconds_left,
+        )

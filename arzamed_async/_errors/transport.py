@@ -1,0 +1,71 @@
+"""Errors where there is no usable HTTP response, or no request was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import ArzamedError
+
+__all__ = ["CircuitOpenError", "DeadlineExceededError", "TransportError"]
+
+
+class TransportError(ArzamedError):
+    """No usable HTTP response: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, incomplete body.
+
+    `reason` names the cause. `transient` is False where a retry cannot help (a certificate that does
+    not verify). `stale` is True where a connection that had been idle was found closed: the server has not processed
+    the request.
+    """
+
+    stale = False
+
+    def __init__(self, reason: str = "no usable HTTP response", *, transient: bool = True, **facts: Any) -> None:
+        super().__init__(reason, **facts)
+        self.reason = reason
+        self.transient = transient
+
+
+class CircuitOpenError(TransportError):
+    """The request was not sent: the circuit breaker is open, since the clinic's requests keep failing.
+
+    `retry_after_seconds` is the time until the next probe (0: a probe is under way, and its outcome decides).
+    `last_failure` describes this call's last failed attempt, if there was one.
+    """
+
+    def __init__(self, *, retry_after_seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
+        super().__init__("circuit breaker is open", transient=False, **facts)
+        self.retry_after_seconds = retry_after_seconds
+        self.last_failure = last_failure
+
+    def _what(self) -> str:
+        return f"request not sent: circuit breaker is {'open' if self.retry_after_seconds else 'half-open'}"
+
+    def _details(self) -> str:
+        left = self.retry_after_seconds
+        when = f", retry after {left:.1f} s" if left else ", a probe is under way"
+        return when + _last_failure(self.last_failure)
+
+
+class DeadlineExceededError(TransportError, TimeoutError):
+    """The deadline of the whole call has passed.
+
+    `seconds` is that deadline. `phase` is what the call was doing then, such as "waiting for a token from
+    login.example". `last_failure` describes the last failed attempt, if there was one.
+    """
+
+    def __init__(self, *, seconds: float = 0.0, phase: str = "", last_failure: str = "", **facts: Any) -> None:
+        super().__init__("deadline exceeded", **facts)
+        self.seconds = seconds
+        self.phase = phase
+        self.last_failure = last_failure
+
+    def _what(self) -> str:
+        return f"deadline of {self.seconds:g} s exceeded"
+
+    def _details(self) -> str:
+        phase = f" while {self.phase}" if self.phase else ""
+        return phase + _last_failure(self.last_failure)
+
+
+def _last_failure(reason: str) -> str:
+    return f" (last failure: {reason})" if reason else ""
