@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from ._arguments import clock_function, described, function, kinds, observer_functions, store_object, tls_context
+from ._arguments import clock_function, described, function, kinds, observer_functions, store_object
 from ._calls.clinics import ClinicRegistry
 from ._calls.engine import Engine, Options
 from ._concurrency.clocks import Clocks
@@ -18,7 +18,8 @@ from ._concurrency.single_flight import SingleFlight
 from ._fan_out.fan_out import FanOut, gather
 from ._fan_out.feed import ClinicFeed
 from ._fan_out.workers import FanOutPlan, Progress
-from ._http.transport import Http, Transport
+from ._http.made import make_transport
+from ._http.transport import Http
 from ._resilience.budget import RetryBudget
 from ._resilience.retry import load as load_backoff
 from ._resilience.session_pacing import SessionPacing
@@ -27,7 +28,7 @@ from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
 from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
-from ._validation import dot_segments, proxy_url, web_url
+from ._validation import dot_segments, web_url
 from .clinic import Clinic
 from .config import (
     PRODUCTION,
@@ -71,17 +72,6 @@ def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None
     from ._tokens.shared import SharedTokens  # few sessions have a store
 
     return SharedTokens(store, *parts)
-
-
-def _transport(
-    pool: PoolLimits, http: Http | None, ssl_context: ssl.SSLContext | None, proxy: str | None, *, trust_env: bool
-) -> Transport:
-    kinds(pool=(pool, PoolLimits), trust_env=(trust_env, bool))
-    tls_context(ssl_context)
-    if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
-        raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
-    proxy = None if proxy is None else proxy_url("proxy", proxy)
-    return Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
 
 
 def _paces(policy: PacingPolicy | None, base_url: str, retry: RetryPolicy, observers: Observers) -> SessionPacing:
@@ -136,7 +126,7 @@ class ArzamedSession:
         base_url = _checked_base_url(base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
-        transport = _transport(pool, http, ssl_context, proxy, trust_env=trust_env)
+        transport = make_transport(pool, http, ssl_context, proxy, trust_env=trust_env)
         client = TokenClient(transport, retry, timeouts, observed, clocks, _paces(pacing, base_url, retry, observed))
         shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
         flights = SingleFlight(lifetime.spawn)

@@ -3,9 +3,11 @@
 In reading order:
 
     outgoing       what one request sends, and within which limits
+    made           makes the transport of a session from its arguments
     transport      opens a response, over one of two lanes
     direct         the direct lane: one write, one read
     line           one connection of that lane, and one exchange over it
+    parsed         aiohttp's parser of one response, for those that need one
     handler        aiohttp's protocol, and the guard of its private names
     request_bytes  the bytes of a request
     response_scan  recognises a response received completely in one read

@@ -21,7 +21,8 @@ from ..config import Timeouts
 from ..errors import TransportError
 from .failures import transport_error
 from .handler import DisconnectedError, NotHttpError, SilentError
-from .line import Exchange, Home, Line, Received
+from .line import Exchange, Home, Line
+from .parsed import Received
 from .pool import Pool, connect_timeout
 from .request_bytes import common_part, split_url, target_at
 from .response import HttpResponse, not_final, read_timed_out

@@ -14,12 +14,14 @@ except ImportError:
 __all__ = [
     "HEADER_BYTES",
     "MOST_HEADERS",
+    "PATCHED_WHY",
     "UNPROMISED_NAMES",
     "DisconnectedError",
     "Handler",
     "LookUpTimeoutError",
     "NotHttpError",
     "SilentError",
+    "is_patched",
     "require_unpromised_names",
 ]
 
@@ -31,6 +33,18 @@ UNPROMISED_NAMES = {
     "TCPConnector": ["_factory"],
     "ResponseHandler": ["_parser", "_payload", "exception", "should_close"],
 }
+
+#: A library that replaces aiohttp's own method (aioresponses, vcrpy, tracers) has to see every request.
+_REQUEST = vars(aiohttp.ClientSession).get("_request")
+PATCHED_WHY = "ClientSession._request is not aiohttp's own"
+
+#: A patch made before this import copies the name and the module of the method (functools.wraps), but not its globals.
+_IS_GENUINE = getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client)
+
+
+def is_patched() -> bool:
+    """Return whether aiohttp's own method is replaced."""
+    return not _IS_GENUINE or getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
 
 
 def require_unpromised_names(*objects: object) -> None:

@@ -1,7 +1,7 @@
 """One connection of the direct lane, and one exchange over it: a request out, its response in.
 
 aiohttp opens the connection; then `Line` replaces its protocol. A response that `scan` recognises needs no parser.
-Any other goes, from its first byte, to a new `ResponseHandler` of aiohttp's: bytes that it has read beyond its response
+Any other goes, from its first byte, to a new `ResponseHandler` of aiohttp's (see `parsed`): bytes that it has read beyond its response
 never become the head of the next one.
 
 A line is owned by one exchange, its `owner`, from `send` until the whole response has been received. Then it is idle at
@@ -12,22 +12,19 @@ line that has a new owner.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, Handler
+from .handler import DisconnectedError
+from .parsed import Parsed, Received
 from .request_bytes import request_bytes
-from .response import BodyStream, WholeBody
+from .response import WholeBody
 from .response_scan import RawHeaders, scan
 
 if TYPE_CHECKING:
     from .outgoing import Outgoing
 
-__all__ = ["Exchange", "Home", "Line", "Received"]
-
-#: A response: status, headers, body, and whether the body is known to have no transfer or content coding.
-Received = tuple[int, Mapping[str, str], BodyStream, bool]
+__all__ = ["Exchange", "Home", "Line"]
 
 
 class Home:
@@ -42,77 +39,6 @@ class Home:
         raise NotImplementedError
 
 
-class _Parsed(Handler):
-    """Reads one response for one exchange. (Names that are not of aiohttp begin with `arz`.)"""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Exchange, transport: asyncio.Transport) -> None:
-        super().__init__(loop)
-        self.arz_exchange: Exchange | None = exchange
-        self.arz_body: Any = None
-        self.arz_more = False
-        self.connection_made(transport)
-        self.set_response_params(
-            read_until_eof=True,
-            auto_decompress=False,
-            max_line_size=HEADER_BYTES,
-            max_field_size=HEADER_BYTES,
-            max_headers=MOST_HEADERS,
-        )
-
-    def feed_data(self, data: tuple[Any, Any], size: int = 0) -> None:
-        """Receive the head of a response, and its body, still arriving. A second head makes the line unfit for reuse."""
-        message, body = data
-        if self.arz_body is not None:
-            self.arz_more = True
-        elif not 100 <= message.code <= 199 or message.code == 101:
-            self.arz_body = body
-            if self.arz_exchange is not None:
-                self.arz_exchange.end((message.code, message.headers, body, False))
-
-    def set_exception(self, exc: BaseException, *args: Any, **options: Any) -> None:
-        """Record a failure; before there is a head, it is the outcome of the exchange."""
-        super().set_exception(exc, *args, **options)
-        if self.arz_body is None and self.arz_exchange is not None:
-            self.arz_exchange.end(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Parse the bytes, and release the line at the end of the response. (aiohttp calls this with b"" as well.)"""
-        exchange = self.arz_exchange
-        if exchange is None:
-            return
-        super().data_received(data)
-        if self.arz_exchange is not exchange:
-            return
-        if self.exception() is not None:
-            exchange.close()
-        elif self.arz_body is not None and self.arz_body.is_eof():
-            self.arz_leave(exchange, at_once=bool(data))
-
-    def arz_leave(self, exchange: Exchange, *, at_once: bool) -> None:
-        """Release the line: for reuse if the response was the only thing received.
-
-        If the end of the response was in what the parser held back while reading was paused, TLS may hold more, which
-        the event loop delivers in its next turn: the line is released after that.
-        """
-        spoiled = self.arz_more or self.should_close
-        if not spoiled:
-            try:
-                spoiled = self._parser is None or self._parser.feed_eof() is not None  # part of another head
-            except Exception:  # noqa: BLE001 - the same
-                spoiled = True
-        transport, self.transport = self.transport, None  # from here on another exchange may own it
-        self._parser = self._payload = self.arz_body = self.arz_exchange = None  # leave no cycle
-        if spoiled or transport is None:
-            exchange.close()
-            return
-        with contextlib.suppress(RuntimeError):  # uvloop raises it where the connection has been closed meanwhile
-            transport.resume_reading()
-        if at_once:
-            exchange.give_back()
-        else:
-            exchange.give_back_soon()
-
-
 class Exchange:
     """One request and its response. The result of `future` is the response received, or the exception."""
 
@@ -121,7 +47,7 @@ class Exchange:
     def __init__(self, line: Line, future: asyncio.Future[Received | BaseException], outgoing: Outgoing) -> None:
         self.leaving = False
         self._line = line
-        self._parsed: _Parsed | None = None
+        self._parsed: Parsed | None = None
         self.future = future
         self.got_bytes = False
         self.reused = line.reused
@@ -157,7 +83,7 @@ class Exchange:
                 self.give_back()
                 self.end((status, RawHeaders(head), WholeBody(body), not coded))
                 return
-            parsed = self._parsed = _Parsed(self._line.loop, self, self._line.transport)
+            parsed = self._parsed = Parsed(self._line.loop, self, self._line.transport)
         parsed.data_received(data)
 
     def lost(self, error: BaseException | None) -> None:
@@ -165,7 +91,6 @@ class Exchange:
         parsed, self._parsed = self._parsed, None
         if parsed is not None:
             parsed.connection_lost(error)
-            parsed.arz_body = parsed.arz_exchange = None  # leave no cycle
         self.end(error or DisconnectedError())
 
     def give_back(self) -> None:

@@ -31,7 +31,7 @@ from .decompress import ACCEPT_ENCODING
 from .direct import Direct
 from .failures import transport_error
 from .given import OF_PARENT, check_given, check_http, check_made, login_clash
-from .handler import HEADER_BYTES, MOST_HEADERS
+from .handler import HEADER_BYTES, MOST_HEADERS, PATCHED_WHY, is_patched
 from .pool import Pool, close_with_loop, connect_timeout, given_timeout, transports_of
 from .request_bytes import recordable
 from .response import HttpResponse, not_final, read_timed_out
@@ -43,18 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Http", "Transport"]
 
 _log = logging.getLogger("arzamed_async")
-
-#: A library that replaces aiohttp's own method (aioresponses, vcrpy, tracers) has to see every request.
-_REQUEST = vars(aiohttp.ClientSession).get("_request")
-_PATCHED_WHY = "ClientSession._request is not aiohttp's own"
-
-#: A patch made before this import copies the name and the module of the method (functools.wraps), but not its globals.
-_IS_GENUINE = getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client)
-
-
-def _is_patched() -> bool:
-    return not _IS_GENUINE or getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
-
 
 _POOL_QUEUE = "waiting for one of the session's {} connections (PoolLimits.connections)"
 
@@ -150,8 +138,8 @@ class Transport:
             why = "proxies come from the environment"
         elif client.trace_configs:
             why = "there are trace configurations"
-        elif _is_patched():
-            why = _PATCHED_WHY
+        elif is_patched():
+            why = PATCHED_WHY
         if self.pool is not None and not why:
             self._direct = Direct(client, self.pool, self._headers)
         self._note_lane(why)
@@ -190,12 +178,12 @@ class Transport:
         """
         direct = self._direct
         if direct is not None:
-            if not _is_patched():
+            if not is_patched():
                 if self.lane != "direct":
                     self._note_lane("")
                 return direct.open(outgoing, headers, scope)
             if self.lane == "direct":
-                self._note_lane(_PATCHED_WHY)
+                self._note_lane(PATCHED_WHY)
         return self._open(outgoing, headers, scope)
 
     async def _open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> HttpResponse:

@@ -41,8 +41,8 @@ from arzamed_async import (
     UnauthorizedError,
 )
 from arzamed_async._http import direct
-from arzamed_async._http import line as line_module
-from arzamed_async._http.line import Home, Line
+from arzamed_async._http.line import Exchange, Home, Line
+from arzamed_async._http.parsed import Parsed
 
 pytestmark = pytest.mark.asyncio
 
@@ -345,7 +345,7 @@ async def test_a_response_leaves_no_cycle() -> None:
             feed(good)
             assert exchange.future.done()
             del exchange
-        left = [each for each in gc.get_objects() if isinstance(each, line_module._Parsed | line_module.Exchange)]
+        left = [each for each in gc.get_objects() if isinstance(each, Parsed | Exchange)]
     finally:
         gc.enable()
     assert left == []
@@ -504,8 +504,8 @@ async def test_a_patch_made_before_the_import_is_seen() -> None:
         async def request(self, *args, **options):
             return await genuine(self, *args, **options)
         aiohttp.ClientSession._request = request
-        from arzamed_async._http.transport import _is_patched
-        print(_is_patched())
+        from arzamed_async._http.handler import is_patched
+        print(is_patched())
     """
     run = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
     assert (await run.communicate())[0].split() == [b"True"]

@@ -16,9 +16,9 @@ from aiohttp.client_proto import ResponseHandler
 from support import RawServer
 
 from arzamed_async import ArzamedSession, ConfigurationError
-from arzamed_async._http import handler, line, pool
+from arzamed_async._http import handler, parsed, pool
 from arzamed_async._http.handler import UNPROMISED_NAMES, Handler
-from arzamed_async._http.line import _Parsed
+from arzamed_async._http.parsed import Parsed
 from arzamed_async._http.pool import Pool
 
 pytestmark = pytest.mark.asyncio
@@ -91,10 +91,10 @@ async def test_each_private_name_in_use_is_guarded() -> None:
     plain = aiohttp.TCPConnector()
     try:
         plain_handler = ResponseHandler(plain._loop)
-        bases = {Pool.__name__: plain, Handler.__name__: plain_handler, _Parsed.__name__: plain_handler}
+        bases = {Pool.__name__: plain, Handler.__name__: plain_handler, Parsed.__name__: plain_handler}
         classes = {
             node.name: node
-            for module in (pool, handler, line)
+            for module in (pool, handler, parsed)
             for node in ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
             if isinstance(node, ast.ClassDef) and node.name in bases
         }
