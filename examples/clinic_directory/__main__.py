@@ -30,6 +30,13 @@ def main(arguments: list[str] | None = None) -> None:
         help="allow photos from this origin alone (may be repeated; default with --clinics: any https)",
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
+    parser.add_argument(
+        "--name",
+        metavar="HOST",
+        action="append",
+        default=[],
+        help="a name or address that browsers open the page with, other than localhost and --host (may be repeated)",
+    )
     parser.add_argument("--port", type=int, default=8000, help="the port to listen on (%(default)s)")
     options = parser.parse_args(arguments)
     if not 0 <= options.port <= 65535:
@@ -58,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         source = own_clinics
 
-    app = create_app(source)
+    app = create_app(source, [options.host, *options.name])
 
     class Server(uvicorn.Server):
         """A server that ends the streams of its browsers instead of waiting for them."""

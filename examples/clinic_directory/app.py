@@ -13,7 +13,6 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from arzamed_async import (
     ArzamedSession,
@@ -27,6 +26,7 @@ from arzamed_async import (
     Timeouts,
 )
 
+from .guards import KnownHosts, QuietLeaving, SafeHeaders
 from .words import explain
 
 __all__ = ["Place", "create_app"]
@@ -52,8 +52,8 @@ class Place:
 Source = Callable[[], AbstractAsyncContextManager[Place]]
 
 
-def create_app(source: Source) -> FastAPI:
-    """Return the application; `source` is opened when it starts."""
+def create_app(source: Source, hosts: Sequence[str] = ()) -> FastAPI:
+    """Return the application; `source` is opened when it starts. `hosts`: what it is called, beside localhost."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -73,6 +73,8 @@ def create_app(source: Source) -> FastAPI:
     # Its own pages of documentation need inline scripts, which the policy below forbids.
     app = FastAPI(title="Clinic directory", lifespan=lifespan, openapi_url=None)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(QuietLeaving)
+    app.add_middleware(KnownHosts, hosts=hosts)  # the last one is the first that a request meets
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.get("/", include_in_schema=False)(page)
     app.get("/doctors", response_class=EventSourceResponse)(doctors)
@@ -125,33 +127,3 @@ def card(outcome: Outcome[list[Doctor]]) -> dict[str, object]:
         log.warning("%s", outcome.error)  # it holds no secret, and no one's data
     what, remedy = explain(outcome.error)
     return shown | {"problem": {"what": what, "remedy": remedy}}
-
-
-class SafeHeaders:
-    """Puts the headers of a strict page on every answer; it touches neither body nor disconnection."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        photos = " ".join(("'self'", *scope["state"]["place"].photos))
-        policy = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-            f"img-src {photos}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-
-        async def send_safely(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"content-security-policy", policy.encode("latin-1")),
-                    (b"referrer-policy", b"no-referrer"),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
-            await send(message)
-
-        await self.app(scope, receive, send_safely)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
+import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +22,7 @@ from web_support import Desk, HeldClinics, directory_of, serving, serving_fake, 
 
 from arzamed_async import errors
 from arzamed_async.testing import FakeArzamed
+from examples.clinic_directory.guards import QuietLeaving
 from examples.clinic_directory.words import explain
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +62,7 @@ async def test_a_browser_that_reads_nothing_and_leaves_ends_its_requests():
                 port = int(url.rpartition(":")[2])
                 loop = asyncio.get_running_loop()
                 await loop.sock_connect(reader, ("127.0.0.1", port))
-                await loop.sock_sendall(reader, b"GET /doctors HTTP/1.1\r\nHost: x\r\n\r\n")
+                await loop.sock_sendall(reader, b"GET /doctors HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 # Milano's answer has been read, Roma's not: the server is at its sending.
                 await until(lambda: fake.api_requests() == 2 and fake.open_requests == 1)
             await until(lambda: fake.open_requests == 0)
@@ -209,3 +213,107 @@ def test_an_option_that_makes_no_sense_is_one_sentence(option: str, value: str):
     assert process.returncode == 2
     assert re.search(rf"error: {option} (must be|takes)", out)
     assert "Traceback" not in out
+
+
+# Who may read, and who leaves
+
+
+async def answer_to(url: str, head: str) -> str:
+    """Return the status line and all else that the server answers to a request of these bytes."""
+    port = int(url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head.encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    return answer
+
+
+@session_loop
+@pytest.mark.parametrize(
+    ("hosts", "status"),
+    [
+        (["evil.example"], 421),
+        (["evil.example:8000"], 421),
+        (["127.0.0.1.evil.example"], 421),
+        (["localhost.evil.example"], 421),
+        (["192.0.2.1"], 421),
+        (["127.0.0.2"], 421),
+        ([], 400),
+        (["localhost", "evil.example"], 400),
+        ([""], 400),
+        (["localhost@evil.example"], 400),
+        (["localhost/"], 400),
+        (["[::1"], 400),
+    ],
+)
+async def test_another_host_is_refused(hosts: list[str], status: int):
+    """A request for a host that is not this server's gets 421, one without a valid host 400, and neither a byte of data."""
+    async with FakeArzamed() as fake:
+        async with serving_fake(fake, [fake.add_clinic("Milano")]) as url:
+            lines = "".join(f"Host: {host}\r\n" for host in hosts)
+            for path in ("/", "/doctors", "/static/directory.js", "/nowhere"):
+                answer = await answer_to(url, f"GET {path} HTTP/1.1\r\n{lines}Connection: close\r\n\r\n")
+                assert answer.startswith(f"HTTP/1.1 {status} ")
+                assert "Milano" not in answer
+            assert fake.api_requests() == 0
+
+
+@session_loop
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:80", "localhost.", "127.0.0.1:1", "[::1]:8000", "[0:0:0:0:0:0:0:1]", "directory.example"],
+)
+async def test_its_own_hosts_are_answered(host: str):
+    """Names and addresses of loopback with any port, and a name that was given, get the page."""
+    async with FakeArzamed() as fake:
+        app = directory_of([fake.add_clinic("Milano")], fake.base_url, hosts=["Directory.example"])
+        async with serving(app) as url:
+            answer = await answer_to(url, f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+            assert answer.startswith("HTTP/1.1 200 ")
+
+
+@session_loop
+async def test_readers_who_leave_are_no_errors(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """Of 400 readers who leave at any moment none is an error in the server's log, and no task is left."""
+    chance = random.Random(7)
+    async with FakeArzamed() as fake:
+        clinics = [fake.add_clinic(f"Clinic {n}", doctors=[f"Dr. Finto {i}" for i in range(300)]) for n in range(12)]
+        for n, clinic in enumerate(clinics):
+            fake.set_latency(0.004 * n, clinic)
+
+        async def read_and_leave(url: str) -> None:
+            _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            writer.write(b"GET /doctors HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await asyncio.sleep(
+                chance.choice([0, 0.01, 0.1, 0.5]) * chance.random()
+            )  # the moment, whatever happens in it
+            if chance.random() < 0.5:
+                option = struct.pack("ii", 1, 0)  # a reset instead of an orderly end
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+            writer.close()
+
+        async with serving_fake(fake, clinics) as url:
+            monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
+            for _ in range(10):
+                await asyncio.gather(*(read_and_leave(url) for _ in range(40)))
+            await until(lambda: not work_of_ours())
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@session_loop
+async def test_an_error_of_the_application_is_not_kept_quiet():
+    """What the application raises while nobody has left, or for another reason, reaches the server's log."""
+
+    async def failing(scope: object, receive: object, send: object) -> None:
+        raise OSError("invented")
+
+    async def nothing() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def failing_later(scope: object, receive: object, send: object) -> None:
+        await receive()  # type: ignore[operator]
+        raise LookupError("invented")
+
+    for app, kind in ((failing, OSError), (failing_later, LookupError)):
+        with pytest.raises(kind, match="invented"):
+            await QuietLeaving(app)({"type": "http", "path": "/"}, nothing, None)  # type: ignore[arg-type]

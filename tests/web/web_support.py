@@ -47,14 +47,16 @@ async def serving(app: object) -> AsyncIterator[str]:
         await task
 
 
-def directory_of(clinics: Sequence[ClinicCredentials], base_url: str, photos: Sequence[str] = ()) -> object:
+def directory_of(
+    clinics: Sequence[ClinicCredentials], base_url: str, photos: Sequence[str] = (), hosts: Sequence[str] = ()
+) -> object:
     """Return the application over these clinics."""
 
     @asynccontextmanager
     async def source() -> AsyncIterator[Place]:
         yield Place(clinics, base_url, photos)
 
-    return create_app(source)
+    return create_app(source, hosts)
 
 
 def serving_fake(
