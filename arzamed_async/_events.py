@@ -27,10 +27,12 @@ WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 
 @frozen(kw_only=True)
 class RequestFinished:
-    """A request to the API has received the head of its response, or has failed, or was cancelled.
+    """A request to the API is over: its response has been read or left, or it has failed, or was cancelled.
 
-    The body may not have been read yet. `path` is the endpoint's. `attempt` counts from 1. `status` is None if there
-    was no response. `error` is the class name of the exception, or empty.
+    `path` is the endpoint's. `attempt` counts from 1. `status` is None if there was no response. `seconds` is the time
+    until its head arrived; `bytes_read` the size of the body as it was sent, as far as it was received. `error` is the
+    class name of what the request raised before the head, or empty. `call_id` is the same for all requests of a call,
+    the token request that it started included. `request_id` is the server's, if it sent one.
     """
 
     clinic: str
@@ -40,6 +42,9 @@ class RequestFinished:
     status: int | None
     seconds: float
     error: str
+    call_id: str = ""
+    request_id: str = ""
+    bytes_read: int = 0
 
 
 @frozen(kw_only=True)
@@ -55,17 +60,23 @@ class RetryScheduled:
     attempt: int
     delay_seconds: float
     reason: str
+    call_id: str = ""
 
 
 @frozen(kw_only=True)
 class TokenRequestFinished:
-    """A request to a clinic's token endpoint has ended, its body included. The fields mean the same as in RequestFinished."""
+    """A request to a clinic's token endpoint has ended, its body included. The fields mean the same as in RequestFinished.
+
+    `call_id` is that of the call that started the request; a refresh in the background has one of its own.
+    """
 
     clinic: str
     attempt: int
     status: int | None
     seconds: float
     error: str
+    call_id: str = ""
+    request_id: str = ""
 
 
 @frozen(kw_only=True)
@@ -112,7 +123,7 @@ class UnknownField:
 class TokenStoreFailed:
     """The token store failed or timed out: until it responds again, each process requests its own tokens.
 
-    Emitted once for each outage. `error` is the class name of the exception. `clinic` is the first one affected.
+    Emitted at the start of an outage, and every five minutes while it lasts. `error` is the class name of the exception. `clinic` is the first one affected.
     """
 
     clinic: str
@@ -130,7 +141,7 @@ class Work:
 
     `path` is the endpoint's, never with a query; `<raw>` or `<token>` where no path may be shown. It is relative to
     `base_url`: the session's, or the origin of the token endpoint. `attempt` counts the requests from 1, and is 0
-    for other work.
+    for other work. `call_id` is the same for all work of a call.
     """
 
     kind: WorkKind
@@ -139,6 +150,7 @@ class Work:
     path: str
     base_url: str
     attempt: int = 0
+    call_id: str = ""
 
 
 Event = (

@@ -1,38 +1,46 @@
-"""Sends a session's events to its observers, spans to its tracers, and warnings once."""
+"""Sends a session's events to its observers and its log, and warnings once; and gives calls their ids."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import logging
+import os
 import re
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
+from contextvars import ContextVar
 from functools import partial
-from types import CoroutineType, TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
-from urllib.parse import urlsplit
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from .events import Observer, Span, Tracer
+from ._logs.setup import follow_environment, logger
+from .events import Observer, Tracer
 
 if TYPE_CHECKING:
-    from .events import Event, PaceChange, Work, WorkKind
+    from ._logs.failures import FailureLog
+    from .errors import ArzamedError
+    from .events import Event, PaceChange
 
-__all__ = ["TOKEN_PATH", "Observers", "RequestSpans", "Spans", "token_work"]
+__all__ = ["Observers", "caused_by", "current_call_id", "is_logged", "new_call_id"]
 
 #: A key may be anything, a person's name too: only what looks like a field's name is reported, and a limited number of them.
 _FIELD_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 MOST_UNKNOWN_FIELDS = 64
 MOST_ENDPOINTS_WATCHED = 256
 
-logger = logging.getLogger("arzamed_async")
+#: Whether lines of a level are wanted: a look-up in the logger's cache, which follows each change of a level.
+is_logged = logger.isEnabledFor
+
+#: The call that starts a token request: the request runs in a task of its own, which inherits this.
+_call: ContextVar[str] = ContextVar("arzamed_async_call", default="")
 
 R = TypeVar("R")
 
 
 class Observers:
-    """The observers of one session. Check `present` first where it costs something to collect what they would receive.
+    """The observers of one session, and its log. Check `listening` first where it costs something to collect what they receive.
 
     `tracers` are those that want spans as well. Their class decides, since a mock has every attribute.
     """
@@ -40,14 +48,23 @@ class Observers:
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
         self.present = bool(self._observers)
-        if self.present:
-            importlib.import_module("._events", __package__)  # what they receive: no call has to import it
+        # No call has to import what observers receive, and what the log needs.
+        importlib.import_module("._logs.failures", __package__)
+        if self.listening(logging.INFO):
+            importlib.import_module("._logs.sentences", __package__)
         self.tracers = tuple(cast("Tracer", each) for each in self._observers if hasattr(type(each), "start_span"))
+        follow_environment()
+        self._logs = not any(getattr(type(each), "logs_events", False) is True for each in self._observers)
+        self._failures: FailureLog | None = None
         self._warned: set[str] = set()
         self._unknown: dict[str, set[str]] = {}
 
+    def listening(self, level: int = logging.DEBUG) -> bool:
+        """Return whether anyone wants an event: an observer, or the log at this level."""
+        return self.present or is_logged(level)
+
     def emit(self, event: Event) -> None:
-        """Send an event to every observer."""
+        """Send an event to every observer, and to the log."""
         for observer in self._observers:
             left: object = self.safely(type(event).__name__, observer, event)
             if isinstance(left, CoroutineType):
@@ -55,6 +72,33 @@ class Observers:
                 logger.error(
                     "an observer returned a coroutine for %s: it is called, and not awaited", type(event).__name__
                 )
+
+        if self._logs and is_logged(logging.WARNING):  # else no level that an event has
+            from ._logs.sentences import log_event
+
+            with contextlib.suppress(Exception):  # a filter of the program's may raise
+                log_event(event)
+
+    def failed(self, error: ArzamedError) -> None:
+        """Log a failure that reaches a caller."""
+        if not is_logged(logging.WARNING):
+            return
+        if self._failures is None:
+            from ._logs.failures import FailureLog
+
+            self._failures = FailureLog()
+        with contextlib.suppress(Exception):
+            self._failures.add(error)
+
+    def flush(self) -> None:
+        """Log what was held back: the session is closed, or its event loop has ended."""
+        if self._failures is not None:
+            with contextlib.suppress(Exception):
+                self._failures.flush()
+
+    def leave_process(self) -> None:
+        """Leave what was held back to the parent of this forked child."""
+        self._failures = None
 
     def safely(self, what: str, callback: Callable[..., R], *arguments: Any) -> R | None:
         """Return what an observer's callback returns, None where it raises: the log then names the class of the exception."""
@@ -69,7 +113,7 @@ class Observers:
         self, origin: str, clinic: str | None, change: PaceChange, requests_per_second: float | None, reason: str
     ) -> None:
         """Report that requests to an origin, or those of one clinic there, are sent at another rate."""
-        if not self.present:
+        if not self.listening(logging.WARNING):
             return
         from .events import PaceChanged
 
@@ -107,115 +151,21 @@ class Observers:
             warnings.warn(text, category, stacklevel=stacklevel + 1)
 
 
-#: The path of a token request in events and spans: its URL belongs to the clinic.
-TOKEN_PATH = "<token>"  # noqa: S105 - no secret  # nosec B105
-_NAME = r"[A-Za-z0-9-]+"
-_VALUE = r"[\x20-\x7e]*"
-#: Headers that frame the message. A tracer may not set them.
-_OURS = frozenset({"connection", "content-length", "content-type", "expect", "host", "transfer-encoding", "upgrade"})
+def new_call_id() -> str:
+    """Return the id of one call: 64 random bits, so that processes need not agree on them."""
+    return os.urandom(8).hex()
 
 
-def token_work(kind: WorkKind, clinic: str, token_url: str, attempt: int = 0) -> Work:
-    """Return what tracers see of the work for a token."""
-    from .events import Work
-
-    parts = urlsplit(token_url)
-    base_url = f"{parts.scheme}://{parts.netloc}"
-    return Work(kind=kind, clinic=clinic, method="POST", path=TOKEN_PATH, base_url=base_url, attempt=attempt)
+def current_call_id() -> str:
+    """Return the id of the call that starts this work, or a new one for work of the session's own."""
+    return _call.get() or new_call_id()
 
 
-class Spans:
-    """The spans of a piece of work, one of each tracer that returned one. `with` ends them; ending them twice is fine."""
-
-    __slots__ = ("_observers", "_spans", "status", "work")
-
-    def __init__(self, observers: Observers, work: Work, parent: Spans | None = None) -> None:
-        self._observers = observers
-        self.work = work
-        self.status: int | None = None
-        above = [None] * len(observers.tracers) if parent is None else parent._spans  # noqa: SLF001 - another of this class
-        self._spans: list[Span | None] = [
-            observers.safely(work.kind, tracer.start_span, work, span)
-            for tracer, span in zip(observers.tracers, above, strict=False)
-        ]
-
-    def headers(self, ours: Mapping[str, str]) -> Mapping[str, str]:
-        """Return these headers and those that the spans add. A span replaces no header, and an invalid one is dropped."""
-        headers = dict(ours)
-        taken = {name.lower() for name in headers} | _OURS
-        for span in self._spans:
-            wanted = None if span is None else self._observers.safely("headers", _mapping, span)
-            for name, value in (wanted or {}).items():
-                if _sendable(name, value) and name.lower() not in taken:
-                    taken.add(name.lower())
-                    headers[name] = value
-        return headers
-
-    def report(self, event: Event) -> None:
-        """Send the spans an event that happened during the work."""
-        for span in self._spans:
-            if span is not None:
-                self._observers.safely(type(event).__name__, span.tell, event)
-
-    def end(self, error: str = "") -> None:
-        """End the spans; `error` is the class name of what the work raised."""
-        spans, self._spans = self._spans, list[Span | None]([None] * len(self._spans))
-        for span in reversed(spans):  # context variables are reset in reverse order
-            if span is not None:
-                self._observers.safely(self.work.kind, span.end, self.status, error)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.end("" if kind is None else kind.__name__)
-
-
-def _mapping(span: Span) -> dict[str, str]:
-    return dict(span.headers())
-
-
-def _sendable(name: object, value: object) -> bool:
-    return (
-        isinstance(name, str)
-        and isinstance(value, str)
-        and bool(re.fullmatch(_NAME, name) and re.fullmatch(_VALUE, value))
-    )
-
-
-class RequestSpans(Spans):
-    """The spans of one request. At its end, a cancellation included, the observers receive an event."""
-
-    __slots__ = ("_started",)
-
-    def __init__(self, observers: Observers, work: Work, parent: Spans | None) -> None:
-        super().__init__(observers, work, parent)
-        self._started = time.perf_counter()
-
-    def responded(self, status: int) -> None:
-        """Note the status of the response."""
-        self.status = status
-
-    def end(self, error: str = "") -> None:
-        """Send the event, then end the spans."""
-        from .events import RequestFinished, TokenRequestFinished
-
-        work, status, seconds = self.work, self.status, time.perf_counter() - self._started
-        clinic, attempt = work.clinic, work.attempt
-        event: Event
-        if work.method == "POST":
-            event = TokenRequestFinished(clinic=clinic, attempt=attempt, status=status, seconds=seconds, error=error)
-        else:
-            event = RequestFinished(
-                clinic=clinic,
-                method=work.method,
-                path=work.path,
-                attempt=attempt,
-                status=status,
-                seconds=seconds,
-                error=error,
-            )
-        self._observers.emit(event)
-        super().end(error)
+@contextlib.contextmanager
+def caused_by(call_id: str) -> Generator[None]:
+    """Within this context, work that starts belongs to the call."""
+    before = _call.set(call_id)
+    try:
+        yield
+    finally:
+        _call.reset(before)

@@ -110,8 +110,8 @@ class Clinic:
         try:
             cached = state.tokens.current() or await engine.tokens.wait(state.tokens, self.name, self._options.timeouts)
             return cached.token()
-        except ArzamedError:
-            state.count_failure()
+        except ArzamedError as error:
+            engine.note_failure(state, error)
             raise
 
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:

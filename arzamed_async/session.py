@@ -170,6 +170,7 @@ class ArzamedSession:
         try:
             await engine.lifetime.ended()
         finally:
+            engine.observers.flush()
             await engine.transport.close()
 
     def clinic(self, credentials: ClinicCredentials) -> Clinic:

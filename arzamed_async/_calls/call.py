@@ -9,6 +9,7 @@ its turn or for its next attempt holds no slot.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +18,7 @@ from .._concurrency.cancel_scope import CancelScope, note_phase
 from .._http.response import HttpResponse
 from .._resilience.circuit_breaker import CircuitBreaker, verdict
 from .._resilience.retry import Retries, retry, too_long
-from .._telemetry import Spans
+from .._spans import Spans
 from ..errors import (
     ArzamedError,
     CircuitOpenError,
@@ -71,7 +72,7 @@ class Call(Sender):
             raise self.cancellation_error(seconds)
         except (ArzamedError, asyncio.CancelledError) as error:
             if isinstance(error, ArzamedError):
-                clinic.count_failure()
+                self._engine.note_failure(clinic, error)
             else:
                 note_phase(error, self.phase())
             # Cut the traceback here: the locals of the frames below are bodies and records, and some tools print them.
@@ -155,7 +156,7 @@ class Call(Sender):
             self._record_outcome(breaker, permit, error)
 
     def _emit_circuit_change(self, breaker: CircuitBreaker, before: str) -> None:
-        if breaker.state != before and self._engine.observers.present:
+        if breaker.state != before and self._engine.observers.listening(logging.INFO):
             from ..events import CircuitChanged
 
             self._emit(CircuitChanged(clinic=self._request.name, state=breaker.state))
@@ -174,7 +175,7 @@ class Call(Sender):
 
     def add_facts(self, error: ArzamedError) -> None:
         """Complete the error's facts with those of this call."""
-        self._request.add_facts(error, self.attempts)
+        self._request.add_facts(error, self.attempts, self.call_id())
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
         """Return the response's Retry-After in seconds, None without one. Raises the error if it must not be retried."""
@@ -195,7 +196,7 @@ class Call(Sender):
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """Emit a RetryScheduled event."""
-        if self._engine.observers.present:
+        if self._engine.observers.listening(logging.INFO):
             from ..events import RetryScheduled
 
             self._emit(
@@ -206,6 +207,7 @@ class Call(Sender):
                     attempt=self.attempts,
                     delay_seconds=seconds,
                     reason=self.last_failure,
+                    call_id=self.call_id(),
                 )
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from .._arguments import kinds
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
@@ -12,7 +14,8 @@ from .._resilience.session_pacing import SessionPacing
 from .._telemetry import Observers
 from .._tokens.provider import TokenProvider
 from ..config import Endpoints, Limits, RetryPolicy, Timeouts
-from .clinics import ClinicRegistry
+from ..errors import ArzamedError
+from .clinics import ClinicRegistry, ClinicState
 
 __all__ = ["Engine", "Options"]
 
@@ -70,3 +73,15 @@ class Engine:
         self.tokens = tokens
         self.clinics = clinics
         self.reads = reads
+        lifetime.on_new_loop(observers.flush)
+        lifetime.on_fork(observers.leave_process)
+
+    @property
+    def host(self) -> str:
+        """The API's host."""
+        return urlsplit(self.base_url).netloc
+
+    def note_failure(self, clinic: ClinicState, error: ArzamedError) -> None:
+        """Count and log a failure that reaches a caller."""
+        clinic.count_failure()
+        self.observers.failed(error)

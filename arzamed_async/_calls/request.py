@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from .._concurrency.semaphore import FairSemaphore
-from ..errors import ArzamedError, TokenError
+from .._tokens.provider import waiting_for_token
+from ..errors import ArzamedError, DeadlineExceededError, TokenError
 from .clinics import ClinicState
 from .engine import Engine, Options
 
@@ -43,12 +46,22 @@ class Request:
         """The semaphore of the clinic: see Outgoing."""
         return self.clinic.bulkhead
 
+    def _is_of_token(self, error: ArzamedError) -> bool:
+        """Return whether it is the token endpoint that has failed, or that the call was waiting for."""
+        if not isinstance(error, DeadlineExceededError):
+            return isinstance(error, TokenError)
+        return error.phase.startswith(waiting_for_token(self.clinic.credentials))
+
+    def _token_host(self) -> str:
+        return urlsplit(self.clinic.credentials.token_url).netloc
+
     def under(self, options: Options) -> Request:
         """Return the same request under other policies."""
         return Request(self.engine, options, self.clinic, self.name, self.path, self.url, self.hint)
 
-    def add_facts(self, error: ArzamedError, attempts: int) -> None:
+    def add_facts(self, error: ArzamedError, attempts: int, call_id: str) -> None:
         """Complete the error's facts with those of this request."""
-        error.clinic = self.name
+        error.clinic, error.call_id = self.name, call_id
+        error.host = error.host or (self._token_host() if self._is_of_token(error) else self.engine.host)
         if not isinstance(error, TokenError):
             error.method, error.path, error.attempts = self.method, self.path, attempts

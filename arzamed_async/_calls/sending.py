@@ -7,16 +7,18 @@ its turn and is repeated, which costs neither a retry nor an attempt. Nothing is
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from logging import DEBUG
 from typing import TYPE_CHECKING
 
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.queueing import wait_in_queue
 from .._http.rate_limit import pause_seconds
 from .._http.response import HttpResponse, read_prefix
-from .._http.status import status_error
+from .._http.status import request_id_of, status_error
 from .._resilience.pacing import NoTurnError
 from .._resilience.passage import THROTTLED, Passage
-from .._telemetry import RequestSpans, Spans
+from .._spans import RequestSpans, Spans
+from .._telemetry import caused_by, is_logged, new_call_id
 from .._tokens.cache import CachedToken
 from .._tokens.oauth2 import ResolvedSecret
 from .._tokens.provider import waiting_for_token
@@ -37,7 +39,7 @@ class Sender:
     """The part of a call that sends its requests."""
 
     __slots__ = (
-        "_engine", "_leave_open", "_passage", "_request", "_sent", "_spans", "attempts", "last_failure", "scope",
+        "_call_id", "_engine", "_leave_open", "_passage", "_request", "_sent", "_spans", "attempts", "last_failure", "scope",
     )  # fmt: skip
     scope: CancelScope
 
@@ -47,9 +49,16 @@ class Sender:
         self._leave_open = leave_open
         self.attempts = 0  # requests sent
         self.last_failure = ""
+        self._call_id = ""  # a random one, when it is first needed
         self._spans: Spans | None = None  # only where there are tracers
         self._sent = False  # whether this attempt has sent its request
         self._passage: Passage | None = None  # only where requests are paced, or were refused
+
+    def call_id(self) -> str:
+        """Return the id of this call, the same for all its requests."""
+        if not self._call_id:
+            self._call_id = new_call_id()
+        return self._call_id
 
     async def _token(self) -> CachedToken:
         tokens = self._request.clinic.tokens
@@ -58,7 +67,8 @@ class Sender:
     async def _new_token(self) -> CachedToken:
         tokens, scope = self._request.clinic.tokens, self.scope
         scope.set_phase(waiting_for_token(tokens.credentials))
-        token = await self._engine.tokens.new_token(tokens, self._request.name, self._spans)
+        with caused_by(self.call_id()):
+            token = await self._engine.tokens.new_token(tokens, self._request.name, self._spans)
         scope.set_phase("")
         return token
 
@@ -85,8 +95,8 @@ class Sender:
         try:
             self.attempts += 1
             self._sent = True
-            headers = held.headers()
-            response = await (self._send_observed(headers) if engine.observers.present else self._open(headers))
+            observed = engine.observers.present or is_logged(DEBUG)
+            response = await (self._send_observed(held) if observed else self._open(held.headers()))
         except BaseException:
             bulkhead.release()
             origin.lost(scope, number)
@@ -111,11 +121,13 @@ class Sender:
     def _open(self, headers: Mapping[str, str]) -> Awaitable[HttpResponse]:
         return self._engine.transport.open(self._request, headers, self.scope)
 
-    async def _send_observed(self, headers: Mapping[str, str]) -> HttpResponse:
+    async def _send_observed(self, held: CachedToken) -> HttpResponse:
         with RequestSpans(self._engine.observers, self._work("request"), self._spans) as spans:
-            response = await self._open(spans.headers(headers))
-            spans.responded(response.status)
-            return response
+            response = await self._open(spans.headers(held.headers()))
+            request_id = request_id_of(response.header, lambda: self._secrets(held))
+            spans.responded(response.status, request_id, response)
+        response.release_with(spans)
+        return response
 
     def _work(self, kind: WorkKind) -> Work:
         from ..events import Work
@@ -128,6 +140,7 @@ class Sender:
             path=request.path,
             base_url=self._engine.base_url,
             attempt=self.attempts,  # 0 for the call itself
+            call_id=self.call_id(),
         )
 
     # After a response that is not a success.
@@ -160,8 +173,7 @@ class Sender:
     async def _status_error(self, response: HttpResponse, held: CachedToken) -> StatusError:
         headers = response.headers
         body = await read_prefix(response)
-        secrets = (held.issued.access_token, *self._secret_sent(held).forms())
-        error = status_error(response.status, headers, body, secrets, self._engine.clocks.wall())
+        error = status_error(response.status, headers, body, self._secrets(held), self._engine.clocks.wall())
         if response.status == 401:
             error.add_hint(held.rejection)
         if 400 <= response.status <= 499:
@@ -169,6 +181,9 @@ class Sender:
         if isinstance(error, RateLimitedError):
             error.scope = self._engine.pacing.limited(self._request.clinic.scope)
         return error
+
+    def _secrets(self, held: CachedToken) -> tuple[str, ...]:
+        return (held.issued.access_token, *self._secret_sent(held).forms())
 
     def _secret_sent(self, held: CachedToken) -> ResolvedSecret:
         credentials = self._request.clinic.credentials

@@ -21,9 +21,10 @@ class ArzamedError(Exception):
     """The root of the tree: `except ArzamedError` catches everything that this package raises.
 
     `clinic` is the clinic's name. `method` and `path` name the call; `path` is the endpoint's, never a
-    URL, and empty for a token request. `attempts` is the number of requests sent for the call, `hint` an
-    additional sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do
-    about any error of the class; the text ends with both.
+    URL, and empty for a token request. `attempts` is the number of requests sent for the call, `host` the server
+    that they were for, and `call_id` what log lines, events and spans of the call name it by. `hint` is an additional
+    sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do about an error of
+    the class; the text ends with both.
     """
 
     __module__: str = MODULE
@@ -38,6 +39,8 @@ class ArzamedError(Exception):
         path: str = "",
         attempts: int = 0,
         hint: str = "",
+        host: str = "",
+        call_id: str = "",
     ) -> None:
         super().__init__(what)
         self.clinic = clinic
@@ -45,6 +48,8 @@ class ArzamedError(Exception):
         self.path = path
         self.attempts = attempts
         self.hint = hint
+        self.host = host
+        self.call_id = call_id
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

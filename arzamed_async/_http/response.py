@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from .._concurrency.cancel_scope import CancelScope
-from .._concurrency.semaphore import FairSemaphore
 from ..errors import ArzamedError, TransportError
 from ..models import Headers
 from .decompress import Decompressor, decompressor_for
@@ -17,6 +16,7 @@ __all__ = [
     "ERROR_BODY_SECONDS",
     "BodyStream",
     "HttpResponse",
+    "Releasable",
     "WholeBody",
     "not_final",
     "read_body",
@@ -41,6 +41,14 @@ class BodyStream(Protocol):
         ...
 
 
+class Releasable(Protocol):
+    """What is released when a response is closed."""
+
+    def release(self) -> None:
+        """Release it."""
+        ...
+
+
 def read_timed_out(host: str) -> TransportError:
     """Return the error for a server that sent no data within read_seconds."""
     return TransportError(f"read timed out: no data within read_seconds ({host})")
@@ -54,10 +62,11 @@ def not_final(status: int, host: str) -> TransportError:
 class WholeBody:
     """A body that has been received completely: a BodyStream."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "total_bytes")
 
     def __init__(self, data: bytes) -> None:
         self._data = data
+        self.total_bytes = len(data)
 
     def read_nowait(self) -> bytes:
         """Return the whole body; after that, nothing."""
@@ -94,7 +103,7 @@ class HttpResponse:
         host: str,
         scope: CancelScope,
         transport_error: Callable[[Exception, str], TransportError],
-        slots: tuple[FairSemaphore | None, ...],
+        slots: tuple[Releasable | None, ...],
         *,
         uncoded: bool = False,
     ) -> None:
@@ -118,6 +127,14 @@ class HttpResponse:
     def header(self, name: str) -> str | None:
         """Return the value of a header that is sent once, None if it is not sent."""
         return self._headers.get(name)
+
+    def release_with(self, end: Releasable) -> None:
+        """Release this as well when the response is closed."""
+        self._slots = (*self._slots, end)
+
+    def received_bytes(self) -> int:
+        """Return the bytes of the body received so far, as they were sent."""
+        return getattr(self._content, "total_bytes", 0)
 
     def read_within(self, scope: CancelScope) -> None:
         """Let this scope end the reads from now on."""

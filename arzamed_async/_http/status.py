@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
@@ -25,6 +25,7 @@ __all__ = [
     "STATUS_ERRORS",
     "json_object",
     "printable_excerpt",
+    "request_id_of",
     "retry_after_seconds",
     "status_error",
 ]
@@ -100,17 +101,22 @@ def _http_date(text: str) -> float | None:
         return None
 
 
+def request_id_of(header: Callable[[str], str | None], secrets: Callable[[], Iterable[str]]) -> str:
+    """Return the server's id of a request, empty without one, or if it is no id, or holds one of the `secrets`."""
+    found = next((value for name in _REQUEST_ID_HEADERS if (value := header(name)) is not None), "")
+    safe = re.fullmatch(_REQUEST_ID, found) and not any(secret in found for secret in secrets() if secret)
+    return found if safe else ""
+
+
 def status_error(
     status: int, headers: Mapping[str, str], body: bytes, secrets: Iterable[str], wall_now: float
 ) -> StatusError:
     """Return the error for a response with a status over 299."""
-    request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), "")
-    if not re.fullmatch(_REQUEST_ID, request_id) or any(secret in request_id for secret in secrets):
-        request_id = ""
+    secrets = tuple(secrets)
     error = STATUS_ERRORS.get(status, StatusError)(
         status,
         printable_excerpt(json_object(body).get("error"), secrets),
-        request_id=request_id,
+        request_id=request_id_of(headers.get, lambda: secrets),
         retry_after_seconds=retry_after_seconds(headers.get("retry-after"), wall_now, headers.get("date")),
     )
     if 300 <= status <= 399:

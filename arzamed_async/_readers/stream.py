@@ -70,7 +70,7 @@ class ResumingReader(Generic[T]):
             self._close(failure if isinstance(failure, ArzamedError) else "left", type(failure).__name__)
             failure.__traceback__ = None  # see Call.run
             if isinstance(failure, ArzamedError) and self._body is not None:  # the call counts a failure of the start
-                self._request.clinic.count_failure()
+                self._request.engine.note_failure(self._request.clinic, failure)
             raise
         finally:
             self.step = None

@@ -10,6 +10,7 @@ from .._calls.request import Request
 from .._concurrency.single_flight import Flight
 from .._http.response import HttpResponse
 from .._records.decoder import Decoder
+from .._telemetry import new_call_id
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .body import BodyReader, small_list
 
@@ -71,10 +72,12 @@ class ListReader(Generic[T]):
                 return records.copy()
             if scope.cancelled_by == "closed":
                 raise SessionClosedError("the session was closed during this call")
-            request.clinic.count_failure()  # a deadline of the shared read is counted there
-            raise DeadlineExceededError(seconds=seconds, phase=scope.phase)
+            late = DeadlineExceededError(seconds=seconds, phase=scope.phase)
+            request.add_facts(late, 0, new_call_id())
+            engine.note_failure(request.clinic, late)  # a deadline of the shared read is noted there
+            raise late
         except ArzamedError as error:
-            request.add_facts(error, error.attempts)
+            request.add_facts(error, error.attempts, error.call_id)
             raise
 
     async def _read_once_for_all(self, flight: Flight[list[T]]) -> list[T]:

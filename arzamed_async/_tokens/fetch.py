@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import Describe
 from .._resilience.retry import Retries, retry
-from .._telemetry import Spans, token_work
+from .._spans import Spans, token_work
+from .._telemetry import current_call_id
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, SessionClosedError
 from .oauth2 import IssuedToken
@@ -40,11 +41,12 @@ class TokenFetcher:
 
         What the request is doing is reported through `describe`.
         """
-        observers = self._client.observers
+        observers, call_id = self._client.observers, current_call_id()
         if not observers.tracers:
-            return await self._fetch(credentials, known, count, describe, None)
-        with Spans(observers, token_work("token", credentials.display_name, credentials.token_url)) as spans:
-            return await self._fetch(credentials, known, count, describe, spans)
+            return await self._fetch(credentials, known, count, describe, None, call_id)
+        work = token_work("token", credentials.display_name, credentials.token_url, call_id=call_id)
+        with Spans(observers, work) as spans:
+            return await self._fetch(credentials, known, count, describe, spans, call_id)
 
     async def _fetch(
         self,
@@ -53,11 +55,12 @@ class TokenFetcher:
         count: Callable[[], None],
         describe: Describe,
         spans: Spans | None,
+        call_id: str,
     ) -> IssuedToken:
         client, name = self._client, credentials.display_name
         seconds = client.timeouts.total_seconds
         scope = self._lifetime.scope(seconds, name, client.timeouts.read_seconds)
-        request = TokenRequest(client, credentials, scope, count, spans)
+        request = TokenRequest(client, credentials, scope, count, spans, call_id)
         describe(request.phase)
 
         async def request_token() -> IssuedToken:

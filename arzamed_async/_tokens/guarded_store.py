@@ -31,6 +31,8 @@ REST_SECONDS = 5.0
 LATE_IN_SUCCESSION = 3
 #: The number of calls that one session makes at a time.
 AT_ONCE = 6
+#: An outage is reported at its start, and again after this long while it lasts.
+REPORT_SECONDS = 300.0
 #: Time is counted in pieces of this length: while the event loop was blocked for longer, no more than this counts.
 PIECE_SECONDS = 0.04
 #: A result may have arrived while the event loop was busy: it is noticed within this number of turns.
@@ -105,7 +107,7 @@ class GuardedStore:
         self._observers = observers
         self._lifetime = lifetime
         self._failing = False
-        self._rests_until = 0.0
+        self._rests_until = self._reports_at = 0.0
         self._late = 0
         self._reported: set[tuple[str, type[Exception]]] = set()
         self._leave_loop()
@@ -218,12 +220,13 @@ class GuardedStore:
 
     def _record_failure(self, budget: StoreBudget, error: type[Exception], *, rests: bool) -> None:
         budget.failed = True
+        now = asyncio.get_running_loop().time()
         if rests:
             self._late += 1
             if error is not TimeoutError or self._late >= LATE_IN_SUCCESSION:
-                self._rests_until = asyncio.get_running_loop().time() + REST_SECONDS
-        if not self._failing:
-            self._failing = True
+                self._rests_until = now + REST_SECONDS
+        if not self._failing or now >= self._reports_at:
+            self._failing, self._reports_at = True, now + REPORT_SECONDS
             self._observers.emit(TokenStoreFailed(clinic=budget.clinic, error=error.__name__))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 from .._concurrency.lifetime import Lifetime
-from .._telemetry import Observers, Spans, token_work
+from .._spans import Spans, token_work
+from .._telemetry import Observers, caused_by, current_call_id, new_call_id
 from ..config import Timeouts
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
@@ -29,22 +30,27 @@ class TokenProvider:
 
     async def wait(self, cache: TokenCache, name: str, timeouts: Timeouts) -> CachedToken:
         """Wait for a token on behalf of a caller that wants nothing else, within its deadline. Raises as a call does."""
-        scope = self._lifetime.scope(timeouts.total_seconds)
+        scope, call_id = self._lifetime.scope(timeouts.total_seconds), new_call_id()
+        host = urlsplit(cache.credentials.token_url).netloc
         try:
-            with scope:
+            with scope, caused_by(call_id):
                 scope.set_phase(waiting_for_token(cache.credentials))
                 return await self.new_token(cache, name)
         except ArzamedError as error:
             error.clinic = name  # the failure is shared with other handles, each under its own name
+            error.host, error.call_id = host, call_id
             raise
         if scope.cancelled_by == "closed":
-            raise SessionClosedError(clinic=name)
-        raise DeadlineExceededError(seconds=timeouts.total_seconds, phase=scope.phase, clinic=name)
+            raise SessionClosedError(clinic=name, host=host, call_id=call_id)
+        raise DeadlineExceededError(
+            seconds=timeouts.total_seconds, phase=scope.phase, clinic=name, host=host, call_id=call_id
+        )
 
     def new_token(self, cache: TokenCache, name: str, spans: Spans | None = None) -> Awaitable[CachedToken]:
         """Wait for a token, as a part of the work of `spans`."""
         return self._traced(cache, name, spans) if self._observers.tracers else cache.get()
 
     async def _traced(self, cache: TokenCache, name: str, spans: Spans | None) -> CachedToken:
-        with Spans(self._observers, token_work("token_wait", name, cache.credentials.token_url), spans):
+        work = token_work("token_wait", name, cache.credentials.token_url, call_id=current_call_id())
+        with Spans(self._observers, work, spans):
             return await cache.get()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,14 @@ from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.clocks import Clocks
 from .._http.rate_limit import pause_seconds
 from .._http.response import HttpResponse, read_prefix
-from .._http.status import retry_after_seconds
+from .._http.status import request_id_of, retry_after_seconds
 from .._http.transport import Transport
 from .._resilience.pacing import NoTurnError
 from .._resilience.passage import Passage
 from .._resilience.retry import too_long
 from .._resilience.session_pacing import SessionPacing
-from .._telemetry import TOKEN_PATH, Observers, RequestSpans, Spans, token_work
+from .._spans import TOKEN_PATH, RequestSpans, Spans, token_work
+from .._telemetry import Observers
 from ..config import RetryPolicy, Timeouts
 from ..credentials import ClinicCredentials
 from ..errors import (
@@ -69,10 +71,12 @@ class TokenRequest:
         scope: CancelScope,
         count: Callable[[], None],
         spans: Spans | None,
+        call_id: str,
     ) -> None:
         self.credentials = credentials
         self.attempts = 0
         self.last_failure = ""
+        self._call_id = call_id
         self._client = client
         self._scope = scope
         self._count = count
@@ -167,7 +171,7 @@ class TokenRequest:
 
     async def _send_observed(self, headers: Mapping[str, str], sent: ResolvedSecret) -> IssuedToken:
         observers = self._client.observers
-        if not observers.present:
+        if not observers.listening():
             return await self._send(headers, sent, None)
         with RequestSpans(observers, self._work(), self._spans) as spans:
             return await self._send(spans.headers(headers), sent, spans)
@@ -182,7 +186,7 @@ class TokenRequest:
             response = await self._open(headers)
             status = response.status
             if spans is not None:
-                spans.responded(status)
+                spans.responded(status, request_id_of(response.header, sent.forms))
             retry_after, date = response.header("Retry-After"), response.header("Date")
             body = await read_prefix(response, strict=200 <= status <= 299)
             asked = retry_after_seconds(retry_after, client.clocks.wall(), date)
@@ -209,7 +213,8 @@ class TokenRequest:
         return response
 
     def _work(self) -> Work:
-        return token_work("request", self.credentials.display_name, self.credentials.token_url, self.attempts)
+        credentials = self.credentials
+        return token_work("request", credentials.display_name, credentials.token_url, self.attempts, self._call_id)
 
     @property
     def deadline(self) -> float | None:
@@ -234,7 +239,7 @@ class TokenRequest:
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:
         """See Retryable."""
         self._scope.set_phase(f"waiting before attempt {self.attempts + 1}")
-        if not self._client.observers.present:
+        if not self._client.observers.listening(logging.INFO):
             return
         from ..events import RetryScheduled
 
@@ -245,6 +250,7 @@ class TokenRequest:
             attempt=self.attempts,
             delay_seconds=seconds,
             reason=self.last_failure,
+            call_id=self._call_id,
         )
         self._client.observers.emit(event)
         if self._spans is not None:

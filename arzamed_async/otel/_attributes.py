@@ -66,6 +66,8 @@ def request_attributes(work: Work) -> Attributes:
 def span_attributes(work: Work) -> Attributes:
     """Return the attributes known when a span starts. Queries, and paths that may hold identifiers, are left out."""
     attributes: Attributes = {"arzamed.clinic": work.clinic, "arzamed.path": work.path}
+    if work.call_id:
+        attributes["arzamed.call_id"] = work.call_id
     if work.kind == "request":
         attributes |= request_attributes(work)
         server = _server(work.base_url)

@@ -31,7 +31,7 @@ VALUES = {
     "models",
     "token_store",
 }
-LOW = {"_concurrency", "_http", "_resilience", "_telemetry"}
+LOW = {"_concurrency", "_http", "_resilience", "_spans", "_telemetry"}
 #: The whole table. A package imports from these packages and no other; a module on top counts as a package.
 MAY_IMPORT = {
     "_errors": set(),
@@ -55,7 +55,9 @@ MAY_IMPORT = {
     "config": {"_arguments", "_frozen", "_validation", "errors"},
     "credentials": {"_arguments", "_frozen", "_masked", "_validation", "errors"},
     "clinics_file": {"_arguments", "_masked", "_validation", "credentials", "errors"},
-    "_telemetry": {"events"},
+    "_logs": {"_events", "errors"},
+    "_telemetry": {"_logs", "errors", "events"},
+    "_spans": {"_telemetry", "events"},
     "_concurrency": {"errors"},
     "_resilience": {"_concurrency", "config", "errors"},
     "_records": {"_json", "errors", "models"},
@@ -146,13 +148,13 @@ def test_rules_never_wait(name: str) -> None:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_extras_import_public_names_only(extra: str) -> None:
-    """An extra imports what a user may import, the text for a missing package, and its own modules; nothing else."""
+    """An extra imports what a user may import, the text for a missing package, the sentences of events, and its own modules."""
     for name in (each for each in MODULES if package_of(each) == extra):
         for node in ast.walk(tree_of(MODULES[name])):
             if isinstance(node, ast.ImportFrom) and node.module == "arzamed_async":
                 assert {alias.name for alias in node.names} <= set(arzamed_async.__all__), name
         for each in own_imports(name):
-            assert package_of(each.module) in ({extra} if each.relative else {"", "_extras", *EXTRAS}), each
+            assert package_of(each.module) in ({extra} if each.relative else {"", "_extras", "_logs", *EXTRAS}), each
 
 
 @pytest.mark.parametrize("name", sorted({package_of(name) for name in CORE if "." in name}))

@@ -25,6 +25,7 @@ BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 #: What each example prints, in order.
 PRINTED = [
     r"\['Milano equipe/doctors 200'\]",
+    r"DEBUG Milano: .*HTTP 503.*\nINFO Milano: attempt 1 .*\n(?:.*\n)*WARNING NotFoundError: Milano: .* \[call [0-9a-f]{16}\]\n",
     r'"level": "WARNING".*HTTP 503.*"arzamed_event": "RetryScheduled", "arzamed_clinic": "Milano"',
     r"POST\narzamed.token\narzamed.token_wait\nGET /api/v1/equipe/doctors\narzamed.call equipe/doctors",
     r"arzamed_token_requests_total\{.*\} 1\.0",

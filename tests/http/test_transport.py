@@ -27,12 +27,13 @@ from arzamed_async import (
     Event,
     ForbiddenError,
     PoolLimits,
-    RequestFinished,
     RetryPolicy,
     ServiceUnavailableError,
+    Span,
     Timeouts,
     TokenUnavailableError,
     TransportError,
+    Work,
 )
 from arzamed_async._http.failures import transport_error
 
@@ -406,6 +407,33 @@ async def test_a_lost_connection_costs_one_request_an_attempt() -> None:
         assert server.api_requests == 3
 
 
+class HeadTracer:
+    """Sets an event when the head of a response to a GET has arrived."""
+
+    def __init__(self, head: asyncio.Event) -> None:
+        self.head = head
+
+    def __call__(self, event: Event, /) -> None: ...
+
+    def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
+        return HeadSpan(self.head) if (work.kind, work.method) == ("request", "GET") else None
+
+
+class HeadSpan:
+    """The span of a request: it ends when the head has arrived."""
+
+    def __init__(self, head: asyncio.Event) -> None:
+        self.head = head
+
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    def tell(self, event: Event, /) -> None: ...
+
+    def end(self, status: int | None, error: str, /) -> None:
+        self.head.set()
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     "piece", [b"\nno chunk\r\n", b"\n5\r\ntoo long for five\r\n", b"\x00", b"\nfffffffffffffffffffff\r\n", b"\n0\r\x00"]
@@ -419,16 +447,15 @@ async def test_a_body_that_turns_into_something_else_ends_at_once(piece: bytes, 
             return await server.good(request, writer)
         writer.write(b"HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[\r" % status)  # half a chunk's end
         await writer.drain()
-        while not any(isinstance(event, RequestFinished) for event in events):  # the client has the head
-            await asyncio.sleep(0.001)
+        await head.wait()
         writer.write(piece)
 
+    head = asyncio.Event()
     endless = Timeouts(total_seconds=float("inf"), read_seconds=float("inf"))
-    events: list[Event] = []
     async with (
         RawServer(handler) as server,
         ArzamedSession(
-            base_url=server.base_url, retry=RetryPolicy.none(), timeouts=endless, observers=[events.append]
+            base_url=server.base_url, retry=RetryPolicy.none(), timeouts=endless, observers=[HeadTracer(head)]
         ) as session,
     ):
         async with asyncio.timeout(20):

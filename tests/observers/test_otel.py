@@ -136,6 +136,7 @@ async def test_attempts_stand_under_the_call_and_it_under_the_callers(telemetry:
         "arzamed.clinic": "Milano",
         "arzamed.path": "equipe/doctors",
     }
+    common["arzamed.call_id"] = attributes_of(call)["arzamed.call_id"]  # one call, one id
     assert [attributes_of(span) for span in attempts] == [
         {**common, "http.response.status_code": 503, "error.type": "503"},
         {**common, "error.type": "TransportError", "http.request.resend_count": 1},

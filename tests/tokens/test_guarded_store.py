@@ -218,3 +218,37 @@ async def test_a_holder_that_has_to_wait_is_waited_for(
         assert {token.access_token for token in await asyncio.gather(*calls)} == {"t1"}
         await close(*opened)
     assert server.token_requests == 1
+
+
+async def test_an_outage_is_reported_again_while_it_lasts(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that is off is one warning, and another one five minutes later if it is still off; a later outage is new."""
+    caplog.set_level("WARNING", "arzamed_async")
+    monkeypatch.setattr(door, "REST_SECONDS", 0.0)
+    down = True
+
+    async def before(_name: str) -> None:
+        if down:
+            raise ConnectionError
+
+    async def warnings_after(requests: int) -> int:
+        for _ in range(requests):
+            session.forget(credentials)
+            await session.clinic(credentials).token()
+        return sum("token store failed (ConnectionError)" in each.getMessage() for each in caplog.records)
+
+    async with Numbered() as server:
+        (session,) = sessions(server, Wrapped(before), 1)
+        credentials = server.credentials()
+        assert await warnings_after(3) == 1
+        monkeypatch.setattr(door, "REPORT_SECONDS", 0.0)
+        down = False
+        assert await warnings_after(1) == 1
+        down = True
+        assert await warnings_after(1) >= 2  # the period has passed: each failure is reported
+        monkeypatch.setattr(door, "REPORT_SECONDS", 1e9)
+        caplog.clear()
+        assert await warnings_after(3) == 1
+        await session.aclose()
+    assert door.REPORT_SECONDS == 1e9
