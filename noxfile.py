@@ -161,20 +161,34 @@ def types(session: nox.Session) -> None:
     session.run("pyright")
 
 
+def all_requirements() -> list[str]:
+    """Return the requirements of the package, of each of its extras, and of the build."""
+    project = nox.project.load_toml("pyproject.toml")
+    extras = project["project"]["optional-dependencies"].values()
+    found = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *(each for extra in extras for each in extra),
+    ]
+    return sorted(set(found))
+
+
 @nox.session(python=OLDEST)
 def audit(session: nox.Session) -> None:
-    """Look for weaknesses: bandit over the package, pip-audit over what it depends on."""
+    """Look for weaknesses: bandit over the package, pip-audit over what it depends on, the dependencies of each extra included."""
     session.install("-q", ".", "bandit", "pip-audit")
     session.run("bandit", "-q", "-c", "pyproject.toml", "-r", "arzamed_async")
     report = Path(session.create_tmp()) / "audit.json"
     requirements = report.with_name("requirements.txt")
-    requirements.write_text("\n".join(nox.project.load_toml("pyproject.toml")["project"]["dependencies"]))
+    requirements.write_text("".join(f"{each}\n" for each in all_requirements()))
     report.unlink(missing_ok=True)
     session.run(
         "pip-audit", "-r", str(requirements), "-f", "json", "-o", str(report), "--progress-spinner", "off",
         success_codes=[0, 1], silent=True,
     )  # fmt: skip
-    dependencies = json.loads(report.read_text())["dependencies"] if report.exists() else []
+    if not report.exists():
+        session.error("pip-audit has written no report: the requirements of the extras do not go together, perhaps")
+    dependencies = json.loads(report.read_text())["dependencies"]
     vulnerable = [f"{each['name']} {each['version']}" for each in dependencies if each.get("vulns")]
     if vulnerable:
         session.error(f"known to be vulnerable: {', '.join(vulnerable)}")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.docs_pages import ROOT
@@ -74,3 +77,18 @@ def test_a_user_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "no user can be made\n")
     assert list(temporary.iterdir()) == []
+
+
+def test_the_audit_looks_at_every_extra() -> None:
+    """What `nox -s audit` gives to pip-audit are all requirements in pyproject.toml: the build's, the core's, each extra's."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    nox = SimpleNamespace(project=SimpleNamespace(load_toml=lambda path: project))
+    scope = {"nox": nox}
+    exec(compile(ast.Module([functions["all_requirements"]], []), "noxfile.py", "exec"), scope)
+    assert "all_requirements()" in ast.unparse(functions["audit"])
+    wanted = {*project["build-system"]["requires"], *project["project"]["dependencies"]}
+    for extra in project["project"]["optional-dependencies"].values():
+        wanted |= set(extra)
+    assert set(scope["all_requirements"]()) == wanted

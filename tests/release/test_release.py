@@ -128,3 +128,63 @@ def test_the_installed_wheel_runs_the_example_of_the_readme(installed):
     first, *others = printed.splitlines()
     assert first.startswith("Dr. Inventata Uno ")
     assert others == ["milano: 3 doctors"]
+
+
+#: Files that a user of a checkout may have put into it, by name; the folders that they are put into.
+SECRETS = [
+    "clinics.toml", "my-clinics.toml", ".env", ".env.local", "production.env", "milano.secret", "api.secrets", "server.pem", "server.key",
+    "client.p12", "client.pfx", ".netrc", ".pypirc", ".npmrc", "id_rsa", "id_ed25519", "tokens/0a.json", ".tokens/0a.json", "0a.alive", "00.lock",
+    "notes", "notes.txt", "dump.sql", "core.1234", "patients.csv", "patients.json",
+]  # fmt: skip
+PLACES = [
+    "",
+    "arzamed_async",
+    "arzamed_async/stores",
+    "docs",
+    "docs/api",
+    "tests",
+    "tests/support",
+    "benchmarks",
+    "examples",
+    ".ci",
+]
+
+
+def test_no_file_that_was_planted_is_packed(tmp_path):
+    """Of secrets and notes in any folder of a checkout, and in folders of their own, neither sdist nor wheel holds one."""
+    checkout, dist = tmp_path / "checkout", tmp_path / "dist"
+    for name in tracked():
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_bytes((ROOT / name).read_bytes())
+    (checkout / ".gitignore").write_text("")  # the list alone has to do
+    for place in PLACES:
+        for name in SECRETS:
+            (checkout / place / name).parent.mkdir(parents=True, exist_ok=True)
+            (checkout / place / name).write_text("invented-canary")
+    (checkout / "mine").mkdir()
+    (checkout / "mine" / "script.py").write_text("invented-canary")
+    subprocess.run([sys.executable, "-m", "build", "-o", str(dist), str(checkout)], check=True, capture_output=True)
+    with tarfile.open(next(dist.glob("*.tar.gz"))) as sdist:
+        packed = {each.name.partition("/")[2]: sdist.extractfile(each).read() for each in sdist if each.isfile()}
+    with zipfile.ZipFile(next(dist.glob("*.whl"))) as wheel:
+        wheel_files = {name: wheel.read(name) for name in wheel.namelist()}
+    for files in (packed, wheel_files):
+        assert [name for name, content in files.items() if content == b"invented-canary"] == []
+    assert packed.keys() - {"PKG-INFO"} == tracked()
+
+
+def test_git_does_not_see_secrets():
+    """Files with the names of secrets, in any folder, are ignored: `git add` does not take them."""
+    kinds = SECRETS[: SECRETS.index("notes")]
+    paths = [str(Path(place, name)) for place in PLACES for name in kinds if not name.startswith("tokens/")] + [
+        "tokens/0a.json"
+    ]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", "--stdin"],
+        cwd=ROOT,
+        input="\n".join(paths),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert set(paths) - set(done.stdout.split()) == set()
