@@ -13,10 +13,13 @@ from .errors import ConfigurationError
 
 __all__ = ["Address", "encoded_path", "is_loopback"]
 
-_URL = r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?"
+_URL = r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*+)([^#]*)(#.*)?"
 _HOST_AND_PORT = r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?"
-_NAME = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?"
+_NAME = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*+\.?"
 _LONGEST_NAME = 253  # RFC 1035 section 2.3.4, as text
+_LONGEST_GIVEN = (
+    4 * _LONGEST_NAME
+)  # IDNA may combine characters; its implementations take quadratic time for long labels
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -78,6 +81,8 @@ def _encoded_host(name: str, host: str) -> str:
     if host.startswith("["):
         return _checked_address(name, host)
     if not host.isascii():
+        if len(host) > _LONGEST_GIVEN:
+            raise ConfigurationError(f"{name} has an invalid host: it is too long")
         for character in host:
             if unicodedata.category(character)[0] in "CZ":  # zero-width and other format characters, controls, spaces
                 raise ConfigurationError(f"{name} has an invisible character in its host (U+{ord(character):04X})")

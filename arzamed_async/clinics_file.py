@@ -22,6 +22,7 @@ __all__ = ["load_clinics"]
 
 _SECRETS = ("client_secret", "client_secret_env", "client_secret_file")
 _OPTIONAL = ("scope", "basic_encoding")
+_MOST_DOTS = 256  # tomllib takes quadratic time, and more, for a key of many parts
 _KNOWN = {"client_id", "token_url", *_SECRETS, *_OPTIONAL}
 
 
@@ -50,10 +51,14 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         # A traceback printed with its locals shows this document. Any value may be a secret, even under a misspelt key.
         text, problem = masked([*decoded_text(file.read_bytes())])
+        if not problem and any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
+            problem = f"has a line with more than {_MOST_DOTS} dots"
         if not problem:
             return cast("dict[str, Any]", masked(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
         problem = f"is not TOML: {error}"  # tomllib's text gives the position, and quotes at most a key
+    except RecursionError:
+        problem = "is nested too deeply"
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
         problem = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
     raise ConfigurationError(f"{file}: {problem}")

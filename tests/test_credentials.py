@@ -306,6 +306,10 @@ def test_the_clinics_file(tmp_path: Path) -> None:
             "token_url must",
         ),
         ("[clinics.milano]\nclient_secret = canary", "is not TOML"),
+        ("canary = " + "[" * 20_000, "is nested too deeply"),
+        ("canary = " + "{a = " * 20_000, "is nested too deeply"),
+        ("canary." + "a." * 300 + "a = 1", "has a line with more than 256 dots"),
+        ("[canary." + "'a'." * 10_000 + "a]", "has a line with more than 256 dots"),
     ],
 )
 def test_a_bad_clinics_file_names_file_and_key(tmp_path: Path, text: str, words: str) -> None:
@@ -317,6 +321,13 @@ def test_a_bad_clinics_file_names_file_and_key(tmp_path: Path, text: str, words:
     assert str(caught.value).startswith(str(file))
     assert "canary" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("label", ["\u00e8" * 2000, "\u00e8." * 1000, "e\u0300" * 1000])
+def test_a_host_outside_ascii_is_not_encoded_at_any_length(label: str) -> None:
+    """A host of more than a thousand characters is refused before IDNA, which takes quadratic time for it."""
+    with pytest.raises(ConfigurationError, match="^token_url has an invalid host: it is too long$"):
+        ClinicCredentials("x", "invented-secret", f"https://{label}.example/token")
 
 
 def test_a_clinics_file_that_cannot_be_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from arzamed_async import ArzamedError, DeadlineExceededError, DecodeError, Tran
 
 from .invisible import INVISIBLE, SHAPES
 
-__all__ = ["StderrReporter", "StdoutReport", "format_failure", "is_terminal", "printable"]
+__all__ = ["StderrReporter", "StdoutReport", "cut", "format_failure", "is_terminal", "printable"]
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 _SHAPES = re.compile(f"[{SHAPES}]+")
@@ -32,6 +32,11 @@ def printable(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", _SHAPES.sub("", _BREAKS.sub(" ", text)))
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text; of one that is longer than `most` its beginning and its length."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def is_terminal(stream: TextIO) -> bool:

@@ -15,12 +15,14 @@ from rich.text import Text
 from arzamed_async import Doctor
 
 from .encoding import Item, json_text
-from .messages import printable
+from .messages import cut, printable
 
 __all__ = ["TableWriter"]
 
 #: With more columns than this a table is unreadable, and the record is shown as JSON.
 _MOST_COLUMNS = 8
+#: Of a longer cell the beginning is shown, and its length: one value of a megabyte would take many seconds to lay out.
+_HEADING_LENGTH, _CELL_LENGTH = 100, 4000
 
 
 class TableWriter:
@@ -62,7 +64,7 @@ class TableWriter:
         table.add_column("Clinic", overflow="fold")
         as_json = len(columns) > _MOST_COLUMNS
         for name in ["Data"] if as_json else columns:
-            table.add_column(Text(printable(name)), overflow="fold")
+            table.add_column(Text(cut(printable(name), _HEADING_LENGTH)), overflow="fold")
         for clinic, row in islice(self._in_order(), most):
             cells = [_cell(row, clinic)] if as_json else [_cell(row.get(name), clinic) for name in columns]
             table.add_row(Text(printable(clinic)), *cells)
@@ -80,7 +82,7 @@ def _cell(value: object, clinic: str) -> Text:
     if value is None:
         return Text("")
     if isinstance(value, str):
-        return Text(printable(value))
+        return Text(cut(printable(value), _CELL_LENGTH))
     if isinstance(value, Mapping):
         value = dict(cast("Mapping[str, object]", value))
-    return Text(printable(json_text(value, clinic).decode()))
+    return Text(cut(printable(json_text(value, clinic).decode()), _CELL_LENGTH))

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from arzamed_async import Clinic, Failure, Outcome, Token
 
-from .messages import StderrReporter, StdoutReport
+from .messages import StderrReporter, StdoutReport, cut
 from .request import Request
 from .running import code_of, run
 from .session import open_session
@@ -101,17 +101,12 @@ def _about(clinic: str, token: Token, *, reveal: bool) -> list[str]:
 
 def claims_table(claims: dict[str, Any]) -> list[str]:
     """Return a line for each claim, the values in one column. A token cannot make it long or wide."""
-    shown = [(_cut(name, _NAME_LENGTH), _claim(name, value)) for name, value in islice(claims.items(), _MOST_CLAIMS)]
+    shown = [(cut(name, _NAME_LENGTH), _claim(name, value)) for name, value in islice(claims.items(), _MOST_CLAIMS)]
     width = max((len(name) for name, _ in shown), default=0)
     lines = [f"    {name:<{width}}  {value}" for name, value in shown]
     if len(claims) > len(shown):
         lines.append(f"    … and {len(claims) - len(shown):,} more")
     return lines
-
-
-def _cut(text: str, most: int) -> str:
-    """Return a text, or its beginning and its length."""
-    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
 
 
 def _claim(name: str, value: object) -> str:
@@ -124,7 +119,7 @@ def _claim(name: str, value: object) -> str:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     except RecursionError:
         return "(nested too deeply to be shown)"
-    return _cut(text, _VALUE_LENGTH)
+    return cut(text, _VALUE_LENGTH)
 
 
 def claims_of(token: str) -> dict[str, Any] | None:

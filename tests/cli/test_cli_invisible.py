@@ -119,6 +119,18 @@ def test_a_table_holds_no_invisible_character(monkeypatch: pytest.MonkeyPatch):
         assert not set(writer.tail().decode()) & (set(HIDDEN) - {"\n"})
 
 
+def test_a_long_cell_of_a_table_is_cut(monkeypatch: pytest.MonkeyPatch):
+    """A text, a nested object and a key of a megabyte are shown by their beginning and their length."""
+    monkeypatch.setenv("COLUMNS", "20000")
+    writer = writer_for(Format.table, open_records=True)
+    writer.encode("Milano", Slot({"k" * 1_000_000: "v" * 1_000_000, "inner": {"a": "w" * 1_000_000}}))
+    table = writer.tail().decode()
+    assert f"{'k' * 100}… (1,000,000 characters)" in table
+    assert f"{'v' * 4000}… (1,000,000 characters)" in table
+    assert "… (1,000,008 characters)" in table
+    assert len(table) < 40_000
+
+
 # What a token holds
 
 
