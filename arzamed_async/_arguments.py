@@ -10,8 +10,10 @@ import contextlib
 import functools
 import inspect
 import os
+import re
 import ssl
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from .errors import ConfigurationError
@@ -25,9 +27,14 @@ __all__ = [
     "kinds",
     "observer_functions",
     "path_like",
+    "shown_name",
+    "shown_path",
     "store_object",
     "tls_context",
 ]
+
+_LONGEST_NAME, _LONGEST_PATH = 64, 4096
+_SUFFIX = r"\.[A-Za-z]{1,12}"
 
 C = TypeVar("C", bound=Callable[..., Any])
 #: What a session calls of a token store.
@@ -48,6 +55,25 @@ def described(value: object) -> str:
     if _is_async(value):
         return "a coroutine function"
     return type(value).__name__
+
+
+def shown_name(name: str) -> str:
+    """Return a name if it looks like one, else its length: a secret may have been given in the place of a name."""
+    plain = len(name) <= _LONGEST_NAME and name.isascii() and name.isidentifier()
+    if plain and (not any(map(str.isdigit, name)) or ("_" in name and name in (name.upper(), name.lower()))):
+        return name
+    return f"of {len(name)} characters, which are not shown since they look like no name"
+
+
+def shown_path(path: Path) -> str:
+    """Return a path if it looks like one, else its length: a secret, or a file's text, may have been given in its place."""
+    text = str(path)
+    if len(text) <= _LONGEST_PATH and text.isprintable() and (path.is_absolute() or re.fullmatch(_SUFFIX, path.suffix)):
+        return text
+    with contextlib.suppress(OSError, ValueError):
+        if path.exists():
+            return text
+    return f"of {len(text)} characters, which are not shown since they look like no path"
 
 
 def _is_async(value: object) -> bool:

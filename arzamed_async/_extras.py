@@ -1,8 +1,11 @@
-"""The text of an error that is raised when a package of an extra is not installed."""
+"""What extras use of the core beside its public names; and the text of the error where a package of an extra is not installed."""
 
 from __future__ import annotations
 
-__all__ = ["INSTALL", "missing_package"]
+from ._frozen import frozen
+from ._tracebacks import hides_arguments
+
+__all__ = ["INSTALL", "frozen", "hides_arguments", "missing_package"]
 
 #: The one way to install an extra, until there is a release to download; the documentation gives the same.
 INSTALL = "python3 -m pip install '.[{extra}]'"

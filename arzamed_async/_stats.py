@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field
 
@@ -80,10 +81,11 @@ class Stats:
     pacing: PacingStats | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _stats, (dict(self.clinics), self.pool, self.retry_budget_remaining, self.pacing)
+        state = self.__getstate__()
+        return partial(Stats, **{**state, "clinics": dict(state["clinics"])}), ()  # a mapping proxy cannot be pickled
 
+    if TYPE_CHECKING:
 
-def _stats(
-    clinics: Mapping[str, ClinicStats], pool: PoolStats, retry_budget_remaining: float, pacing: PacingStats | None
-) -> Stats:
-    return Stats(clinics=clinics, pool=pool, retry_budget_remaining=retry_budget_remaining, pacing=pacing)
+        def __getstate__(self) -> dict[str, Any]:
+            """Return the fields; `frozen` adds this method."""
+            raise NotImplementedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from ._arguments import described
 from ._hosts import Address, is_loopback
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attrs import Attribute
 
 __all__ = [
+    "api_url",
     "at_least_one",
     "decoded_text",
     "dot_segments",
@@ -132,6 +133,14 @@ def web_url(name: str, url: object) -> str:
     if bad:
         raise ConfigurationError(f"{name} {bad}")
     return text if text.isascii() and "%" not in text else str(address)
+
+
+def api_url(name: str, url: object) -> str:
+    """Return `url`, encoded and without a slash at its end, if the API's paths can be below it."""
+    checked = web_url(name, url)
+    if "?" in checked or dot_segments(urlsplit(checked).path):
+        raise ConfigurationError(f"{name} must not contain a query, nor '.' or '..' segments")
+    return checked.rstrip("/")
 
 
 def proxy_url(name: str, url: object) -> str:

@@ -9,8 +9,10 @@ from ._calls.call import Call
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
+from ._frozen import total_repr
 from ._http.response import HttpResponse, read_body
 from ._http.urls import Params, request_url
+from ._tracebacks import hides_arguments
 from ._validation import plain_text
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
@@ -18,7 +20,7 @@ from .errors import ArzamedError, ConfigurationError, LimitExceededError
 from .models import Doctor, Patient, Response, Slot, Token
 from .resources import Resource, UnpublishedEndpointWarning
 
-__all__ = ["Clinic"]
+__all__ = ["Clinic", "clinic_of"]
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ class Clinic:
         self.name = credentials.display_name
         self._doctors: Resource[Doctor] | None = None
 
+    @total_repr
     def __repr__(self) -> str:
         return f"<Clinic {self.name}>"
 
@@ -73,8 +76,10 @@ class Clinic:
 
     def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
         """Return any other list endpoint. Its records become objects of the endpoint's attrs class."""
-        kinds(endpoint=(endpoint, Endpoint))
-        return self._resource(endpoint)
+        try:
+            return self._resource(endpoint)
+        finally:
+            del endpoint  # see hides_arguments
 
     def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
         if guessed:
@@ -86,9 +91,12 @@ class Clinic:
             )
         return self._resource(endpoint, guessed=guessed)
 
+    @hides_arguments
     def _resource(self, endpoint: Endpoint[T], *, guessed: bool = False) -> Resource[T]:
+        kinds(endpoint=(endpoint, Endpoint))
         return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed=guessed)
 
+    @hides_arguments
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
     ) -> Clinic:
@@ -120,11 +128,12 @@ class Clinic:
         `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
         Raises what `Resource.list` raises: StatusError for any status over 299.
         """
-        if route is not None:
-            plain_text("route", route)
-        url = request_url(self._engine.base_url, path, params)
-        request = Request(self._engine, self._options, self._live(), self.name, route or "<raw>", url)
-        del path, params, url  # no traceback may show them: they can identify a person
+        try:
+            shown, url = _shown_and_url(self._engine.base_url, path, params, route)
+        finally:
+            del path, params, route  # no traceback may show them: they can identify a person
+        request = Request(self._engine, self._options, self._live(), self.name, shown, url)
+        del url
         limit = self._options.limits.body_bytes
 
         async def handle(response: HttpResponse) -> Response:
@@ -134,3 +143,20 @@ class Clinic:
             return Response(response.status, response.headers, body, clinic=self.name, path=request.path)
 
         return await Call(request).run(handle)
+
+
+@hides_arguments
+def _shown_and_url(base_url: str, path: str, params: Params | None, route: str | None) -> tuple[str, str]:
+    """Return what errors and events show of a request, and its URL."""
+    if route is not None:
+        plain_text("route", route)
+    return route or "<raw>", request_url(base_url, path, params)
+
+
+def clinic_of(engine: Engine, drawn: Clinic | ClinicCredentials) -> Clinic:
+    """Return the handle of what was drawn from the clinics of a fan-out. Raises ConfigurationError."""
+    if isinstance(drawn, Clinic):
+        return drawn
+    if not isinstance(drawn, ClinicCredentials):
+        raise ConfigurationError(f"clinics must be of Clinic or ClinicCredentials, not {described(drawn)}")
+    return Clinic(engine, drawn)

@@ -12,20 +12,24 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
-from ._arguments import path_like
+from ._arguments import path_like, shown_name, shown_path
 from ._masked import masked
+from ._tracebacks import hides_arguments
 from ._validation import decoded_text
 from .credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
 from .errors import ConfigurationError
 
 __all__ = ["load_clinics"]
 
+#: The most bytes of a clinics file, which are 50,000 clinics: a device, or the wrong file, must not fill the memory.
+_MOST_BYTES = 16 * 1024 * 1024
 _SECRETS = ("client_secret", "client_secret_env", "client_secret_file")
 _OPTIONAL = ("scope", "basic_encoding")
 _MOST_DOTS = 256  # tomllib takes quadratic time, and more, for a key of many parts
 _KNOWN = {"client_id", "token_url", *_SECRETS, *_OPTIONAL}
 
 
+@hides_arguments
 def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
     """Return the credentials of every clinic in the file, in the order of the file.
 
@@ -38,9 +42,11 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
     clinics: dict[str, Any] | None = document.get("clinics")
     unknown = sorted(set(document) - {"clinics"})
     if unknown:
-        raise ConfigurationError(f"{file}: unknown key {unknown[0]!r} (expected tables [clinics.<name>])")
+        raise ConfigurationError(
+            f"{shown_path(file)}: unknown key {_shown_key(unknown[0])} (expected tables [clinics.<name>])"
+        )
     if not isinstance(clinics, dict) or not clinics:
-        raise ConfigurationError(f"{file}: no clinics found (expected tables [clinics.<name>])")
+        raise ConfigurationError(f"{shown_path(file)}: no clinics found (expected tables [clinics.<name>])")
     return [_clinic(file, name, table) for name, table in clinics.items()]
 
 
@@ -50,7 +56,10 @@ def _read(file: Path) -> dict[str, Any]:
     problem = ""
     try:
         # A traceback printed with its locals shows this document. Any value may be a secret, even under a misspelt key.
-        text, problem = masked([*decoded_text(file.read_bytes())])
+        with file.open("rb") as opened:
+            data = opened.read(_MOST_BYTES + 1)
+        large = f"has more than {_MOST_BYTES >> 20} MiB" if len(data) > _MOST_BYTES else ""
+        text, problem = masked(["", large] if large else [*decoded_text(data)])
         if not problem and any(line.count(".") > _MOST_DOTS for line in text.split("\n")):
             problem = f"has a line with more than {_MOST_DOTS} dots"
         if not problem:
@@ -61,17 +70,23 @@ def _read(file: Path) -> dict[str, Any]:
         problem = "is nested too deeply"
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
         problem = f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
-    raise ConfigurationError(f"{file}: {problem}")
+    raise ConfigurationError(f"{shown_path(file)}: {problem}")
+
+
+def _shown_key(key: str) -> str:
+    """Return a key in quotes if it looks like one."""
+    shown = key if key.replace("-", "_").lower() in _KNOWN else shown_name(key)
+    return repr(key) if shown == key else shown
 
 
 def _clinic(file: Path, name: str, table: Any) -> ClinicCredentials:
-    where = f"{file}: [clinics.{name}]"
+    where = f"{shown_path(file)}: [clinics.{name}]"
     if not isinstance(table, dict):
         raise ConfigurationError(f"{where} is not a table")
     table = cast("dict[str, Any]", table)
     for key, value in table.items():
         if key not in _KNOWN:
-            raise ConfigurationError(f"{where}: unknown key {key!r} (known: {', '.join(sorted(_KNOWN))})")
+            raise ConfigurationError(f"{where}: unknown key {_shown_key(key)} (known: {', '.join(sorted(_KNOWN))})")
         if not isinstance(value, str):
             raise ConfigurationError(f"{where}: {key} must be a string")
     for key in ("client_id", "token_url"):

@@ -184,7 +184,7 @@ def _path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> 
 def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
     kind = get_origin(value) or value
     if not (isinstance(kind, type) and attrs.has(kind)):
-        raise ConfigurationError(f"Endpoint.model must be an attrs class, not {value!r}")
+        raise ConfigurationError(f"Endpoint.model must be an attrs class, not {described(value)}")
 
 
 def _flag(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:

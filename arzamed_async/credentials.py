@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from attrs import Attribute, field
 
-from ._arguments import path_like
+from ._arguments import path_like, shown_name, shown_path
 from ._frozen import frozen
 from ._masked import Masked, masked
+from ._tracebacks import hides_arguments
 from ._validation import decoded_text, plain_text, web_url
 from .errors import ConfigurationError
 
@@ -19,8 +20,9 @@ __all__ = ["READ_SCOPE", "ClinicCredentials", "SecretFromEnv", "SecretFromFile"]
 #: The one scope the vendor publishes (developers' pages, "Authentication").
 READ_SCOPE = "https://api.nextgen.arzamed.com/read"
 
-#: The most bytes of a secret file: a device, or the wrong file, must not fill the memory.
+#: The most bytes of a secret: a device, or the wrong file, must not fill the memory.
 MOST_SECRET_BYTES = 65_536
+_MOST = f"{MOST_SECRET_BYTES // 1024} KiB"
 
 
 def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -33,18 +35,21 @@ def _text_or_nothing(_instance: object, attribute: Attribute[Any], value: object
 
 @frozen
 class SecretFromEnv:
-    """A secret in the environment variable `variable`, read at each token request."""
+    """A secret in the environment variable `variable`, read at each token request; at most 64 KiB."""
 
     variable: str = field(validator=_text)
 
+    @hides_arguments
     def resolve(self) -> str:
         """Return the secret; ConfigurationError if the variable is unset, empty or contains a control character."""
         value = masked(os.environ.get(self.variable))
         if value is None:
-            raise ConfigurationError(f"the environment variable {self.variable} is not set")
+            raise ConfigurationError(f"the environment variable {shown_name(self.variable)} is not set")
         # A byte order mark, where the variable was set from a file; in an ASCII locale it is three surrogates.
+        if len(value) > MOST_SECRET_BYTES:
+            raise ConfigurationError(f"the environment variable {shown_name(self.variable)} has more than {_MOST}")
         value = masked(value.removeprefix("\ufeff").removeprefix("\udcef\udcbb\udcbf"))
-        return plain_text(f"the environment variable {self.variable}", value)
+        return plain_text(f"the environment variable {shown_name(self.variable)}", value)
 
 
 def _path(path: str | os.PathLike[str]) -> Path:
@@ -60,12 +65,13 @@ class SecretFromFile:
 
     path: Path = field(converter=_path)
 
+    @hides_arguments
     def resolve(self) -> str:
         """Return the secret; ConfigurationError if the file cannot be read, is empty or contains a control character."""
         value, problem = _read(self.path)
         if problem:
-            raise ConfigurationError(f"the secret file {self.path} {problem}")
-        return plain_text(f"the secret file {self.path}", value)
+            raise ConfigurationError(f"the secret file {shown_path(self.path)} {problem}")
+        return plain_text(f"the secret file {shown_path(self.path)}", value)
 
 
 def _read(path: Path) -> tuple[Masked, str]:
@@ -76,7 +82,7 @@ def _read(path: Path) -> tuple[Masked, str]:
     except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
         return Masked(), f"cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})"
     if len(data) > MOST_SECRET_BYTES:
-        return Masked(), f"has more than {MOST_SECRET_BYTES // 1024} KiB"
+        return Masked(), f"has more than {_MOST}"
     text, problem = decoded_text(data)
     return Masked(text.rstrip("\r\n")), problem
 
@@ -96,6 +102,8 @@ def _hidden(secret: Secret) -> str:
 def _secret(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if not isinstance(value, (SecretFromEnv, SecretFromFile)):
         plain_text(attribute.name, value)
+        if len(cast("str", value)) > MOST_SECRET_BYTES:
+            raise ConfigurationError(f"{attribute.name} has more than {_MOST}")
 
 
 def _url(instance: object, attribute: Attribute[Any], value: object) -> None:
@@ -147,7 +155,10 @@ class ClinicCredentials:
             """Set the fields; attrs generates this method."""
 
     def __hash__(self) -> int:  # computed for each call, and these two are enough to distinguish clinics
-        return hash((self.client_id, self.token_url))
+        try:
+            return hash((self.client_id, self.token_url))
+        except AttributeError:  # its constructor has raised
+            return hash(ClinicCredentials)
 
     @property
     def display_name(self) -> str:
@@ -155,6 +166,7 @@ class ClinicCredentials:
         return self.name or self.client_id
 
     @classmethod
+    @hides_arguments
     def from_env(cls, prefix: str = "ARZAMED_") -> ClinicCredentials:
         """Read CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each prefixed with `prefix`.
 
@@ -164,7 +176,7 @@ class ClinicCredentials:
         names = ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")
         missing = [prefix + name for name in names if not os.environ.get(prefix + name)]
         if missing:
-            raise ConfigurationError(f"missing environment variables: {', '.join(missing)}")
+            raise ConfigurationError(f"missing environment variables: {', '.join(map(shown_name, missing))}")
         return cls(
             os.environ[prefix + "CLIENT_ID"],
             SecretFromEnv(prefix + "CLIENT_SECRET"),

@@ -14,6 +14,7 @@ from ._frozen import frozen
 from ._json import ATOMS, loads
 from ._lazy import lazy
 from ._masked import as_plain, masked_repr
+from ._tracebacks import hides_arguments
 from .errors import ArzamedError, DecodeError
 
 if TYPE_CHECKING:
@@ -67,10 +68,23 @@ class Doctor:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Doctor) or other.__class__ is not self.__class__:
             return NotImplemented
-        return self.name == other.name and self.profile_image == other.profile_image
+        try:
+            return self.name == other.name and self.profile_image == other.profile_image
+        except AttributeError:  # one whose constructor was not run
+            return self is other
 
     def __hash__(self) -> int:
-        return hash((self.name, self.profile_image))
+        try:
+            return hash((self.name, self.profile_image))
+        except AttributeError:
+            return hash(Doctor)
+
+
+def _empty(self: object, name: str) -> dict[str, Any]:
+    """Return the content of a mapping whose constructor has raised (as its `__getattr__`, called for what is not set)."""
+    if name in ("_items", "_values"):
+        return {}
+    raise AttributeError(f"{type(self).__qualname__!r} object has no attribute {name!r}")
 
 
 class FrozenMapping(Mapping[str, object]):
@@ -90,6 +104,8 @@ class FrozenMapping(Mapping[str, object]):
         raise AttributeError("a FrozenMapping cannot be changed")
 
     __delattr__ = __setattr__  # type: ignore[assignment]
+    if not TYPE_CHECKING:
+        __getattr__ = _empty
 
     def __getitem__(self, key: str) -> object:
         return self._items[key]
@@ -165,12 +181,16 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_values",)
 
+    @hides_arguments
     def __init__(self, items: Mapping[str, str] | list[tuple[str, str]]) -> None:
         values: dict[str, str] = {}
         for name, value in items.items() if isinstance(items, Mapping) else items:
             key = name.lower()
             values[key] = f"{values[key]}, {value}" if key in values else value
         self._values = values
+
+    if not TYPE_CHECKING:
+        __getattr__ = _empty
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower()]

@@ -9,10 +9,12 @@ from ._arguments import flag
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
+from ._frozen import total_repr
 from ._http.urls import Params, endpoint_url, with_query
 from ._readers.stream import RecordStream, ResumingReader
 from ._readers.whole import ListReader
 from ._records.decoder import decoder_for
+from ._tracebacks import hides_arguments
 from ._validation import whole_number
 from .config import Endpoint
 from .errors import DecodeError
@@ -50,17 +52,19 @@ class Resource(Generic[T]):
         self._hint = "This path is unpublished; the path itself may be wrong" if guessed else ""
         self._plain: ListReader[T] | None = None  # without params, created lazily
 
+    @total_repr
     def __repr__(self) -> str:
         return f"<Resource {self._endpoint.path} of {self._name}>"
 
     def _reader(self, params: Params | None) -> ListReader[T]:
         if params is None and self._plain is not None and not self._clinic.forgotten:
             return self._plain
-        reader = self._new_reader(params)
-        if params is None:
-            self._plain = reader
-        return reader
+        try:
+            return self._new_reader(params)
+        finally:
+            del params  # no traceback may show them: they can identify a person
 
+    @hides_arguments
     def _new_reader(self, params: Params | None) -> ListReader[T]:
         endpoint = self._endpoint
         self._clinic = self._engine.clinics.live(self._clinic)
@@ -73,7 +77,10 @@ class Resource(Generic[T]):
             with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
             hint=self._hint,
         )
-        return ListReader(request, decoder_for(endpoint.model))
+        reader = ListReader(request, decoder_for(endpoint.model))
+        if params is None:
+            self._plain = reader
+        return reader
 
     async def list(self, params: Params | None = None) -> builtins.list[T]:
         """Return all records, in the order sent. A list is never cut short: it is complete, or an error is raised.
@@ -81,12 +88,15 @@ class Resource(Generic[T]):
         Raises TransportError (DeadlineExceededError among them), TokenError, StatusError,
         ResponseError, SessionClosedError, ConfigurationError.
         """
-        reader = self._reader(params)
-        del params  # no traceback may show them: they can identify a person
+        try:
+            reader = self._reader(params)
+        finally:
+            del params
         if self._engine.reads is not None and not self._endpoint.personal:
             return await reader.read_shared()
         return await reader.read()
 
+    @hides_arguments
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.
 
@@ -99,6 +109,7 @@ class Resource(Generic[T]):
         reader = self._resuming_reader(params, errors)
         return RecordStream(reader.records(), reader, errors)
 
+    @hides_arguments
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
         """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter)."""
         if size is not None:

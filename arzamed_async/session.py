@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
-from urllib.parse import urlsplit
 
-from ._arguments import clock_function, described, function, kinds, observer_functions, store_object
+from ._arguments import clock_function, function, kinds, observer_functions, store_object
 from ._calls.clinics import ClinicRegistry
 from ._calls.engine import Engine, Options
 from ._concurrency.clocks import Clocks
@@ -18,6 +18,7 @@ from ._concurrency.single_flight import SingleFlight
 from ._fan_out.fan_out import FanOut, gather
 from ._fan_out.feed import ClinicFeed
 from ._fan_out.workers import FanOutPlan, Progress
+from ._frozen import total_repr
 from ._http.made import make_transport
 from ._http.transport import Http
 from ._resilience.budget import RetryBudget
@@ -28,8 +29,9 @@ from ._tokens.cache import TokenSource
 from ._tokens.fetch import TokenFetcher
 from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
-from ._validation import dot_segments, web_url
-from .clinic import Clinic
+from ._tracebacks import hides_arguments
+from ._validation import api_url
+from .clinic import Clinic, clinic_of
 from .config import (
     PRODUCTION,
     BreakerPolicy,
@@ -42,7 +44,7 @@ from .config import (
     TokenPolicy,
 )
 from .credentials import ClinicCredentials
-from .errors import ConfigurationError, SessionClosedError
+from .errors import SessionClosedError
 from .events import Observer
 from .models import Outcome
 from .token_store import TokenStore
@@ -56,13 +58,6 @@ __all__ = ["ArzamedSession"]
 
 T = TypeVar("T")
 ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | ClinicCredentials]
-
-
-def _checked_base_url(base_url: str) -> str:
-    url = web_url("base_url", base_url)
-    if "?" in url or dot_segments(urlsplit(url).path):
-        raise ConfigurationError("base_url must not contain a query, nor '.' or '..' segments")
-    return url.rstrip("/")
 
 
 def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
@@ -99,6 +94,7 @@ class ArzamedSession:
     tokens (see TokenStore; several sessions may have one store, and none closes it). Raises ConfigurationError.
     """
 
+    @hides_arguments
     def __init__(
         self,
         *,
@@ -123,7 +119,7 @@ class ArzamedSession:
     ) -> None:
         kinds(tokens=(tokens, TokenPolicy), endpoints=(endpoints, Endpoints), coalesce=(coalesce, bool))
         load_backoff()
-        base_url = _checked_base_url(base_url)
+        base_url = api_url("base_url", base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
         transport = make_transport(pool, http, ssl_context, proxy, trust_env=trust_env)
@@ -150,6 +146,7 @@ class ArzamedSession:
         lifetime.on_new_loop(transport.leave_loop, clinics.leave_loop, flights.leave_loop, client.pacing.leave_loop)
         lifetime.on_fork(transport.leave_process)
 
+    @total_repr
     def __repr__(self) -> str:
         return f"<ArzamedSession {self._engine.base_url}{' closed' if self._engine.lifetime.closed else ''}>"
 
@@ -164,6 +161,8 @@ class ArzamedSession:
 
     async def aclose(self) -> None:
         """Close the pool. Calls in flight end with SessionClosedError; more than once is fine."""
+        if not vars(self):  # the constructor has raised
+            return
         engine = self._engine
         engine.lifetime.close()
         engine.clinics.clear()
@@ -173,12 +172,14 @@ class ArzamedSession:
             engine.observers.flush()
             await engine.transport.close()
 
+    @hides_arguments
     def clinic(self, credentials: ClinicCredentials) -> Clinic:
         """Return a handle of the clinic. Handles of equal credentials share token and pool."""
         if self._engine.lifetime.closed:
             raise SessionClosedError
         return Clinic(self._engine, credentials)
 
+    @hides_arguments
     def forget(self, credentials: ClinicCredentials) -> None:
         """Drop token and limits of a clinic that is gone, or whose key has changed, and lift a pause of its token endpoint.
 
@@ -203,6 +204,7 @@ class ArzamedSession:
             pacing=PacingStats(**engine.paces.figures()) if engine.paces.learns else None,
         )
 
+    @hides_arguments
     def fan_out(
         self,
         clinics: ClinicIterable,
@@ -241,12 +243,15 @@ class ArzamedSession:
         on_progress: Progress | None = None,
     ) -> list[Outcome[T]]:
         """Run `fan_out` to its end, and return all outcomes in the order of `clinics`."""
-        return await gather(
-            self.fan_out(
+        try:
+            outcomes = self.fan_out(
                 clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
             )
-        )
+        finally:
+            del clinics, fetch, concurrency, deadline_seconds, on_progress  # see hides_arguments
+        return await gather(outcomes)
 
+    @hides_arguments
     def merge(
         self,
         clinics: ClinicIterable,
@@ -281,10 +286,4 @@ class ArzamedSession:
         engine = self._engine  # and not the session: the results may outlive it
         if engine.lifetime.closed:
             raise SessionClosedError
-        return ClinicFeed(clinics, lambda drawn: drawn if isinstance(drawn, Clinic) else _handle(engine, drawn))
-
-
-def _handle(engine: Engine, drawn: ClinicCredentials) -> Clinic:
-    if not isinstance(drawn, ClinicCredentials):
-        raise ConfigurationError(f"clinics must be of Clinic or ClinicCredentials, not {described(drawn)}")
-    return Clinic(engine, drawn)
+        return ClinicFeed(clinics, partial(clinic_of, engine))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -370,3 +371,55 @@ def test_settings_that_cannot_work(make) -> None:
         make()
     with pytest.raises(ValueError):
         make()
+
+
+def test_a_secret_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without an end, or 64 KiB and one more, is refused as a secret, wherever it comes from; 64 KiB are not."""
+    large = tmp_path / "large.secret"
+    large.write_text("x" * 65_537)
+    monkeypatch.setenv("ROMA_SECRET", "x" * 65_537)
+    for refused in (
+        SecretFromFile("/dev/zero").resolve,
+        SecretFromFile(large).resolve,
+        SecretFromEnv("ROMA_SECRET").resolve,
+        lambda: ClinicCredentials("id", "x" * 65_537, "https://auth.invented.example/token"),
+    ):
+        with pytest.raises(ConfigurationError, match="has more than 64 KiB"):
+            refused()
+    large.write_text("x" * 65_536)
+    assert len(SecretFromFile(large).resolve()) == 65_536
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "/proc/self/environ", "/", "/dev/null"])
+def test_a_file_that_holds_no_text(name: str) -> None:
+    """A device, a folder and a file of the kernel are refused as a secret and as a clinics file, without filling the memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigurationError):
+            SecretFromFile(name).resolve()
+        with pytest.raises(ConfigurationError):
+            load_clinics(name)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 64 * 1024 * 1024
+
+
+def test_what_is_no_name_and_no_path_is_not_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error names the variable, the file and the key at fault; of a secret given in their place it shows the length."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("ROMA_SECRET", "roma_secret", "SECRET7_A", "ClientSecret"):
+        with pytest.raises(ConfigurationError, match=f"the environment variable {variable} is not set"):
+            SecretFromEnv(variable).resolve()
+    for secret in ("0f" * 16, "QmFzZTY0c2VjcmV0", "invented-secret", "A7" * 9):
+        with pytest.raises(ConfigurationError, match="of [0-9]+ characters, which are not shown") as caught:
+            SecretFromEnv(secret if secret != "QmFzZTY0c2VjcmV0" else f"{secret}_").resolve()
+        assert secret not in str(caught.value)
+    for path in ("/run/secrets/roma", "roma.secret", "conf/roma.txt"):
+        with pytest.raises(ConfigurationError, match=f"the secret file {path} cannot be read"):
+            SecretFromFile(path).resolve()
+    for key in ("client-secret", "Client_Id", "client_secrt"):
+        file = tmp_path / "clinics.toml"
+        file.write_text(f"[clinics.a]\n{key} = 'x'\n")
+        with pytest.raises(ConfigurationError, match=f"unknown key '{key}'"):
+            load_clinics(file)

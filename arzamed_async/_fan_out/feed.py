@@ -10,6 +10,7 @@ from contextvars import Context, copy_context
 from typing import Any, Generic, Protocol, TypeVar
 
 from .._concurrency.cancel_scope import current_task_or_none, wait_for_end
+from .._tracebacks import drop_frames
 from ..errors import ConfigurationError
 
 __all__ = ["ClinicFeed", "Named", "error_of"]
@@ -88,8 +89,9 @@ class ClinicFeed(Generic[H]):
 
     def draw_nowait(self) -> tuple[int, H] | None:
         """Return the next clinic and its number; None at the end."""
-        source = self._sync
-        return self._number(_END if source is None or self.ended else self._context.run(next, source, _END))
+        if self._sync is None or self.ended:
+            return self._number(_END)
+        return self._number(self._context.run(next, self._sync, _END))
 
     async def draw(self) -> tuple[int, H] | None:
         """Return the next clinic and its number, once there is one; None at the end."""
@@ -105,7 +107,13 @@ class ClinicFeed(Generic[H]):
             self.ended = True
             return None
         self._count += 1
-        return self._count - 1, self._handle(drawn)
+        try:
+            return self._count - 1, self._handle(drawn)
+        except ConfigurationError as error:
+            drop_frames(error, None)
+            raise
+        finally:
+            del drawn
 
     async def _draw_all(self, source: AsyncIterator[Any]) -> None:
         """Draw from an async iterator whenever a clinic is wanted, and close it."""

@@ -28,10 +28,11 @@ class Results(Generic[Item]):
 
     what: ClassVar[str] = "a fan-out"
     _pool: WorkerPool[Item] | None = None
+    _clinics: ClinicFeed[Any] | None = None
+    _closed = _complete = False
 
     def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
-        self._closed = self._complete = False
-        self._clinics: ClinicFeed[Any] = plan.clinics
+        self._clinics = plan.clinics
         self._start: Callable[[], WorkerPool[Item]] = partial(WorkerPool[Item], plan, serve)
 
     def __aiter__(self) -> Self:
@@ -77,7 +78,7 @@ class Results(Generic[Item]):
         self._closed = True
         if self._pool is not None:
             await self._pool.stop()
-        else:
+        elif self._clinics is not None:
             await self._clinics.aclose()
 
     def __del__(self) -> None:

@@ -269,6 +269,8 @@ class RecordStream(Generic[Item]):
 
         Another task that is reading it gets a ConfigurationError, in its current step or at its next window.
         """
+        if not vars(self):  # the constructor has raised
+            return
         reader = self._reader
         if (step := reader.step) is not None:
             reader.cancel_step()

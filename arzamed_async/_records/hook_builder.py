@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any, Literal, get_args
 
 import attrs
@@ -118,14 +120,23 @@ def _later(made: list[Hook]) -> Hook:
     return structure
 
 
+def _filled(model: Any, fill: Callable[[Any, Any], None], value: Any) -> Any:
+    record: Any = model.__new__(model)
+    fill(record, value)
+    return record
+
+
 def open_record_hook(model: type[Any]) -> Hook:
     """Return the hook for an OpenRecord or a subclass."""
+    make: Any = model
+    if make.__init__ is OpenRecord.__init__ and make.__new__ is object.__new__:  # without the guard of its arguments
+        make = partial(_filled, model, inspect.unwrap(make.__init__))
 
     def structure(value: Any, _: Any) -> Any:
         if value.__class__ is not dict:
             raise Mismatch("an object", value)
         try:
-            return model(value)
+            return make(value)
         except RecursionError:
             raise  # the decoder reports it
         except Exception:  # noqa: BLE001, S110 - it may quote the value  # nosec B110

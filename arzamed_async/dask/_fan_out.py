@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 from arzamed_async import ConfigurationError, Outcome
-from arzamed_async._extras import missing_package
+from arzamed_async._extras import hides_arguments, missing_package
 
 from ._plan import Credentials, Fetch, Plan, SessionOptions, Shards, Store, check_arguments, checked_options
 
@@ -21,6 +21,7 @@ __all__ = ["DaskFanOut", "SessionOptions", "fan_out_dask"]
 T = TypeVar("T")
 
 
+@hides_arguments
 def fan_out_dask(
     client: Any,
     credentials: Credentials,
@@ -94,10 +95,10 @@ class DaskFanOut(Generic[T]):
     """
 
     _run: Run[T] | None = None
+    _closed = _complete = False
 
     def __init__(self, plan: Plan[T]) -> None:
         self._plan = plan
-        self._closed = self._complete = False
 
     def __aiter__(self) -> Self:
         if self._closed:

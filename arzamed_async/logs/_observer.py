@@ -15,6 +15,7 @@ from arzamed_async import (
     TokenStoreFailed,
     UnknownField,
 )
+from arzamed_async._extras import hides_arguments
 from arzamed_async._logs.sentences import fields_of, sentence_of
 
 __all__ = ["LoggingObserver"]
@@ -39,6 +40,7 @@ class LoggingObserver:
     #: Read by the session: see above.
     logs_events = True
 
+    @hides_arguments
     def __init__(self, logger: logging.Logger | None = None) -> None:
         if logger is not None and not isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
             raise ConfigurationError(f"logger must be a logging.Logger, not {type(logger).__name__}")

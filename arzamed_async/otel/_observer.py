@@ -9,6 +9,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from arzamed_async import ArzamedSession, ConfigurationError, Event, Span, Work, __version__
+from arzamed_async._extras import hides_arguments
 
 from ._attributes import span_attributes, span_name
 from ._gauges import Gauges
@@ -38,6 +39,7 @@ class OTelObserver:
     global ones.
     """
 
+    @hides_arguments
     def __init__(
         self,
         *,

@@ -17,6 +17,7 @@ from pathlib import Path
 from attrs import evolve
 
 from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken
+from arzamed_async._extras import hides_arguments
 
 from ._entry import Entry, Grant, Kept, dump, parse
 from ._extras import require
@@ -50,6 +51,7 @@ class FileTokenStore:
     Not for network file systems.
     """
 
+    @hides_arguments
     def __init__(self, folder: str | os.PathLike[str] | None = None, *, clock: Callable[[], float] = time.time) -> None:
         require("stores", "filelock", "platformdirs")
         if folder is None:
@@ -100,6 +102,8 @@ class FileTokenStore:
 
     async def aclose(self) -> None:
         """End this store's leases. Can be called repeatedly. A folder that hangs delays it by a second at most."""
+        if not vars(self):  # the constructor has raised
+            return
         with suppress(TimeoutError):  # the leases end with this process
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._pool.run(self._holder.close)

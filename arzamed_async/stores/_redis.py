@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken
+from arzamed_async._extras import hides_arguments
 
 from ._extras import require
 from ._redis_client import BoundClient, GivenClient, check_client, client_maker
@@ -51,6 +52,7 @@ class RedisTokenStore:
     connection) raises redis-py's InvalidResponse, and the connection is dropped.
     """
 
+    @hides_arguments
     def __init__(self, url_or_client: str | Redis | RedisCluster, *, prefix: str = "arzamed:token:") -> None:
         require("redis", "redis")
         if not isinstance(prefix, str):
@@ -117,6 +119,8 @@ class RedisTokenStore:
 
     async def aclose(self) -> None:
         """Close the connections that this store has opened on the running event loop. Can be called repeatedly."""
+        if not vars(self):  # the constructor has raised
+            return
         running = asyncio.get_running_loop()
         if going := {work for work in self._going_back if work.get_loop() is running}:
             for work in going:

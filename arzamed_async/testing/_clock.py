@@ -21,6 +21,8 @@ class ManualClock:
     It starts at the beginning of 2030 (UTC). Deadlines and waits do not use it: they use the event loop's time.
     """
 
+    _now = 0.0
+
     def __init__(self, start: float = 1_893_456_000.0) -> None:
         self._now = start
 

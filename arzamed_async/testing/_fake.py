@@ -12,6 +12,7 @@ from typing import Literal, Self
 from aiohttp import web
 
 from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
+from arzamed_async._extras import hides_arguments
 
 from ._clinics import FakeClinic
 from ._faults import Fault, Step, fault, refusal
@@ -51,6 +52,7 @@ class FakeArzamed(Limited):
     in the server's thread.
     """
 
+    @hides_arguments
     def __init__(self, *, clock: Callable[[], float] = time.time, port: int = 0) -> None:
         self.latency_seconds: float = 0.0
         self.token_latency_seconds: float = 0.0
@@ -103,6 +105,8 @@ class FakeArzamed(Limited):
 
     async def aclose(self) -> None:
         """Stop listening, end open requests at once, close every connection. Calling it more than once is fine."""
+        if not vars(self):  # the constructor has raised
+            return
         if self._thread is None:
             await self._stop()
         else:
@@ -139,6 +143,7 @@ class FakeArzamed(Limited):
 
     # Clinics
 
+    @hides_arguments
     def add_clinic(
         self,
         name: str,

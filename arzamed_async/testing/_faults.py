@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from attrs import field, frozen
+from attrs import field
 
 from arzamed_async import ConfigurationError
+from arzamed_async._extras import frozen
 
 from ._script import Refusal
 
@@ -21,6 +22,16 @@ _NOTHING: Any = object()
 _WORDS: dict[object, Word] = {word: word for word in get_args(Word)}
 
 
+def _status(_instance: object, _attribute: object, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 200 <= value <= 599:
+        raise ConfigurationError("status must be one of 200 to 599")
+
+
+def _one_of_both(instance: Answer, _attribute: object, body: bytes) -> None:
+    if instance.json is not _NOTHING and body:
+        raise ConfigurationError("Answer(...) takes json or body, not both")
+
+
 @frozen
 class Answer:
     """A response of your own: a status, a body as bytes or as a JSON value, and headers.
@@ -31,17 +42,11 @@ class Answer:
     Answer()                          # 200 and nothing
     """
 
-    status: int = 200
+    status: int = field(default=200, validator=_status)
     json: Any = field(default=_NOTHING, kw_only=True)
-    body: bytes = field(default=b"", kw_only=True)
+    body: bytes = field(default=b"", kw_only=True, validator=_one_of_both)
     headers: Mapping[str, str] = field(factory=dict[str, str], kw_only=True)
     retry_after: float | str | None = field(default=None, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        if isinstance(self.status, bool) or not isinstance(self.status, int) or not 200 <= self.status <= 599:
-            raise ConfigurationError(f"status must be one of 200 to 599, not {self.status!r}")
-        if self.json is not _NOTHING and self.body:
-            raise ConfigurationError("Answer(...) takes json or body, not both")
 
     def encoded(self) -> tuple[bytes, dict[str, str]]:
         """Return the body and headers to send."""
@@ -66,7 +71,7 @@ def refusal(
 ) -> Refusal:
     """Return an error response as the API, or the token endpoint, would send it."""
     if isinstance(status, bool) or not isinstance(status, int) or not 300 <= status <= 599:
-        raise ConfigurationError(f"status must be one of 300 to 599, not {status!r}")
+        raise ConfigurationError("status must be one of 300 to 599")
     headers: list[tuple[str, str]] = []
     if retry_after is not None:
         headers.append(("Retry-After", seconds_or_date(retry_after)))
@@ -86,5 +91,7 @@ def fault(step: object, on: str, base_url: str) -> Fault:
     word = _WORDS.get(step) if isinstance(step, str) else None
     if word is None:
         words = ", ".join(repr(word) for word in _WORDS)
-        raise ConfigurationError(f"a step of a script is a status, an Answer(...), or one of {words}; not {step!r}")
+        raise ConfigurationError(
+            f"a step of a script is a status, an Answer(...), or one of {words}; not {type(step).__name__}"
+        )
     return word

@@ -14,7 +14,9 @@ from http import HTTPStatus
 from typing import Protocol
 
 from aiohttp import web
-from attrs import field, frozen
+from attrs import field
+
+from arzamed_async._extras import frozen
 
 from ._clinics import Clinics, Counts, FakeClinic
 from ._faults import Answer, Fault
