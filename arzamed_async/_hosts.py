@@ -16,6 +16,7 @@ __all__ = ["Address", "encoded_path", "is_loopback"]
 _URL = r"(?s)([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*+)([^#]*)(#.*)?"
 _HOST_AND_PORT = r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?"
 _NAME = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*+\.?"
+_NUMBER = r"[0-9]+|0[xX][0-9A-Fa-f]*"  # a last label that the system's resolver may read as (part of) an address: 127.1
 _LONGEST_NAME = 253  # RFC 1035 section 2.3.4, as text
 _LONGEST_GIVEN = (
     4 * _LONGEST_NAME
@@ -62,9 +63,10 @@ def is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None  # some Pythons count ::ffff:127.0.0.1
 
 
 def encoded_path(path: str) -> str:
@@ -91,9 +93,21 @@ def _encoded_host(name: str, host: str) -> str:
         raise ConfigurationError(
             f"{name} has an invalid host: labels of 1 to 63 letters, digits, '-' or '_', and {_LONGEST_NAME} characters in all"
         )
+    if re.fullmatch(_NUMBER, host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
+        raise ConfigurationError(
+            f"{name} has an invalid host: a number, or an IPv4 address that is not four decimal numbers"
+        )
     if "xn--" in host.lower() and _by_yarl(host, "host") is None:
         raise ConfigurationError(f"{name} has an invalid host: its 'xn--' does not decode (IDNA)")
     return host
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _checked_address(name: str, host: str) -> str:
@@ -101,8 +115,8 @@ def _checked_address(name: str, host: str) -> str:
         ipaddress.IPv6Address(host[1:-1])
     except ValueError:
         host = ""
-    if not host:
-        raise ConfigurationError(f"{name} has an invalid IPv6 address as its host")
+    if not host or "%" in host:
+        raise ConfigurationError(f"{name} has an invalid IPv6 address as its host (no zone can be sent)")
     return host
 
 

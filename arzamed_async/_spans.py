@@ -21,8 +21,14 @@ __all__ = ["TOKEN_PATH", "RequestSpans", "Spans", "token_work"]
 TOKEN_PATH = "<token>"  # noqa: S105 - no secret  # nosec B105
 _NAME = r"[A-Za-z0-9-]+"
 _VALUE = r"[\x20-\x7e]*"
-#: Headers that frame the message. A tracer may not set them.
-_OURS = frozenset({"connection", "content-length", "content-type", "expect", "host", "transfer-encoding", "upgrade"})
+#: Headers that the client sets, in some or all requests, and those that frame a message or belong to one connection.
+_OURS = frozenset(
+    {
+        "accept", "accept-encoding", "authorization", "content-encoding", "content-length", "content-type", "connection",
+        "cookie", "expect", "host", "http2-settings", "keep-alive", "proxy-authorization", "proxy-connection", "te",
+        "trailer", "transfer-encoding", "upgrade", "user-agent",
+    }
+)  # fmt: skip
 
 
 def token_work(kind: WorkKind, clinic: str, token_url: str, attempt: int = 0, call_id: str = "") -> Work:
@@ -58,9 +64,9 @@ class Spans:
         for span in self._spans:
             wanted = None if span is None else self._observers.safely("headers", _mapping, span)
             for name, value in (wanted or {}).items():
-                if _sendable(name, value) and name.lower() not in taken:
-                    taken.add(name.lower())
-                    headers[name] = value
+                if _sendable(name, value) and (key := str.lower(name)) not in taken:
+                    taken.add(key)
+                    headers[str.__str__(name)] = str.__str__(value)  # a subclass may become another text elsewhere
         return headers
 
     def report(self, event: Event) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import socket
 import traceback
 import tracemalloc
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+import yarl
 from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support import SECRET, RawServer
 
 from arzamed_async import (
@@ -25,6 +32,7 @@ from arzamed_async import (
     SecretFromEnv,
     SecretFromFile,
     Timeouts,
+    TokenUnavailableError,
     load_clinics,
 )
 
@@ -77,6 +85,11 @@ HOSTS = {
     "a_b.invented.example": "a_b.invented.example",
     "API.Invented.example": "API.Invented.example",
     "invented.example.": "invented.example.",
+    "\uff11\uff12\uff17.0.0.1": "127.0.0.1",
+    "127\u30020\u30020\u30021": "127.0.0.1",
+    "\u2113ocalhost": "localhost",
+    "[::ffff:127.0.0.1]": "[::ffff:127.0.0.1]",
+    "1.invented.example": "1.invented.example",
     "[fe80::1]": "[fe80::1]",
     "a.invented.example:8443": "a.invented.example:8443",
     "però.invented.example:8443": "xn--per-ena.invented.example:8443",
@@ -98,6 +111,8 @@ BAD_HOSTS = [
     "xn--.example", "xn--zz--.example", "XN--A.example", "xn--clinica-per-oebò.example", "exa\u200bmple.com", "exa\u200dmple.com",
     "\u200b", "exa\u00admple.com", "\ufeffexample.com", "a\x85b.example", "a\u202eb.example", "a*b.example", "a%41.example", "a,b.example",
     "evil.example[::1]", "[::1]evil.example", "[::1", "::1", "[::1]]", "[1.2.3.4]", "[evil]", "[]", "a b.example", "a:b:8080",
+    "127.1", "0x7f.1", "0x7f.0.0.0x1", "0", "2130706433", "017700000001", "0177.0.0.1", "127.0.0.01", "127.0.0.1.", "1.2.3.4.5", "a.1",
+    "[::1%eth0]", "[::1%25eth0]", "[fe80::1%25lo]", "%31%32%37.0.0.1", "127.0.0.1%2eevil.example", "x:80:80", "\u2488.0.0.1",
     "a.example:\u0661", "a.example:-1", "a.example:65536", "a.example:0", "\u2100.example",
 ]  # fmt: skip
 
@@ -423,3 +438,71 @@ def test_what_is_no_name_and_no_path_is_not_quoted(tmp_path: Path, monkeypatch: 
         file.write_text(f"[clinics.a]\n{key} = 'x'\n")
         with pytest.raises(ConfigurationError, match=f"unknown key '{key}'"):
             load_clinics(file)
+
+
+NOT_LOOPBACK = [
+    "localhost.", "localhost.evil.example", "127.0.0.1.evil.example", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[::]",
+    "0.0.0.0", "loc\u0430lhost", "localhost\u3002",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", NOT_LOOPBACK)
+def test_what_is_not_loopback(host: str) -> None:
+    """Plain http goes to localhost, 127.0.0.0/8 and ::1 alone, on every version of Python."""
+    assert ClinicCredentials("id", SECRET, f"https://{host}/")
+    with pytest.raises(ConfigurationError, match="http is allowed for loopback only"):
+        ClinicCredentials("id", SECRET, f"http://{host}/")
+
+
+PARTS = [
+    "127.0.0.1", "localhost", "evil.example", "[::1]", "::1", "127.1", "xn--", "xn--a", "@", "#", "?", "/", "\\", "%", "%2e", "%40", ":", ":80",
+    ".", "\u3002", "\uff11", "\xdf", "\u200b", "\x85", "\u2113", "\u0661", "[", "]", "0", "0x7f", "a", "-", "_", "u:p@", ";", "\t", "\u0430",
+]  # fmt: skip
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(st.sampled_from(PARTS) | st.characters(), min_size=1, max_size=6).map("".join))
+def test_an_accepted_host_is_the_one_that_is_judged(place: str) -> None:
+    """For any text that is accepted, the URL as stored has one host to each parser, and plain http has a loopback one."""
+    for scheme in ("http", "https"):
+        try:
+            url = ClinicCredentials("id", SECRET, f"{scheme}://{place}/").token_url
+        except ConfigurationError:
+            continue
+        host = yarl.URL(url).raw_host or ""
+        judged = (urlsplit(url).hostname or "").strip("[]")
+        assert host == (str(ipaddress.ip_address(judged)) if ":" in judged else judged)
+        assert yarl.URL(str(yarl.URL(url))).raw_host == host
+        assert host.isascii()
+        assert not set(host) & set("@%#?/\\ ")
+        if scheme == "http":
+            assert host == "localhost" or ipaddress.ip_address(host).is_loopback
+
+
+SENT_TO = {
+    "Clinica.Invented.example": "clinica.invented.example",
+    "per\xf2.invented.example": "xn--per-ena.invented.example",
+    "stra\xdfe.invented.example.": "xn--strae-oqa.invented.example",
+    "clinica\u3002invented.example": "clinica.invented.example",
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lane", ["direct", "aiohttp"])
+@pytest.mark.parametrize(("host", "sent"), SENT_TO.items())
+async def test_the_host_that_is_looked_up(host: str, sent: str, lane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In either lane the name that is looked up is that of the URL as it was stored, and no other is."""
+    names: list[str] = []
+
+    def look_up(name: str | bytes, *_: object, **__: object) -> list[object]:
+        names.append(name if isinstance(name, str) else name.decode())
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    http = {"http": aiohttp.ClientSession} if lane == "aiohttp" else {}
+    credentials = ClinicCredentials("id", SECRET, f"https://{host}/token")
+    async with ArzamedSession(retry=RetryPolicy.none(), **http) as session:
+        with pytest.raises(TokenUnavailableError):
+            await session.clinic(credentials).token()
+    assert {name.rstrip(".").lower() for name in names} == {sent}
+    assert sent in credentials.token_url.lower()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import Mock
 
+import aiohttp
 import pytest
 from attrs import define, field
 from support import RawServer, Request, answer, json_answer, token_answer
@@ -138,20 +139,43 @@ async def test_every_request_carries_the_headers() -> None:
     assert attempts == [1, 2, 3]
 
 
-async def test_headers_that_would_do_harm_are_not_sent() -> None:
+class Other(str):
+    """Text that becomes another text wherever it is converted."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "a\r\nx-two: b"
+
+    def __format__(self, spec: str) -> str:
+        return str(self)
+
+
+@pytest.mark.parametrize("lane", ["direct", "aiohttp"])
+async def test_headers_that_would_do_harm_are_not_sent(lane: str) -> None:
     """A tracer's header replaces none of ours, frames no message, and breaks into no other; the rest is sent."""
     bad = {
         "authorization": "Bearer other", "Host": "elsewhere.invalid", "content-length": "7", "Transfer-Encoding": "chunked",
         "x-one": "a\r\nx-two: b", "x three": "c", "x-four": 4, "x-good": "yes", "Content-Type": "text/plain",
+        "ACCEPT": "text/html", "user-agent": "other", "Accept-Encoding": "br", "TE": "trailers", "Keep-Alive": "9", "Cookie": "a=b",
+        "Proxy-Authorization": "Basic x", "x-five": "caf\xe9", "X-Good": "twice", "Trailer": "x-six", "x_seven": "z", "x-eight": Other("i"),
     }  # fmt: skip
-    async with RawServer() as server, session_of(server, Keeper(bad)) as session:  # type: ignore[arg-type]
+    http = {"http": aiohttp.ClientSession} if lane == "aiohttp" else {}
+    async with RawServer() as server, session_of(server, Keeper(bad), **http) as session:  # type: ignore[arg-type]
         await session.clinic(server.credentials()).doctors.list()
+        assert (session.stats().pool.lane == "direct") == (lane == "direct")
+    assert len(server.requests) == 2
     for request in server.requests:
         headers = request.headers
         assert headers["x-good"] == "yes"
         assert not {"x-one", "x-two", "x three", "x-four", "transfer-encoding"} & set(headers)
         assert headers["host"] == f"127.0.0.1:{server.port}"
         assert headers["authorization"] != "Bearer other"
+        assert headers["accept"] == "application/json"
+        assert headers["user-agent"].startswith("arzamed-async/")
+        assert headers["accept-encoding"] != "br"
+        assert headers["x-eight"] == "i"
+        assert not {"te", "keep-alive", "cookie", "proxy-authorization", "x-five", "trailer", "x_seven"} & set(headers)
         assert headers.get("content-type") == ("application/x-www-form-urlencoded" if request.is_token else None)
 
 
