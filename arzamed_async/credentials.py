@@ -154,9 +154,10 @@ class ClinicCredentials:
         def __attrs_init__(self, *values: object) -> None:
             """Set the fields; attrs generates this method."""
 
-    def __hash__(self) -> int:  # computed for each call, and these two are enough to distinguish clinics
+    def __hash__(self) -> int:  # computed for each call, and these are enough: a clinic may have had many secrets
         try:
-            return hash((self.client_id, self.token_url))
+            secret = self.client_secret
+            return hash((self.client_id, self.token_url, secret if isinstance(secret, str) else ""))
         except AttributeError:  # its constructor has raised
             return hash(ClinicCredentials)
 

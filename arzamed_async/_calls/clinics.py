@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from .._arguments import kinds
 from .._concurrency.semaphore import FairSemaphore
+from .._concurrency.weak_when_idle import WeakWhenIdle
 from .._resilience.circuit_breaker import CircuitBreaker
 from .._resilience.clinic_scope import ClinicScope
 from .._tokens.cache import TokenCache, TokenSource
@@ -18,12 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ClinicRegistry", "ClinicState"]
 
+#: A state without anything worth keeping is dropped if there are more states than this, ...
+MOST_IDLE = 512
+#: ... or after it has been idle for this long.
+IDLE_SECONDS = 6 * 3600.0
+
 
 class ClinicState:
     """What all handles of equal credentials share."""
 
     __slots__ = (
-        "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "retries", "scope",
+        "__weakref__", "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "retries", "scope",
         "tokens",
     )  # fmt: skip
 
@@ -51,6 +58,15 @@ class ClinicState:
         """Count a call that ended in an error."""
         self.failures += 1
 
+    def idle_seconds(self, now: float, loop_time: float) -> float:
+        """Return for how long nothing has been worth keeping; negative if a token, a limit or work under way is."""
+        bulkhead, scope, breaker = self.bulkhead, self.scope, self.breaker
+        if bulkhead.taken or bulkhead.waiting or scope.remembers(loop_time):
+            return -1.0
+        if breaker is not None and breaker.seconds_left(now):
+            return -1.0
+        return self.tokens.idle_seconds(now)
+
     def stats(self) -> ClinicStats:
         """Return what it has cost, and what is going on."""
         from ..models import ClinicStats
@@ -67,7 +83,10 @@ class ClinicState:
 
 
 class ClinicRegistry:
-    """The states by credentials."""
+    """The states by credentials.
+
+    One that is idle may be dropped: it lasts as long as a handle then, and is held again from its next token request.
+    """
 
     def __init__(
         self,
@@ -80,7 +99,21 @@ class ClinicRegistry:
         self._tokens = tokens
         self._breaker = breaker
         self._connections_per_clinic = connections_per_clinic
-        self._states: dict[ClinicCredentials, ClinicState] = {}
+        self._states: WeakWhenIdle[ClinicCredentials, ClinicState] = WeakWhenIdle(self._is_idle, MOST_IDLE)
+        tokens.on_start(self._token_requested)
+
+    def _is_idle(self, state: ClinicState, many: bool) -> bool:
+        try:
+            loop_time = asyncio.get_running_loop().time()
+        except RuntimeError:  # a handle may be made outside of it: it is looked at later
+            return False
+        return state.idle_seconds(self._tokens.clock(), loop_time) >= (0.0 if many else IDLE_SECONDS)
+
+    def _token_requested(self, tokens: TokenCache) -> None:
+        """Hold the state of these tokens, which may have been dropped: all that is worth keeping begins with a request."""
+        state = self._states.get(tokens.credentials)
+        if state is not None and state.tokens is tokens:  # else it was forgotten
+            self._states.keep(state.credentials, state)
 
     def __iter__(self) -> Iterator[ClinicState]:
         return iter(self._states.values())
@@ -95,7 +128,8 @@ class ClinicRegistry:
         if state is None:
             breaker = CircuitBreaker(self._breaker) if self._breaker else None
             tokens, bulkhead = TokenCache(self._tokens, credentials), FairSemaphore(self._connections_per_clinic)
-            state = self._states[credentials] = ClinicState(credentials, tokens, breaker, bulkhead)
+            state = ClinicState(credentials, tokens, breaker, bulkhead)
+            self._states.keep(credentials, state)
         return state
 
     def live(self, state: ClinicState) -> ClinicState:
@@ -104,7 +138,7 @@ class ClinicRegistry:
 
     def forget(self, credentials: ClinicCredentials) -> ClinicScope | None:
         """Drop the state and return its scope; what runs on it goes on, handles take a new one at their next call."""
-        state = self._states.pop(credentials, None)
+        state = self._states.pop(credentials)
         if state is not None:
             state.forgotten = True
         return None if state is None else state.scope

@@ -8,5 +8,6 @@ In reading order:
     semaphore      a fair semaphore: waiters take their turn, and a cancelled one loses no slot
     queueing       the wait for a slot: how an error reports it, and whether it counts towards a deadline
     lifetime       binds a session to an event loop, owns its tasks, and ends its work when it closes
+    weak_when_idle values by key that are dropped when nothing is worth keeping
     single_flight  one piece of work for all callers that want the same, with one outcome
 """

@@ -8,6 +8,7 @@ In reading order:
     pace             the rate of one scope that is throttled
     in_flight        its cap on requests in flight, where the limit is one of concurrency
     clinic_scope     what is known of one clinic at an origin
+    paced_scopes     the clinics at an origin that are paced
     attribution      whose limit it is: the clinic's or the origin's
     origin_scope     an origin with its clinics: outcomes in, verdicts out
     turns            which request is next: clinics in turn

@@ -22,6 +22,8 @@ HEAVY_ROW = 6.0
 LIGHT_ROW = 3.0
 #: What a request sent between two refusals, and not refused, takes from a row.
 LET_THROUGH = 0.5
+#: The number of clinics that are known to have a refusal among the rows.
+MOST_ENTERED = 1024
 #: The number of refusals that are looked at.
 KEPT = 48
 #: An origin obeys one clinic's Retry-After up to this; a longer one has to come from several clinics.
@@ -48,13 +50,15 @@ class Rows:
     __slots__ = ("_entered", "_refusals")
 
     def __init__(self) -> None:
-        self._entered: set[ClinicScope] = set()
+        self._entered: dict[ClinicScope, None] = {}  # a set that keeps their order
         self._refusals: list[tuple[int, bool]] = []
 
     def enter(self, clinic: ClinicScope) -> bool:
         """Return whether this clinic has a refusal among the rows already."""
         entered = clinic in self._entered
-        self._entered.add(clinic)
+        self._entered[clinic] = None
+        if len(self._entered) > MOST_ENTERED:
+            del self._entered[next(iter(self._entered))]
         return entered
 
     def refused(self, sent: int, *, fresh: bool) -> float:

@@ -7,7 +7,16 @@ from typing import Literal
 
 from .pace import Pace
 
-__all__ = ["HOLD_SECONDS", "HOLD_TIMES", "NEVER", "ClinicScope", "Fate", "Life", "life_seconds"]
+__all__ = [
+    "HOLD_SECONDS",
+    "HOLD_TIMES",
+    "NEVER",
+    "REST_SECONDS",
+    "ClinicScope",
+    "Fate",
+    "Life",
+    "life_seconds",
+]
 
 #: A moment before all others; one object, since there are many clinics.
 NEVER = -math.inf
@@ -19,6 +28,8 @@ LIFE_SECONDS = {429: 65.0}
 SHORT_LIFE_SECONDS = 10.0
 #: Refusals overtake responses that are under way: while no sign of life is known, they wait for one, this long and this often.
 HOLD_SECONDS = 0.025
+#: A pace is forgotten this long after the last refusal.
+REST_SECONDS = 30.0
 HOLD_TIMES = 10
 #: Bare 503s (no Retry-After) of one clinic, less half of its responses between, that are more than noise.
 HEAT = 6.0
@@ -138,6 +149,10 @@ class ClinicScope(Life):
         """Return whether nothing of it waits, and its last refusal is older than this."""
         refused_at = self.last_refused_at if self.pace is None else self.pace.last_refused_at
         return not self.waiting and refused_at <= moment
+
+    def remembers(self, now: float) -> bool:
+        """Return whether there is a pace, or a pause, that its next request has to keep; or one waits."""
+        return self.pace is not None or self.shut_until > now or self.waiting > 0
 
     def note_refusal(self, newest: int, now: float) -> None:
         """Remember when it was refused last, and the newest request at that time."""

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from .attribution import HEAVY_ROW, LIGHT_ROW, Attribution
-from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, NEVER, ClinicScope, Fate, Life, life_seconds
+from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, NEVER, REST_SECONDS, ClinicScope, Fate, Life, life_seconds
 from .in_flight import InFlight
 from .pace import LONGEST_PAUSE_SECONDS, KnownRate, Pace
+from .paced_scopes import Changed, PacedScopes
 
 __all__ = ["OriginScope"]
 
 #: One refusal among fewer requests in flight than this, while no response is known, is a failure, not a limit.
 FEW = 8
-#: A scope is forgotten this long after its last refusal; it is checked this often.
-REST_SECONDS, SWEEP_SECONDS = 30.0, 1.0
-#: A clinic's pace that is younger than this was the origin's, where the origin is blamed.
-GIVEN_BACK_SECONDS = 10.0
-
-#: A scope (None is the origin), its requests a second (None: not paced any more), and why.
-Changed = Callable[[ClinicScope | None, float | None, str], None]
 
 
 class OriginScope(Life):
@@ -48,13 +41,13 @@ class OriginScope(Life):
         self.waiting = self.repeating = 0  # repeats wait as well
         self.pace: Pace | None = None
         self.levels: InFlight | None = None
-        self.paced: set[ClinicScope] = set()  # clinics with a pace of their own, or shut
+        self.paced = PacedScopes(changed)
         self.known = None if known_rate is None else KnownRate(known_rate)
         self._learns, self._shuts_clinics = learns, shuts_clinics
         self._max_retry_after_seconds, self._changed = max_retry_after_seconds, changed
         self._evidence = Attribution()
         self._dead_at = math.nan  # the sign of life after which an outage was found
-        self._turn_at = self._swept_at = 0.0
+        self._turn_at = 0.0
         self._holds = 0
         self._held_until = NEVER
 
@@ -172,6 +165,7 @@ class OriginScope(Life):
         self.open.pop(sent, None)
         if not self._learns:
             return False
+        self.paced.sweep(now)
         if not self.active:
             clinic.cool_unpaced(list(self.open.values()).count(clinic))
         level = self.levels.ended(sent) if self.levels is not None else None
@@ -208,10 +202,7 @@ class OriginScope(Life):
             self.active = True
             self.cuts += 1
             self._evidence.begin(self.sent)
-            for clinic in list(self.paced):
-                young = clinic.pace is not None and now - clinic.pace.started_at < GIVEN_BACK_SECONDS
-                if young and clinic.shut_until <= now:
-                    self._forget(clinic, "the limit is the origin's")
+            self.paced.give_back(now)
             self._changed(None, self.pace.rate, "requests of several clinics were refused")
         return self.pace
 
@@ -241,6 +232,7 @@ class OriginScope(Life):
     def _shut(self, clinic: ClinicScope, now: float, seconds: float, row: float) -> None:
         if self._believed(clinic, seconds, row):
             self.shut_until = now + (seconds if self._shuts_clinics else min(seconds, LONGEST_PAUSE_SECONDS))
+            self.active = True
             self._changed(None, 0.0, "the server requires a long pause")
         if not self._shuts_clinics:
             return
@@ -267,13 +259,7 @@ class OriginScope(Life):
     def forget(self, clinic: ClinicScope) -> None:
         """Forget a clinic's pace, and open it if it is shut."""
         clinic.shut(NEVER)
-        self._forget(clinic, "forgotten")
-
-    def _forget(self, clinic: ClinicScope, why: str) -> None:
-        clinic.forget()
-        if clinic in self.paced:
-            self.paced.discard(clinic)
-            self._changed(clinic, None, why)
+        self.paced.forget(clinic, "forgotten")
 
     # The end of a pace.
 
@@ -292,9 +278,10 @@ class OriginScope(Life):
     def _rest(self, now: float) -> None:
         if self.pace is not None and not self.waiting and now - self.pace.last_refused_at >= REST_SECONDS:
             self._end("no request was refused lately")
-        if now - self._swept_at >= SWEEP_SECONDS:
-            self._swept_at = now
-            for paced in list(self.paced):
-                if paced.refused_before(now - REST_SECONDS) and paced.shut_until <= now:
-                    self._forget(paced, "no request was refused lately")
+        self.paced.sweep(now)
         self.active = bool(self.known or self.pace or self.paced or self.waiting or self.shut_until > now)
+
+    def rested(self, now: float) -> bool:
+        """End what is over; return whether nothing is left to remember, and nothing is under way."""
+        self._rest(now)
+        return not (self.active or self.open)

@@ -47,7 +47,7 @@ def _queue(scope: str, requests_per_second: float, waiting: int) -> str:
 class Pacing:
     """The turns at one origin."""
 
-    __slots__ = ("_on_wire", "_timer", "_wire", "origin", "turns")
+    __slots__ = ("__weakref__", "_on_wire", "_timer", "_wire", "origin", "turns")
 
     def __init__(self, origin: OriginScope, lots: random.Random | None = None) -> None:
         self.origin = origin

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
+from .._concurrency.weak_when_idle import WeakWhenIdle
 from ..config import PacingPolicy
-from .clinic_scope import ClinicScope
+from .clinic_scope import REST_SECONDS, ClinicScope
 from .origin_scope import OriginScope
 from .pacing import Pacing
 from .passage import Passage
 
 __all__ = ["SessionPacing"]
+
+#: Above these numbers, what has nothing to remember is dropped: token endpoints' origins, and clinics they have refused.
+MOST_ORIGINS, MOST_REFUSED = 128, 512
 
 
 def origin_of(url: str) -> str:
@@ -41,6 +46,21 @@ class HasCredentials(Protocol):
         ...
 
 
+def _is_rested(pacing: Pacing, many: bool) -> bool:
+    return pacing.origin.rested(asyncio.get_running_loop().time()) and many
+
+
+def _was_not_refused(scope: ClinicScope, many: bool) -> bool:
+    now = asyncio.get_running_loop().time()
+    return many and not scope.remembers(now) and scope.refused_before(now - REST_SECONDS)
+
+
+class _TokenScope(ClinicScope):
+    """A clinic at its token endpoint."""
+
+    __slots__ = ("__weakref__",)  # of those at the API there are many, for long
+
+
 class SessionPacing:
     """The pacing of the API's origin is `api`; that of a token endpoint's is created lazily. Each change is reported.
 
@@ -58,8 +78,8 @@ class SessionPacing:
         self._max_retry_after_seconds = max_retry_after_seconds
         self._report = report
         self._paced: set[tuple[str, ClinicScope | None]] = set()
-        self._tokens: dict[str, Pacing] = {}
-        self._token_scopes: dict[Hashable, ClinicScope] = {}
+        self._tokens: WeakWhenIdle[str, Pacing] = WeakWhenIdle(_is_rested, MOST_ORIGINS)
+        self._token_scopes: WeakWhenIdle[Hashable, ClinicScope] = WeakWhenIdle(_was_not_refused, MOST_REFUSED)
         self.api = self._pacing(origin_of(base_url), None if policy is None else policy.max_requests_per_second)
 
     def _pacing(self, origin: str, known_rate: float | None = None, *, shuts_clinics: bool = True) -> Pacing:
@@ -89,20 +109,26 @@ class SessionPacing:
         pacing = self._tokens.get(origin)
         if pacing is None:
             # The token cache remembers a long pause of a clinic: that is shared through a token store, too.
-            pacing = self._tokens[origin] = self._pacing(origin, shuts_clinics=False)
+            pacing = self._pacing(origin, shuts_clinics=False)
+            self._tokens.keep(origin, pacing)
         scope = self._token_scopes.get(key)
-        if scope is not None:
-            return Passage(pacing, scope)
-        scope = ClinicScope(name)  # kept only where it is refused: tokens are requested once an hour
-        return Passage(pacing, scope, partial(self._token_scopes.setdefault, key, scope))
+        if scope is None:
+            scope = _TokenScope(name)  # kept only where it is refused: tokens are requested once an hour
+            self._token_scopes.add(key, scope)
+        return Passage(pacing, scope, partial(self._refused, origin, pacing, key, scope))
+
+    def _refused(self, origin: str, pacing: Pacing, key: Hashable, scope: ClinicScope) -> None:
+        """Hold what has something to remember from now on."""
+        self._tokens.keep(origin, pacing)
+        self._token_scopes.keep(key, scope)
 
     def forget(self, scope: ClinicScope | None, key: Hashable, token_url: str) -> None:
         """Forget a clinic's paces, and open what is shut."""
         if scope is not None:
             self.api.origin.forget(scope)
-        token_scope = self._token_scopes.pop(key, None)
-        if token_scope is not None:
-            self._tokens[origin_of(token_url)].origin.forget(token_scope)
+        token_scope, pacing = self._token_scopes.pop(key), self._tokens.get(origin_of(token_url))
+        if token_scope is not None and pacing is not None:
+            pacing.origin.forget(token_scope)
 
     def leave_loop(self) -> None:
         """Nothing waits and nothing is under way on a new event loop."""

@@ -31,6 +31,8 @@ __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 #: How long a failure is shared after its request, so that callers which arrive just after it do not send another. One with
 #: a Retry-After is remembered for that long.
 FAILURE_SHARED_SECONDS = 1.0
+#: One object, since there are many clinics.
+NEVER = -math.inf
 
 
 class CachedToken:
@@ -89,7 +91,7 @@ class TokenSource:
     `fetch` takes credentials, the known token, a counter of requests sent, and what to describe its work to.
     """
 
-    __slots__ = ("clock", "fetch", "flights", "policy", "wall_clock")
+    __slots__ = ("_started", "clock", "fetch", "flights", "policy", "wall_clock")
 
     def __init__(
         self,
@@ -104,6 +106,19 @@ class TokenSource:
         self.clock = clock
         self.wall_clock = wall_clock
         self.flights = SingleFlight() if flights is None else flights
+        self._started: Callable[[TokenCache], None] | None = None
+
+    def on_start(self, started: Callable[[TokenCache], None]) -> None:
+        """Register what is called before each request, with the cache that it is for."""
+        self._started = started
+
+    def start(
+        self, cache: TokenCache, work: Callable[[Flight[CachedToken]], Awaitable[CachedToken]]
+    ) -> Flight[CachedToken]:
+        """Start the request of a token for this cache."""
+        if self._started is not None:
+            self._started(cache)
+        return self.flights.start(cache, work)
 
 
 class TokenCache:
@@ -120,11 +135,11 @@ class TokenCache:
         self.requests = 0  # sent to the token endpoint
         self._held: CachedToken | None = None
         self._failure: ArzamedError | None = None
-        self._failure_until = 0.0
+        self._failure_until = NEVER  # or when the last request failed
         self._next_refresh_at = 0.0
         self._rejected: CachedToken | None = None  # a token dropped for an HTTP 401: the next one replaces it
-        self._keep_until = 0.0  # until then no token is replaced for a 401
-        self._replaced_at = -math.inf  # when the last one was
+        self._keep_until = NEVER  # until then no token is replaced for a 401
+        self._replaced_at = NEVER  # when the last one was
 
     def current(self) -> CachedToken | None:
         """Return the token if it may be used without waiting, None if `get` is needed. May start a refresh in the background."""
@@ -197,7 +212,17 @@ class TokenCache:
         return copy.copy(failure)
 
     def _start(self) -> Flight[CachedToken]:
-        return self._source.flights.start(self, self._fetch)
+        return self._source.start(self, self._fetch)
+
+    def idle_seconds(self, now: float) -> float:
+        """Return for how long nothing has been worth keeping; negative if a token, a failure, a limit or a request is."""
+        source = self._source
+        if source.flights.under_way(self):
+            return -1.0
+        wall, tokens = source.wall_clock(), [held for held in (self._held, self._rejected) if held is not None]
+        until = max(self._failure_until, self._keep_until, self._replaced_at + source.policy.rejected_seconds)
+        seconds = min([now - until, *(held.moment(now, wall) - held.expires_at for held in tokens)])
+        return 0.0 if math.isinf(seconds) else seconds  # it was never used
 
     def _known(self) -> IssuedToken | None:
         if self._rejected is not None:
@@ -252,6 +277,7 @@ class TokenCache:
             return
         now, policy, paused = self._source.clock(), self._source.policy, pause_of(error)
         self._next_refresh_at = now + max(policy.refresh_retry_seconds, paused)
+        self._failure_until = now
         if isinstance(error, CredentialsRejectedError):
             self._failure, self._failure_until = error, now + max(policy.rejected_seconds, FAILURE_SHARED_SECONDS)
         elif isinstance(error, ArzamedError) and (flight.awaited or paused):
