@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 from .errors import ArzamedError
 
-__all__ = ["drop_frames", "hides_arguments"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec, TypeVar
 
-P = ParamSpec("P")
-R = TypeVar("R")
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+__all__ = ["drop_frames", "hides_arguments"]
 
 #: With the dict of defaults: a test that replaces a default of a constructor finds it, and its replacement counts.
 _COPIED = (*functools.WRAPPER_ASSIGNMENTS, "__kwdefaults__")
