@@ -8,6 +8,7 @@ In reading order:
     direct         the direct lane: one write, one read
     line           one connection of that lane, and one exchange over it
     parsed         aiohttp's parser of one response, for those that need one
+    probe          tries that parser: with a version that is not known, requests take the other lane
     handler        aiohttp's protocol, and the guard of its private names
     request_bytes  the bytes of a request
     response_scan  recognises a response received completely in one read

@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 from yarl import URL
 
 from .._concurrency.cancel_scope import CancelScope
 from ..config import Timeouts
 from ..errors import TransportError
 from .failures import transport_error
-from .handler import DisconnectedError, NotHttpError, SilentError
+from .handler import DisconnectedError, HttpProcessingError, NotHttpError, SilentError
 from .line import Exchange, Home, Line
 from .parsed import Received
 from .pool import Pool, connect_timeout
+from .probe import parser_works
 from .request_bytes import common_part, split_url, target_at
 from .response import HttpResponse, not_final, read_timed_out
 
@@ -175,6 +175,18 @@ class Direct(Home):
             line.close()
         return None
 
+    def fits(self) -> bool:
+        """Return whether this version of aiohttp does what the direct lane needs of it although it does not promise that."""
+        try:
+            self._request(URL("http://localhost/"))
+            return parser_works(self._loop)
+        except Exception:  # noqa: BLE001 - a version that is not known may raise anything
+            return False
+
+    def _request(self, url: URL) -> aiohttp.ClientRequest:
+        """Return what aiohttp opens a connection for."""
+        return aiohttp.ClientRequest("GET", url, loop=self._loop, session=self._client)
+
     async def _connect(self, place: _Origin, timeouts: Timeouts, scope: CancelScope) -> Line:
         """Open a connection: DNS, TCP and TLS within connect_seconds. Or return one that became idle meanwhile."""
         sockets = self._pool.sockets
@@ -182,7 +194,7 @@ class Direct(Home):
             line = self._idle_line(place)
             if line is not None:
                 return line
-        request = aiohttp.ClientRequest("GET", place.url, loop=self._loop, session=self._client)
+        request = self._request(place.url)
         place.open += 1
         try:
             connection = await self._pool.connect_for(request, scope, connect_timeout(timeouts))

@@ -11,6 +11,11 @@ try:
 except ImportError:
     raise ImportError(f"aiohttp {aiohttp.__version__} has no aiohttp.client_proto.ResponseHandler") from None
 
+try:
+    from aiohttp.http import HttpProcessingError
+except ImportError:
+    raise ImportError(f"aiohttp {aiohttp.__version__} has no aiohttp.http.HttpProcessingError") from None
+
 __all__ = [
     "HEADER_BYTES",
     "MOST_HEADERS",
@@ -18,6 +23,7 @@ __all__ = [
     "UNPROMISED_NAMES",
     "DisconnectedError",
     "Handler",
+    "HttpProcessingError",
     "LookUpTimeoutError",
     "NotHttpError",
     "SilentError",

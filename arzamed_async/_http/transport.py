@@ -141,7 +141,11 @@ class Transport:
         elif is_patched():
             why = PATCHED_WHY
         if self.pool is not None and not why:
-            self._direct = Direct(client, self.pool, self._headers)
+            direct = Direct(client, self.pool, self._headers)
+            if direct.fits():
+                self._direct = direct
+            else:
+                why = f"aiohttp {aiohttp.__version__} is not known here"
         self._note_lane(why)
 
     def _note_lane(self, why: str) -> None:

@@ -15,9 +15,10 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from support import RawServer
 
-from arzamed_async import ArzamedSession, ConfigurationError
+from arzamed_async import ArzamedSession, ConfigurationError, PoolLimits
 from arzamed_async._http import handler, parsed, pool
 from arzamed_async._http.handler import UNPROMISED_NAMES, Handler
+from arzamed_async._http.made import make_transport
 from arzamed_async._http.parsed import Parsed
 from arzamed_async._http.pool import Pool
 
@@ -84,6 +85,73 @@ async def test_an_aiohttp_without_the_class_is_named_at_import(monkeypatch: pyte
         ImportError, match=rf"aiohttp {aiohttp.__version__} has no aiohttp\.client_proto\.ResponseHandler"
     ):
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+async def test_an_aiohttp_without_its_error_is_named_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where aiohttp has moved HttpProcessingError, the import fails with the version and the name."""
+    monkeypatch.delattr("aiohttp.http.HttpProcessingError")
+    spec = importlib.util.spec_from_file_location("arzamed_async._http.again", handler.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    with pytest.raises(ImportError, match=r"has no aiohttp\.http\.HttpProcessingError"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def other_request(*args: Any, **options: Any) -> None:
+    raise TypeError("unexpected keyword argument 'loop'")
+
+
+def other_parameters(self: Any, *, limits: Any) -> None:
+    """Take other arguments than the present one."""
+
+
+def takes_all(self: Any, data: bytes) -> tuple[bool, bytes]:
+    """Report nothing of what was received, as a parser with other callbacks would."""
+    return False, b""
+
+
+def delivers_cut(self: Any, exc: BaseException | None) -> None:
+    """Take a lost connection for the end of the body."""
+    if self._payload is not None:
+        self._payload.feed_eof()
+
+
+CHANGES = {
+    "another request": ("aiohttp.ClientRequest", other_request),
+    "other parameters": ("aiohttp.client_proto.ResponseHandler.set_response_params", other_parameters),
+    "other callbacks": ("aiohttp.client_proto.ResponseHandler.data_received", takes_all),
+    "a cut body that is delivered": ("arzamed_async._http.handler.Handler.connection_lost", delivers_cut),
+    "a connection that stays open": ("aiohttp.client_proto.ResponseHandler.should_close", False),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_with_an_aiohttp_that_behaves_otherwise_requests_take_the_ordinary_lane(
+    change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer aiohttp whose request or parser has changed is not used by the direct lane, and the pool names its version."""
+    monkeypatch.setattr(aiohttp, "__version__", "9.9.9")
+    transport = make_transport(PoolLimits(), None, None, None, trust_env=False)
+    with monkeypatch.context() as changed:
+        changed.setattr(*CHANGES[change])
+        transport._bound_client()
+    await transport.close()
+    assert transport.lane == "aiohttp: aiohttp 9.9.9 is not known here"
+
+
+async def test_the_ordinary_lane_serves_where_the_direct_one_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With such an aiohttp a list is read all the same."""
+    monkeypatch.setattr("arzamed_async._http.direct.parser_works", lambda loop: False)
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        assert len(await session.clinic(server.credentials()).doctors.list()) == 3
+        assert session.stats().pool.lane == f"aiohttp: aiohttp {aiohttp.__version__} is not known here"
+
+
+async def test_with_this_aiohttp_requests_take_the_direct_lane() -> None:
+    """The version that is installed behaves as the direct lane needs it."""
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
+        await session.clinic(server.credentials()).doctors.list()
+        assert session.stats().pool.lane == "direct"
 
 
 async def test_each_private_name_in_use_is_guarded() -> None:
