@@ -5,6 +5,7 @@ In reading order:
     clocks         the two clocks of a session
     cancel_scope   ends the work of a task at a deadline, after a silence, or when the session closes
     threads        blocking calls in threads of a session's own: one that hangs holds up no other
+    forks          what a forked child does with the sockets and the event loop that it shares with its parent
     semaphore      a fair semaphore: waiters take their turn, and a cancelled one loses no slot
     queueing       the wait for a slot: how an error reports it, and whether it counts towards a deadline
     lifetime       binds a session to an event loop, owns its tasks, and ends its work when it closes

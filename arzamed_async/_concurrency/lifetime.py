@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import ConfigurationError, SessionClosedError
 from .cancel_scope import CancelScope, CancelScopes
+from .forks import own_poll
 
 __all__ = ["Lifetime"]
 
@@ -27,18 +28,34 @@ GRACE_SECONDS = 0.6
 
 #: The lifetimes of this process. A forked child abandons what they have: its parent uses the same sockets.
 _all: weakref.WeakSet[Lifetime] = weakref.WeakSet()
+#: Event loops of the parent that a child must not run: they still wait in the parent's poll object.
+_shared: set[asyncio.AbstractEventLoop] = set()
 #: What a child has abandoned. It is never freed there, since finalizers close connections and wake event loops.
 _abandoned: list[object] = []
 
 
 def _leave_parent() -> None:
+    loops: dict[asyncio.AbstractEventLoop, None] = {}
     for lifetime in tuple(_all):
         with contextlib.suppress(Exception):  # a child starts in any case
-            lifetime.leave_process()
+            loops.update(lifetime.leave_process())
+    for loop in loops:
+        with contextlib.suppress(Exception):
+            if own_poll(loop):
+                _shared.discard(loop)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_parent)
+
+
+def _task_of(work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # a forked child cancels the tasks of its parent
+        work.close()
+        raise
+    return loop.create_task(work)
 
 
 class Closable(Protocol):
@@ -62,6 +79,7 @@ class Lifetime:
         self._on_new_loop: list[Callable[[], None]] = []
         self._on_fork: list[Callable[[], object]] = []
         self._process = os.getpid()
+        self._parent: int | None = None  # in a forked child, the process that it was forked from
         _all.add(self)
 
     def on_new_loop(self, *leave: Callable[[], None]) -> None:
@@ -72,15 +90,27 @@ class Lifetime:
         """Register what leaves a part's connections to the parent process. What it returns is never freed."""
         self._on_fork.append(leave)
 
-    def leave_process(self) -> None:
-        """Start again in a forked child, without touching what is the parent's. Its calls in flight end here if resumed."""
-        kept = [leave() for leave in self._on_fork]
-        _abandoned.append((kept, self._loop, self._scopes, *self._tasks, *self._outliving, *self._held_open))
-        for task in self._outliving:
-            task.cancel()
-        if self._scopes is not None:
-            self._scopes.cancel()
-        self._leave(None)
+    def leave_process(self) -> dict[asyncio.AbstractEventLoop, None]:
+        """Start again in a forked child, without touching what is the parent's. Its calls in flight end here if resumed.
+
+        Returns the event loop that the session has left, if there is one.
+        """
+        loop, scopes, tasks = self._loop, self._scopes, (*self._tasks, *self._outliving)
+        _abandoned.append((loop, scopes, *tasks, *self._held_open))
+        self._parent, self._process = self._process, os.getpid()
+        try:
+            _abandoned.extend(leave() for leave in self._on_fork)
+        finally:
+            self._leave(None)
+        with contextlib.suppress(RuntimeError):  # from another thread, where the loop checks it
+            for task in tasks:
+                task.cancel()
+            if scopes is not None:
+                scopes.cancel()
+        if loop is None:
+            return {}
+        _shared.add(loop)
+        return {loop: None}
 
     def enter(self, clinic: str = "") -> asyncio.AbstractEventLoop:
         """Return the running loop, after binding the session to it.
@@ -92,22 +122,27 @@ class Lifetime:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            if os.getpid() == self._process:
+            if self._parent is None:
                 raise
             loop = None
         if loop is None:
             raise ConfigurationError(
-                f"this is process {os.getpid()}, forked from process {self._process} while its event loop was running,"
+                f"this is process {self._process}, forked from process {self._parent} while its event loop was running,"
                 " which cannot continue here: start a new event loop (asyncio.run), and open a session in it"
             )
         if loop is not self._loop:
+            if loop in _shared:
+                raise ConfigurationError(
+                    f"this event loop was used before this process was forked from process {self._parent}, and cannot continue"
+                    " here: start a new one (asyncio.run)"
+                )
             self._bind(
                 loop,
                 "this ArzamedSession is in use by another event loop that is running: make one session for each loop",
             )
         return loop
 
-    def _bind(self, loop: asyncio.AbstractEventLoop, refusal: str) -> None:
+    def _bind(self, loop: asyncio.AbstractEventLoop | None, refusal: str) -> None:
         """Leave the former loop, and whatever belongs to it: a loop that no longer runs cannot be awaited."""
         if self._loop is not None and self._loop.is_running():
             raise ConfigurationError(refusal)
@@ -130,14 +165,14 @@ class Lifetime:
 
     def spawn(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """Start a task of the session's own. Its work opens a scope, so that it ends with the session, which waits for it."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = _task_of(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     def spawn_outliving(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
         """Start a task that may outlive the session, which waits a moment for it. Nobody has to look at its outcome."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = _task_of(work)
         self._outliving.add(task)
         task.add_done_callback(self._outlived)
         return task
@@ -161,7 +196,12 @@ class Lifetime:
 
         Raises ConfigurationError while another loop that runs has the session.
         """
-        loop = asyncio.get_running_loop()
+        loop = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if self._parent is None:
+                raise  # the coroutine in which this process was forked has nothing of the session's here
         if self._loop is not None and self._loop is not loop:
             self._bind(loop, "close this ArzamedSession on the event loop that is using it")
         self.closed = True

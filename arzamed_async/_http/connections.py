@@ -6,13 +6,11 @@ It knows asyncio's transports and no HTTP library.
 from __future__ import annotations
 
 import asyncio
-import os
 import select
-import socket
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
-__all__ = ["Connections", "lead_nowhere"]
+__all__ = ["Connections"]
 
 
 class User(Protocol):
@@ -156,10 +154,6 @@ class Connections:
             del self._connections[transport]
             self._count_closing()
 
-    def leave_process(self) -> None:
-        """Leave the connections to the parent of this forked child."""
-        lead_nowhere(self._connections)
-
     def _count_closing(self) -> None:
         if not self._loop.is_closed():  # a closed loop has no next turn
             self._closing += 1
@@ -167,20 +161,6 @@ class Connections:
 
     def _closed(self) -> None:
         self._closing -= 1
-
-
-def lead_nowhere(transports: Iterable[asyncio.BaseTransport]) -> None:
-    """Let the descriptors of a forked child lead nowhere. Nothing that it does later reaches the sockets of its parent.
-
-    To close a transport would change the selector that the child shares with its parent; over TLS it would send bytes.
-    """
-    nowhere, peer = socket.socketpair()
-    peer.close()
-    with nowhere:
-        for transport in transports:
-            connection = transport.get_extra_info("socket")
-            if connection is not None and (number := connection.fileno()) >= 0:
-                os.dup2(nowhere.fileno(), number, inheritable=False)
 
 
 def _unread_probe(transport: asyncio.Transport) -> Callable[[], bool]:

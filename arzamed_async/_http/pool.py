@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import ssl
 import warnings
+import weakref
 from collections.abc import AsyncGenerator, Awaitable
 from typing import Any, cast
 
 import aiohttp
 
 from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.forks import HasFileno, lead_nowhere
 from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.threads import Threads
 from ..config import Timeouts
@@ -19,7 +22,7 @@ from .connections import Connections
 from .handler import DisconnectedError, Handler, LookUpTimeoutError, require_unpromised_names
 from .resolver import Resolver
 
-__all__ = ["Pool", "close_with_loop", "connect_timeout", "given_timeout", "transports_of"]
+__all__ = ["Pool", "close_with_loop", "connect_timeout", "given_timeout", "sockets_of"]
 
 
 class Pool(aiohttp.TCPConnector):
@@ -35,8 +38,13 @@ class Pool(aiohttp.TCPConnector):
 
     def __init__(self, limit: int, ssl_context: ssl.SSLContext | None, threads: Threads) -> None:
         self.resolver = Resolver(threads)
+        self._opened: weakref.WeakSet[socket.socket] = weakref.WeakSet()  # those being connected or closed, too
         super().__init__(  # pyright: ignore[reportUnknownMemberType] - aiohttp's
-            limit=0, ssl=ssl_context or True, resolver=self.resolver, use_dns_cache=False
+            limit=0,
+            ssl=ssl_context or True,
+            resolver=self.resolver,
+            use_dns_cache=False,
+            socket_factory=self._open_socket,
         )
         loop = asyncio.get_running_loop()
         require_unpromised_names(self, Handler(loop))
@@ -98,10 +106,15 @@ class Pool(aiohttp.TCPConnector):
         self.expect(scope)
         return self.connect(request, [], timeout)
 
+    def _open_socket(self, address: tuple[Any, ...]) -> socket.socket:
+        opened = socket.socket(*address[:3])
+        self._opened.add(opened)
+        return opened
+
     def leave_process(self) -> None:
         """Leave the connections to the parent of this forked child."""
         self._left = True
-        self.sockets.leave_process()
+        lead_nowhere(tuple(self._opened))
 
     def __del__(self, _warnings: Any = warnings) -> None:
         if not self._left:
@@ -114,11 +127,12 @@ class Pool(aiohttp.TCPConnector):
         await self.resolver.close()
 
 
-def transports_of(connector: aiohttp.BaseConnector | None) -> list[asyncio.BaseTransport]:
-    """Return the transports of another connector, as far as aiohttp's names are those known here."""
+def sockets_of(connector: aiohttp.BaseConnector | None) -> list[HasFileno]:
+    """Return the sockets of another connector, as far as aiohttp's names are those known here."""
     idle = [each for pairs in getattr(connector, "_conns", {}).values() for each, _ in pairs]
     protocols: list[Any] = [*idle, *getattr(connector, "_acquired", ())]
-    return [each.transport for each in protocols if each.transport is not None]
+    sockets = [each.transport.get_extra_info("socket") for each in protocols if each.transport is not None]
+    return [each for each in sockets if each is not None]
 
 
 async def close_with_loop(client: aiohttp.ClientSession) -> AsyncGenerator[None, None]:

@@ -20,19 +20,19 @@ import aiohttp
 from yarl import URL
 
 from .._concurrency.cancel_scope import CancelScope
+from .._concurrency.forks import lead_nowhere
 from .._concurrency.queueing import wait_in_queue
 from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.threads import Threads
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ArzamedError, ConfigurationError
-from .connections import lead_nowhere
 from .decompress import ACCEPT_ENCODING
 from .direct import Direct
 from .failures import transport_error
 from .given import OF_PARENT, check_given, check_http, check_made, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS, PATCHED_WHY, is_patched
-from .pool import Pool, close_with_loop, connect_timeout, given_timeout, transports_of
+from .pool import Pool, close_with_loop, connect_timeout, given_timeout, sockets_of
 from .request_bytes import recordable
 from .response import HttpResponse, not_final, read_timed_out
 
@@ -249,13 +249,14 @@ class Transport:
     def leave_process(self) -> object:
         """Leave the connections to the parent of this forked child. Returns what must not be freed here."""
         client, closer, pool, direct = self._made, self._closer, self.pool, self._direct
-        connector = None if client is None else client.connector
+        given = self._given if isinstance(self._given, aiohttp.ClientSession) else None
+        connector = getattr(given or client, "connector", None)
         self.leave_loop()
-        self._of_parent = isinstance(self._given, aiohttp.ClientSession)
+        self._of_parent = given is not None
         if pool is not None:
             pool.leave_process()
         else:
-            lead_nowhere(transports_of(connector))
+            lead_nowhere(sockets_of(connector))
         if client is not None and closer is not None:
             client.detach()  # it counts as closed
             with contextlib.suppress(StopIteration):

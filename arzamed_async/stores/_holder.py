@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ._folder import Folder
+from ._forks import lead_nowhere, on_fork
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -27,9 +28,18 @@ class Holder:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         self._name = ""
-        self._locks: dict[
-            int, BaseFileLock
-        ] = {}  # by process id: a forked child inherits its parent's, and needs its own
+        self._locks: dict[int, BaseFileLock] = {}  # by process id: a forked child needs one of its own
+        on_fork(self)
+
+    def leave_process(self) -> object:
+        """Leave the lock to the parent of this forked child, which would unlock it by freeing it. Returns it.
+
+        Its descriptor here would keep the file locked after the end of the parent.
+        """
+        locks, self._locks = self._locks, {}
+        contexts = [getattr(lock, "_context", None) for lock in locks.values()]
+        lead_nowhere([number for each in contexts if isinstance(number := getattr(each, "lock_file_fd", None), int)])
+        return locks
 
     def name(self) -> str:
         """Return the name of this process's file, which stays locked from now on."""

@@ -14,6 +14,7 @@ from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToke
 from arzamed_async._extras import hides_arguments
 
 from ._extras import require
+from ._forks import on_fork
 from ._redis_client import BoundClient, GivenClient, check_client, client_maker
 from ._scripts import ACQUIRE, DISCARD, LOAD, RELEASE, RENEW, SAVE
 
@@ -73,6 +74,7 @@ class RedisTokenStore:
         else:
             check_client(url_or_client)
             self._given = GivenClient(url_or_client)
+        on_fork(self)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
         """Return the stored value with its remaining lifetime, or None if there is none or it has expired."""
@@ -129,6 +131,16 @@ class RedisTokenStore:
         bound = self._bound.pop(running, None)
         if bound is not None:
             await bound.closer.aclose()
+
+    def leave_process(self) -> object:
+        """Leave all connections to the parent of this forked child. Returns what must not be freed here."""
+        bound, going = dict(self._bound), set(self._going_back)
+        self._bound.clear()
+        self._going_back.clear()
+        left = [each.leave_process() for each in bound.values()]
+        if self._given is not None:
+            left.append(self._given.leave_process())
+        return bound, going, left
 
     async def _give_back(self, key: str, owner: str, seconds: float) -> None:
         """Release a lease as soon as the server responds; give up when the lease has expired anyway."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from arzamed_async import ConfigurationError
 
+from ._forks import leave_connections
+
 if TYPE_CHECKING:
     from redis.asyncio.connection import SSLConnection
 
@@ -43,6 +45,10 @@ class BoundClient:
         async with asyncio.timeout(self._seconds), self._slots:
             return await self._client.eval(script, numkeys, *keys_and_args)
 
+    def leave_process(self) -> object:
+        """Leave the connections to the parent of this forked child. Returns what must not be freed here."""
+        return leave_connections(self._client)
+
     async def drop_idle(self) -> None:
         """Drop the idle connections."""
         with contextlib.suppress(TimeoutError):
@@ -68,6 +74,11 @@ class GivenClient:
             call.cancel()
             raise
         return call.result()
+
+    def leave_process(self) -> object:
+        """Leave the connections to the parent of this forked child; the client opens others when it needs them."""
+        left, self._left = self._left, set()
+        return left, leave_connections(self._client)
 
     async def drop_idle(self) -> None:
         """Drop the idle connections; the client opens others when it needs them."""

@@ -122,6 +122,8 @@ class _Workers:
 
     def leave(self, call: _Call[Any]) -> None:
         """Note that the caller has been cancelled."""
+        if self.process != os.getpid():  # a thread of the parent may have held the lock
+            return
         with self._lock:
             call.waiter = None
             if call in self._waiting:
