@@ -140,7 +140,8 @@ class Clinic:
             body = await read_body(response, limit)
             if body is None:
                 raise LimitExceededError(limit="body_bytes", limit_bytes=limit)
-            return Response(response.status, response.headers, body, clinic=self.name, path=request.path)
+            received = response.compressed_bytes
+            return Response(response.status, response.headers, body, self.name, request.path, received)
 
         return await Call(request).run(handle)
 

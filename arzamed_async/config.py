@@ -105,13 +105,17 @@ class Timeouts:
 class Limits:
     """The maximum size of a record, a list and a body of `clinic.get`, in bytes after decompression.
 
-    `list_bytes` applies to streams too: raise it for a longer one. At most 64 KiB of an error or token body are
-    read. Nesting deeper than 1,024 levels is a DecodeError.
+    `list_bytes` applies to streams too: raise it for a longer one. A list read as a whole has two limits more: the memory of its
+    records, estimated, is at most `list_bytes`, and their number `list_records`. None stands for 1,000,000 records, or 200,000 of a
+    class that keeps JSON of any shape (OpenRecord, a field of type Any). Above 3 MiB that memory is also at most 256 times the bytes
+    received, so that a small response cannot fill the memory; a number in `list_records` lifts this.
+    At most 64 KiB of an error or token body are read. Nesting deeper than 1,024 levels is a DecodeError.
     """
 
     record_bytes: int = field(default=1_048_576, validator=at_least_one)
     list_bytes: int = field(default=268_435_456, validator=at_least_one)
     body_bytes: int = field(default=16_777_216, validator=at_least_one)
+    list_records: int | None = field(default=None, validator=attrs.validators.optional(at_least_one))
 
 
 @frozen(kw_only=True)

@@ -14,8 +14,9 @@ from ._frozen import frozen
 from ._json import ATOMS, loads
 from ._lazy import lazy
 from ._masked import as_plain, masked_repr
+from ._memory import excess, most_memory
 from ._tracebacks import hides_arguments
-from .errors import ArzamedError, DecodeError
+from .errors import ArzamedError, DecodeError, LimitExceededError
 
 if TYPE_CHECKING:
     from ._merged import Finished, Record
@@ -207,21 +208,40 @@ class Headers(Mapping[str, str]):
 
 @frozen
 class Response:
-    """The response to `clinic.get`: `body` is decompressed; `clinic` and `path` are for errors."""
+    """The response to `clinic.get`: `body` is decompressed; `clinic` and `path` are for errors.
+
+    `received_bytes` is the number of bytes that a compressed body was received as (0: it was not compressed).
+    """
 
     status: int
     headers: Headers
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
     clinic: str = ""
     path: str = ""
+    received_bytes: int = field(default=0, repr=False, eq=False)
 
     def json(self) -> Any:
-        """Return the body decoded as JSON. Raises DecodeError if it is not JSON."""
+        """Return the body decoded as JSON. Raises DecodeError if it is not JSON.
+
+        Raises LimitExceededError, before it is decoded, if the values take over 3 MiB of memory and 256 times the bytes received.
+        """
+        if sizes := excess(self.body, self.received_bytes or len(self.body)):
+            raise self._too_large(sizes)
         try:
             return loads(self.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark, as in a list
         except orjson.JSONDecodeError:
             pass  # its `doc` holds the body: nothing may chain to it
         raise DecodeError("the body is not JSON", clinic=self.clinic, method="GET" if self.path else "", path=self.path)
+
+    def _too_large(self, sizes: dict[str, int]) -> LimitExceededError:
+        what, hint, method = "the body expands to too much memory", "Its bytes are in .body", "GET" if self.path else ""
+        most = most_memory(sizes["received_bytes"])
+        error = LimitExceededError(
+            what, limit="body_bytes", limit_bytes=most, hint=hint, clinic=self.clinic, method=method
+        )
+        error.path = self.path
+        error.add_sizes(**sizes)
+        return error
 
 
 @final

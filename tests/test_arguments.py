@@ -210,7 +210,10 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "token_statuses": NO_STATUSES,
     },
     "Timeouts": dict.fromkeys(SECONDS_EACH["Timeouts"], NO_SECONDS),
-    "Limits": dict.fromkeys(("record_bytes", "list_bytes", "body_bytes"), NO_COUNTS),
+    "Limits": {
+        **dict.fromkeys(("record_bytes", "list_bytes", "body_bytes"), NO_COUNTS),
+        "list_records": [each for each in NO_COUNTS if each is not None],
+    },
     "PoolLimits": dict.fromkeys(("connections", "connections_per_clinic"), NO_COUNTS),
     "PacingPolicy": {"max_requests_per_second": [each for each in NO_SECONDS if each is not None]},
     "BreakerPolicy": {"failure_threshold": NO_COUNTS, "open_seconds": NO_SECONDS},

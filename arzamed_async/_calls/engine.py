@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from .._arguments import kinds
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
+from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.single_flight import SingleFlight
 from .._http.transport import Transport
 from .._resilience.budget import RetryBudget
@@ -35,12 +36,13 @@ class Options:
 class Engine:
     """The parts of one session that its calls use.
 
-    `pacing` and `origin` are the API's of `paces`; `reads` is None where identical reads are not shared.
+    `pacing` and `origin` are the API's of `paces`; `reads` is None where identical reads are not shared. One list at a time, with
+    the slot of `list_turns`, decompresses what it has received.
     """
 
     __slots__ = (
-        "base_url", "clinics", "clocks", "endpoints", "lifetime", "observers", "options", "origin", "paces", "pacing",
-        "reads", "retry_budget", "tokens", "transport",
+        "base_url", "clinics", "clocks", "endpoints", "lifetime", "list_turns", "observers", "options", "origin", "paces",
+        "pacing", "reads", "retry_budget", "tokens", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +77,11 @@ class Engine:
         self.reads = reads
         lifetime.on_new_loop(observers.flush)
         lifetime.on_fork(observers.leave_process)
+        self._leave_loop()
+        lifetime.on_new_loop(self._leave_loop)
+
+    def _leave_loop(self) -> None:
+        self.list_turns = FairSemaphore(1)
 
     @property
     def host(self) -> str:

@@ -116,13 +116,36 @@ class DecodeError(ResponseError):
 
 
 class LimitExceededError(ResponseError):
-    """The response exceeds `limit_bytes` after decompression; `limit` is the field of `Limits` that sets it."""
+    """The response exceeds a limit; `limit` is the field of `Limits` that sets it.
 
-    def __init__(self, *, limit: str = "", limit_bytes: int = 0, **facts: Any) -> None:
-        super().__init__(f"the response exceeds the limit {limit} ({limit_bytes:,} bytes)", **facts)
+    `limit_bytes` is the limit after decompression, or that of memory; `limit_records` a number of records (each is 0 where it does
+    not apply). Where memory was the reason: the `records` read until then, the `received_bytes`, the `json_bytes` to
+    which these expand, and about how many `memory_bytes` the records take.
+    """
+
+    records = received_bytes = json_bytes = memory_bytes = 0
+
+    def __init__(
+        self, what: str = "", *, limit: str = "", limit_bytes: int = 0, limit_records: int = 0, **facts: Any
+    ) -> None:
+        most = f"{limit_records:,} records" if limit_records else f"{limit_bytes:,} bytes"
+        super().__init__(what or f"the response exceeds the limit {limit} ({most})", **facts)
         self.limit = limit
         self.limit_bytes = limit_bytes
+        self.limit_records = limit_records
         self.hint = self.hint or f"If this size is expected, raise Limits.{limit}"
+
+    def add_sizes(self, *, records: int = 0, received_bytes: int, json_bytes: int, memory_bytes: int) -> None:
+        """Note what had been read when the limit was reached."""
+        self.records, self.received_bytes = records, received_bytes
+        self.json_bytes, self.memory_bytes = json_bytes, memory_bytes
+
+    def _details(self) -> str:
+        if not self.memory_bytes:
+            return ""
+        records = f"{self.records:,} records, " if self.records else ""
+        expanded = f"{self.json_bytes:,} bytes of JSON and about {self.memory_bytes:,} bytes of memory"
+        return f": {records}{self.received_bytes:,} bytes received, which expand to {expanded}"
 
 
 class StreamInterruptedError(ResponseError):

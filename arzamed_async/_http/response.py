@@ -91,7 +91,7 @@ class HttpResponse:
 
     __slots__ = (
         "_checked", "_close", "_content", "_decompressor", "_headers", "_host", "_pieces", "_slots", "_transport_error",
-        "scope", "status",
+        "compressed_bytes", "scope", "status",
     )  # fmt: skip
 
     def __init__(
@@ -118,6 +118,7 @@ class HttpResponse:
         self.scope = scope
         self._slots = slots
         self.status = status
+        self.compressed_bytes = 0  # those received of a compressed body
 
     @property
     def headers(self) -> Headers:
@@ -170,7 +171,15 @@ class HttpResponse:
             if not data:
                 self._decompressor.finish()
                 return b""
+            self.compressed_bytes += len(data)
             self._pieces = self._decompressor.feed(data)
+
+    def at_hand(self) -> bytes:
+        """Return the next piece of what has been received of a compressed body; empty if there is none."""
+        piece = next(self._pieces, b"") if self._pieces is not None else b""
+        if not piece:
+            self._pieces = None
+        return piece
 
     async def _read_first_compressed(self) -> bytes:
         """Return the first piece of a compressed body: all of it if it is small and has been received completely."""
@@ -180,6 +189,7 @@ class HttpResponse:
         data = await self._read_raw()
         if decompressor is None:
             return data
+        self.compressed_bytes = len(data)
         if self._content.at_eof() and (body := decompressor.whole(data)) is not None:
             self._decompressor = None
             return body

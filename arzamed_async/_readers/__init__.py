@@ -2,6 +2,7 @@
 
 In reading order:
 
+    kept    bounds the memory of the records that are kept
     body    reads the body of a response as records, window by window
     whole   reads a list as a whole, in a request of its own or one that callers share
     stream  reads a list as a stream of records or batches

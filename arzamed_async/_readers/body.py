@@ -15,6 +15,7 @@ from .._records.elements import decode_list
 from .._records.json_array import WINDOW_BYTES, JsonArrayParser
 from ..config import Limits
 from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
+from .kept import KeptRecords, LargeRecords
 
 __all__ = ["BodyReader", "small_list"]
 
@@ -37,11 +38,14 @@ def small_list(data: bytes, limits: Limits, most_bytes: int = WHOLE_BYTES) -> li
 
 
 class BodyReader(Generic[T]):
-    """Decodes one body into records, window by window. With `resumable` another response can continue it."""
+    """Decodes one body into records, window by window. With `resumable` another response can continue it.
+
+    `kept` counts the records, where all of them are kept.
+    """
 
     __slots__ = (
-        "_at_end", "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_limits", "_parser", "_turns",
-        "_watch", "response",
+        "_at_end", "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_kept", "_large", "_limits", "_parser",
+        "_turns", "_watch", "response",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +57,7 @@ class BodyReader(Generic[T]):
         errors: list[DecodeError] | None = None,
         watch: Callable[[Iterable[tuple[str, str]]], None] | None = None,
         resumable: bool = False,
+        kept: KeptRecords | None = None,
     ) -> None:
         self.response = response
         self._digest = DIGEST() if resumable else None
@@ -61,6 +66,8 @@ class BodyReader(Generic[T]):
         self._limits = limits
         self._errors = errors
         self._watch = watch
+        self._kept = kept
+        self._large = LargeRecords(response)
         self._count = 0
         self._turns = 0
         self._begun = self._ended = self._at_end = False
@@ -73,6 +80,8 @@ class BodyReader(Generic[T]):
 
     def _decode(self, values: list[Any], source: bytes | Exact) -> list[T]:
         first, self._count = self._count, self._count + len(values)
+        if self._kept is not None:
+            self._kept.add(len(values), source, self._json_bytes(), self._received_bytes())
         if self._errors is not None:
             records = self._decoder.decode_each(values, first, self._errors, source)
             values = [value for value in values if value.__class__ is dict]
@@ -103,6 +112,8 @@ class BodyReader(Generic[T]):
             self._turns += 1
             if self._turns % WINDOWS_A_TURN == 0:
                 await asyncio.sleep(0)
+            if self._kept is not None:
+                await self._kept.take_turn()
             parser = self._ensure_parser()
             values = parser.next_window(last=self._at_end)
             if values is not None:
@@ -110,7 +121,12 @@ class BodyReader(Generic[T]):
             if self._at_end:
                 parser.finish()
                 return None
-            self._feed(await self.response.read())
+            self._feed(self.response.at_hand() or await self._read())
+
+    async def _read(self) -> bytes:
+        if self._kept is not None:
+            self._kept.leave_turn()
+        return await self.response.read()
 
     async def _read_small(self) -> list[T] | None:
         """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""
@@ -132,9 +148,18 @@ class BodyReader(Generic[T]):
     def _ensure_parser(self) -> JsonArrayParser:
         if self._parser is None:
             self._parser = JsonArrayParser(
-                record_bytes=self._limits.record_bytes, digest=self._digest, passing=self._errors is not None
+                record_bytes=self._limits.record_bytes,
+                digest=self._digest,
+                passing=self._errors is not None,
+                check_large=self._large.check,
             )
         return self._parser
+
+    def _json_bytes(self) -> int:
+        return 0 if self._parser is None else self._parser.received_bytes
+
+    def _received_bytes(self) -> int:
+        return self.response.compressed_bytes or self._json_bytes()
 
     async def resume(self, response: HttpResponse, scope: CancelScope, seconds: float) -> None:
         """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
@@ -165,4 +190,4 @@ class BodyReader(Generic[T]):
         self._at_end = False
         if rest:
             parser.feed(rest)
-        self.response = response
+        self.response = self._large.response = response

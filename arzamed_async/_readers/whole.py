@@ -13,6 +13,7 @@ from .._records.decoder import Decoder
 from .._telemetry import new_call_id
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .body import BodyReader, small_list
+from .kept import KeptRecords, check_count, check_small
 
 __all__ = ["ListReader"]
 
@@ -42,15 +43,25 @@ class ListReader(Generic[T]):
         watch = observers.field_watcher(request.name, request.path) if observers.present else None
         values = small_list(data, limits) if ended else None
         if values is not None:
+            if len(data) > self.decoder.footprint.free_bytes:
+                check_small(limits, self.decoder.footprint, values, data, response.compressed_bytes or len(data))
+            if limits.list_records is not None:
+                check_count(limits, self.decoder.footprint, len(values))
             records = self.decoder.decode(values, 0, data)
             if watch is not None and (unknown := self.decoder.unknown_fields(values, all_good=True)):
                 watch(unknown)
             return records
-        reader = BodyReader(response, self.decoder, limits, watch=watch)
+        turns = request.engine.list_turns if response.compressed_bytes else None
+        kept = KeptRecords(limits, self.decoder.footprint, turns)
+        reader = BodyReader(response, self.decoder, limits, watch=watch, kept=kept)
         reader.begin(data)
-        records = await reader.next() or []
-        while (window := await reader.next()) is not None:
-            records += window
+        del data
+        try:
+            records = await reader.next() or []
+            while (window := await reader.next()) is not None:
+                records += window
+        finally:
+            kept.leave_turn()
         return records
 
     async def read_shared(self) -> list[T]:

@@ -3,6 +3,7 @@
 In reading order:
 
     json_array    cuts a JSON array into windows of whole elements as its bytes arrive
+    digest        what the parser needs of a hash object
     json_cuts     finds the last complete element of a buffer
     elements      takes a window apart that is not JSON as a whole
     decoder       decodes the values of a window into records; the only importer of cattrs
@@ -13,5 +14,6 @@ In reading order:
     hooks         the strict rules for fields that hold collections and choices
     unions        the strict rules for fields of more than one type
     scalars       the strict rules for numbers, texts and dates
+    footprint     estimates what the records take in memory
     shape         finds the keys that the class does not know
 """

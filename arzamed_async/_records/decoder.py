@@ -21,6 +21,7 @@ from ..errors import ConfigurationError, DecodeError
 from ..models import OpenRecord
 from .codegen import DecoderCompiler
 from .fields import container, known_keys
+from .footprint import Footprint
 from .hook_builder import HookBuilder, Wanted, open_record_hook
 from .hooks import Hook
 from .scalars import WRITTEN, Mismatch
@@ -83,6 +84,14 @@ class Decoder(Generic[T]):
         self._shape: Shape | None = None  # made for observers alone
         self._any_number = is_open or builder.any_number
         self._decimals = builder.decimals
+        #: What its records take in memory.
+        self.footprint = Footprint(
+            widest=max(len(fields), builder.widest),
+            slots="__dict__" not in dir(kind),
+            nested=builder.nested,
+            is_open=is_open or builder.is_open,
+            bulky=builder.bulky,
+        )
 
     def decode(self, values: list[Any], first_index: int, source: bytes | Exact = b"") -> list[T]:
         """Return an object for each value. Raises DecodeError at the first that does not match the class."""

@@ -49,7 +49,8 @@ class HookBuilder:
     """Makes the hooks for the types of one decoder.
 
     `find` looks up the hook that is wanted. `any_number` and `decimals` report, of the types seen so far, whether a field
-    takes a whole number and a float alike, or a Decimal: it depends on how a number was written what these hold.
+    takes a whole number and a float alike, or a Decimal: it depends on how a number was written what these hold. The others
+    are for the Footprint of the records.
     """
 
     def __init__(self, find: Callable[[Wanted], Hook]) -> None:
@@ -58,6 +59,8 @@ class HookBuilder:
         self._being_made: dict[Any, list[Hook]] = {}
         self.any_number = False
         self.decimals = False
+        self.nested = self.is_open = self.bulky = False
+        self.widest = 0
 
     def hook_of(self, kind: Any) -> Hook:
         """Return the hook for a type. Raises ConfigurationError if it cannot be read strictly."""
@@ -71,6 +74,7 @@ class HookBuilder:
     def make(self, kind: Any) -> Hook:
         """Make the hook for a type."""
         self._note_numbers(kind)
+        self._note_memory(kind)
         here = container(kind)
         if attrs.has(here):
             return self._object_hook(kind)
@@ -99,6 +103,17 @@ class HookBuilder:
             self.any_number |= accepts_unknown(kind)
         elif (here in ARRAYS or here in MAPPINGS) and not get_args(kind):
             self.any_number = True
+
+    def _note_memory(self, kind: Any) -> None:
+        here = container(kind)
+        is_class = attrs.has(here)
+        holds = here in ARRAYS or here in MAPPINGS
+        self.is_open |= here in (Any, object) or (holds and not get_args(kind))
+        self.is_open |= is_class and issubclass(here, OpenRecord)
+        self.nested |= is_class or holds
+        self.bulky |= here in (set, frozenset) or is_decimal(here) or (kind in SCALAR_HOOKS and kind is not float)
+        if is_class:
+            self.widest = max(self.widest, len(attrs.fields(here)))
 
     def _object_hook(self, model: Any) -> Hook:
         if issubclass(container(model), OpenRecord):

@@ -14,19 +14,23 @@ out first, and the index of the bad one does not depend on how the body was cut 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from .._json import Exact
 from ..errors import DecodeError, LimitExceededError, TransportError
+from .digest import Digest
 from .elements import decode_list, may_continue, take_apart
 from .json_cuts import DELTAS, MAX_DEPTH, comes_down, last_end, learn_separator, masked, without_escapes
 
-__all__ = ["MAX_DEPTH", "WINDOW_BYTES", "Digest", "JsonArrayParser"]
+__all__ = ["MAX_DEPTH", "WINDOW_BYTES", "JsonArrayParser"]
 
 WINDOW_BYTES = 16_384
 #: Fewer new bytes than this are scanned only if the last of them may end an element.
 SMALL_BYTES = 512
 FIRST_STEP_BYTES = 2048
+#: What a window of no more than this expands to is little.
+LARGE_BYTES = 2 * WINDOW_BYTES
 #: After this many wrong guesses the fast way is given up for the rest of the list.
 MOST_MISSES = 4
 
@@ -39,19 +43,13 @@ _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _START, _FIRST, _NEXT, _AFTER, _END = range(5)
 
 
-class Digest(Protocol):
-    """A hash object, as of hashlib."""
-
-    def update(self, data: bytes | bytearray, /) -> None:
-        """Add bytes."""
-
-
 class JsonArrayParser:
     """Parses a JSON array fed in pieces: feed bytes, take windows of decoded elements until there are none, feed again.
 
     A window is about `window_bytes` long, so that what a consumer does between two of them is never
     far away. `digest` is updated with exactly the bytes up to `delivered_bytes`. With `passing`, an element that
-    is not JSON is a BadElement in its window, where its end can be found, instead of an error.
+    is not JSON is a BadElement in its window, where its end can be found, instead of an error. `check_large` sees a
+    window of more than LARGE_BYTES, which is one element, before it is decoded.
     """
 
     def __init__(
@@ -61,8 +59,9 @@ class JsonArrayParser:
         window_bytes: int = WINDOW_BYTES,
         digest: Digest | None = None,
         passing: bool = False,
+        check_large: Callable[[bytes], None] | None = None,
     ) -> None:
-        self._record_bytes = record_bytes
+        self._record_bytes, self._check_large = record_bytes, check_large
         self._window_bytes = min(window_bytes, record_bytes)
         self._digest = digest
         self._passing = passing
@@ -263,6 +262,8 @@ class JsonArrayParser:
 
     def _deliver(self, end: int) -> list[Any]:
         window = b"[%b]" % bytes(self._buffer[:end])
+        if self._check_large is not None and end > LARGE_BYTES:
+            self._check_large(window)
         values = decode_list(window)
         if values is None:
             return self._deliver_apart(end)

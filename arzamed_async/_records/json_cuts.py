@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
+from .._memory import masked, without_escapes
+
 __all__ = ["DELTAS", "MAX_DEPTH", "comes_down", "last_end", "learn_separator", "masked", "without_escapes"]
 
 #: The deepest nesting that is read, the list itself included: orjson's own limit.
@@ -16,19 +18,6 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 # Looked for once in a stream: compiled by the first one.
 _FIRST_KEY = rb'\{[ \t\n\r]*"[^"\\]{1,64}"'
 _BETWEEN_ARRAYS = rb"\][ \t\n\r]*,[ \t\n\r]*\["
-
-
-def without_escapes(data: bytes) -> bytes:
-    """Return the same number of bytes, in which each quote begins or ends a string."""
-    return data.replace(b"\\\\", b"__").replace(b'\\"', b"__") if b"\\" in data else data
-
-
-def masked(data: bytes, *, inside: bool = False) -> bytes:
-    """Return the same number of bytes, with zeros for what is in strings; `inside`: the first byte is in one."""
-    parts = without_escapes(data).split(b'"')
-    start = 1 - inside
-    parts[start::2] = map(bytes, map(len, parts[start::2]))
-    return b'"'.join(parts)
 
 
 def comes_down(brackets: bytes, depth: int, closed: int) -> bool:

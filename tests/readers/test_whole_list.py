@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from arzamed_async import ArzamedError, Doctor, Limits, TransportError
+from arzamed_async._concurrency.semaphore import FairSemaphore
 from arzamed_async._http.response import HttpResponse
 from arzamed_async._readers import whole as lists
 from arzamed_async._readers.body import WHOLE_BYTES
@@ -43,7 +44,8 @@ def outcome(pieces: list[bytes], limits: Limits, headers: dict[str, str] | None 
     """Return what reading this body gives: the records, or the error's class and facts."""
     scope: Any = SimpleNamespace(expect_bytes=lambda: None, got_bytes=lambda: None)
     answer = HttpResponse(200, headers or {}, Body(pieces), lambda: None, "host", scope, fault, ())
-    engine = SimpleNamespace(observers=SimpleNamespace(present=False, field_watcher=lambda *_: None))
+    observers = SimpleNamespace(present=False, field_watcher=lambda *_: None)
+    engine = SimpleNamespace(observers=observers, list_turns=FairSemaphore(1))
     options = SimpleNamespace(limits=limits)
     request: Any = SimpleNamespace(engine=engine, options=options, name="Milano", path="x")
     source = lists.ListReader(request, decoder_for(Doctor))
