@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from arzamed_async import Doctor
+from arzamed_async import Doctor, LimitExceededError
 
 from .encoding import Item, json_text
 from .messages import cut, printable
@@ -21,6 +21,8 @@ __all__ = ["TableWriter"]
 
 #: With more columns than this a table is unreadable, and the record is shown as JSON.
 _MOST_COLUMNS = 8
+#: The most rows of a clinic: they are kept, and a small response may expand to millions. (Open records first, then doctors.)
+_MOST_OPEN_ROWS, _MOST_ROWS = 50_000, 200_000
 #: Of a longer cell the beginning is shown, and its length: one value of a megabyte would take many seconds to lay out.
 _HEADING_LENGTH, _CELL_LENGTH = 100, 4000
 
@@ -38,7 +40,7 @@ class TableWriter:
         return b""
 
     def encode(self, clinic: str, record: Item) -> bytes:
-        """Keep the record."""
+        """Keep the record. A clinic with too many fails, and none of its rows is kept."""
         if isinstance(record, Doctor):
             row: dict[str, object] = {"Name": record.name, "Photo": record.profile_image}
         else:
@@ -48,7 +50,19 @@ class TableWriter:
             row = dict(record.data)
             if len(self._keys) <= _MOST_COLUMNS:
                 self._keys.update(dict.fromkeys(row))
-        self._rows.setdefault(clinic, []).append(row)
+        rows = self._rows.setdefault(clinic, [])
+        most = _MOST_OPEN_ROWS if self._open else _MOST_ROWS
+        if len(rows) >= most:
+            del self._rows[clinic]
+            what = f"a table has at most {most:,} rows of a clinic"
+            raise LimitExceededError(
+                what,
+                limit="list_records",
+                limit_records=most,
+                hint="The formats ndjson, json and csv have no limit",
+                clinic=clinic,
+            )
+        rows.append(row)
         return b""
 
     def piece(self, encoded: bytes) -> bytes:

@@ -8,11 +8,12 @@ import io
 import json
 import sys
 import threading
+import tracemalloc
 
 import pytest
 from support.cli import neutral_environment
 
-from arzamed_async import DecodeError, Doctor, OpenRecord, Slot
+from arzamed_async import DecodeError, Doctor, LimitExceededError, OpenRecord, Slot
 from arzamed_async.cli.formats import CsvWriter, Format, JsonWriter, NdjsonWriter, writer_for
 from arzamed_async.cli.messages import printable
 from arzamed_async.cli.output import StdoutQueue
@@ -190,3 +191,22 @@ async def test_an_error_of_the_output_rises_where_it_is_fed():
     with pytest.raises(BrokenPipeError):
         await out.put(b"x" * 100_000)
     out.close(30)
+
+
+def test_a_table_of_too_many_rows_keeps_none_of_that_clinic():
+    """A small response that expands to millions of records fails its clinic before its rows take 8 MiB; other rows stay."""
+    table = writer_for(Format.table, open_records=True)
+    table.encode("Roma", Slot({"a": 1}))
+    tracemalloc.start()
+    try:
+        with pytest.raises(LimitExceededError, match=r"Milano: a table has at most 50,000 rows of a clinic.*ndjson"):
+            for _ in range(60_000):
+                table.encode("Milano", Slot({}))
+        now, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * 1_048_576
+    assert now < 1_048_576
+    shown = table.tail().decode()
+    assert "Roma" in shown
+    assert "Milano" not in shown
