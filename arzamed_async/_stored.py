@@ -1,13 +1,36 @@
-"""What a TokenStore keeps: frozen values, with times in seconds from now. Imported where a session has a store."""
+"""What a TokenStore keeps: frozen values, with times in seconds from now. Imported where a session has a store.
+
+Each checks itself by `is_valid`, the one place for that: the values in a store may have been written by anyone. Types
+are compared exactly, since a subclass may do anything when it is compared, formatted or added.
+"""
 
 from __future__ import annotations
+
+import re
 
 from attrs import field
 
 from ._frozen import frozen
-from ._masked import as_masked
+from ._masked import Masked, as_masked
 
-__all__ = ["Lease", "StoredRejection", "StoredToken"]
+__all__ = ["MOST_REJECTION_SECONDS", "Lease", "StoredRejection", "StoredToken"]
+
+#: Servers accept 8 KiB for the header that a token is sent in: a longer one is not shared.
+_TOKEN = re.compile(r"[!-~]{1,8192}")
+#: A day, which `expires_in` is cut at, and the rounding of a store.
+_MOST_TOKEN_SECONDS = 86_400.0 + 60
+#: The longest that a rejection or a pause is stored for.
+MOST_REJECTION_SECONDS = 3600.0
+_MOST_TEXT = 200
+_MOST_FENCE = 2**63 - 1
+
+
+def _is_number(value: object, most: float) -> bool:
+    return (type(value) is int or type(value) is float) and 0 <= value <= most
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str and len(value) <= _MOST_TEXT and value.isprintable()
 
 
 @frozen
@@ -17,6 +40,14 @@ class StoredToken:
     access_token: str = field(converter=as_masked)
     age_seconds: float
     seconds_left: float
+
+    def is_valid(self) -> bool:
+        """Return whether a session uses it: a token of at most 8 KiB that may stand in a header, for at most a day."""
+        text, age, left = self.access_token, self.age_seconds, self.seconds_left
+        if type(text) is not Masked or not _TOKEN.fullmatch(text):
+            return False
+        most = _MOST_TOKEN_SECONDS
+        return _is_number(age, most) and _is_number(left, most) and age + left <= most
 
 
 @frozen
@@ -28,6 +59,17 @@ class StoredRejection:
     description: str
     seconds_left: float
 
+    def is_valid(self) -> bool:
+        """Return whether a session uses it: a status, printable texts of at most 200 characters, for at most an hour."""
+        status = self.status
+        if status is not None and not (type(status) is int and 100 <= status <= 999):
+            return False
+        return (
+            _is_text(self.error)
+            and _is_text(self.description)
+            and _is_number(self.seconds_left, MOST_REJECTION_SECONDS)
+        )
+
 
 @frozen
 class Lease:
@@ -36,3 +78,8 @@ class Lease:
     key: str
     owner: str
     fence: int
+
+    def is_valid(self) -> bool:
+        """Return whether a session uses it: plain texts, and a number of at most 63 bits."""
+        texts = _is_text(self.key) and _is_text(self.owner)
+        return texts and type(self.fence) is int and 0 <= self.fence <= _MOST_FENCE

@@ -1,6 +1,6 @@
 """Sends the requests of one attempt: each with a token, in its turn, in a slot of its clinic, on a connection.
 
-A response with HTTP 401 is replaced by that to a request with a new token. A request that the API throttles waits for
+A response with HTTP 401, or with 400 or 431 because of the token, is replaced by that to a request with a new token. A request that the API throttles waits for
 its turn and is repeated, which costs neither a retry nor an attempt. Nothing is held while a request waits.
 """
 
@@ -32,6 +32,8 @@ __all__ = ["READING", "Sender"]
 
 READING = "reading the body"
 _CLINIC_QUEUE = "waiting in the clinic's queue for one of its {} connections (PoolLimits.connections_per_clinic)"
+#: 401, and what a server sends where it does not accept a header (RFC 6585 section 5; nginx and others send 400).
+REJECTS_TOKEN = (400, 401, 431)
 CROWDED = "Lower the concurrency, or raise total_seconds"
 
 
@@ -146,14 +148,13 @@ class Sender:
     # After a response that is not a success.
 
     async def _recovered(self, response: HttpResponse, held: CachedToken) -> tuple[HttpResponse, CachedToken]:
-        """Return the 2xx response to the request repeated: with a new token after HTTP 401, in its turn where throttled.
+        """Return the 2xx response to the request repeated: with a new token where it was rejected, in its turn where throttled.
 
         Raises any other status.
         """
-        tokens = self._request.clinic.tokens
         renewed = False
         while not 200 <= response.status <= 299:
-            if response.status == 401 and tokens.reject(held) and not renewed:  # there may be a better one
+            if response.status in REJECTS_TOKEN and self._rejected(held, response.status) and not renewed:
                 renewed = True
                 response.close()
                 self._sent = False
@@ -169,6 +170,11 @@ class Sender:
                 held = await self._turn(held, error)
             response = await self._send(held)
         return response, held
+
+    def _rejected(self, held: CachedToken, status: int) -> bool:
+        """Return whether there may be a better token than this one, to which the API has responded with this status."""
+        tokens = self._request.clinic.tokens
+        return tokens.reject(held) if status == 401 else tokens.reject_header(held, status)
 
     async def _status_error(self, response: HttpResponse, held: CachedToken) -> StatusError:
         headers = response.headers

@@ -24,7 +24,7 @@ from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, CredentialsRejectedError, TokenError, TokenUnavailableError
 from ..models import Token
-from .oauth2 import IssuedToken, pause_of
+from .oauth2 import IssuedToken, Rejected, pause_of
 
 __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
@@ -33,6 +33,8 @@ __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 FAILURE_SHARED_SECONDS = 1.0
 #: One object, since there are many clinics.
 NEVER = -math.inf
+#: One token of a clinic is replaced for its header within this time.
+HEADER_SECONDS = 3600.0
 
 
 class CachedToken:
@@ -50,7 +52,9 @@ class CachedToken:
         self.refresh_at_wall = refresh_at - issued.requested_at + issued.requested_at_wall  # the same by the wall clock
         self.wait_at = wait_at
         self.expires_at = expires_at
-        self.from_401 = from_401  # fetched because the API responded to the token before it with HTTP 401
+        self.from_401 = (
+            from_401  # fetched because the API rejected the token before it, with HTTP 401 or for its header
+        )
         self.accepted = False  # the API has responded to it with success
         self.blocked = False  # fetched for a 401, and the API responded to it with HTTP 401 as well
         self._token: Token | None = None
@@ -137,7 +141,7 @@ class TokenCache:
         self._failure: ArzamedError | None = None
         self._failure_until = NEVER  # or when the last request failed
         self._next_refresh_at = 0.0
-        self._rejected: CachedToken | None = None  # a token dropped for an HTTP 401: the next one replaces it
+        self._rejected: CachedToken | None = None  # a token dropped since the API rejected it: the next one replaces it
         self._keep_until = NEVER  # until then no token is replaced for a 401
         self._replaced_at = NEVER  # when the last one was
 
@@ -195,11 +199,31 @@ class TokenCache:
             return False
         if now < self._replaced_at + seconds:  # the second
             self._keep_until = self._replaced_at + seconds
+        self._drop(held, "401", now)
+        return True
+
+    def reject_header(self, held: CachedToken, status: int) -> bool:
+        """Record an HTTP 400 or 431 for this token; return whether `get` may return a better one.
+
+        It is replaced if its header may be the reason: the API has accepted no request with it, and, for a 400, it comes
+        from a store. One that was itself fetched to replace another is not replaced: the header is not the reason then. (One
+        from a store is, an hour later: it may have been put there after the replacement.)
+        """
+        suspect = not held.accepted and (status == 431 or held.issued.stored)
+        if not suspect or held is not self._held:
+            return suspect
+        now = self._source.clock()
+        again = held.issued.stored and now >= self._replaced_at + HEADER_SECONDS
+        if (held.from_401 and not again) or now < self._keep_until:
+            return False
+        self._drop(held, "header", now)
+        return True
+
+    def _drop(self, held: CachedToken, reason: Rejected, now: float) -> None:
         self._replaced_at = now
-        held.issued.note_rejection(accepted=held.accepted)
+        held.issued.note_rejection(reason, accepted=held.accepted)
         self._held = None
         self._rejected = held
-        return True
 
     def _remembered(self, now: float) -> ArzamedError | None:
         """Return the caller's own copy of a failure that is remembered."""

@@ -15,10 +15,11 @@ from typing import Any
 
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import FairSemaphore
+from .._http.status import printable_excerpt
 from .._telemetry import Observers
+from ..errors import ConfigurationError
 from ..events import TokenStoreFailed
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
-from .oauth2 import LONGEST_LIFETIME_SECONDS, is_token
 
 __all__ = ["GuardedStore", "StoreBudget", "StoreUnavailableError"]
 
@@ -37,15 +38,12 @@ REPORT_SECONDS = 300.0
 PIECE_SECONDS = 0.04
 #: A result may have arrived while the event loop was busy: it is noticed within this number of turns.
 TURNS = 5
-#: What a method has to return. The result of any other is ignored.
-EXPECTED = {"load": StoredToken | StoredRejection | None, "acquire": Lease | None}
-
 
 _log = logging.getLogger("arzamed_async")
 
 
 class StoreCancelledError(Exception):
-    """A method of the store ended in a CancelledError, although nothing had cancelled it."""
+    """A method of the store ended in a CancelledError, although nothing had cancelled it, or in what is no Exception."""
 
 
 #: What a store raises that has a mistake in it. A rest does not help there, and it is no outage: the log names the place.
@@ -60,7 +58,7 @@ class StoreBudget:
     """What the store may cost for one token: the `seconds_left` for its calls, and whether one of them has failed.
 
     The token is stored under `key`. A rejection is stored under `refusal_key`, which depends on the secret as well.
-    If the token to be stored replaces one that the API rejected, that is recorded under `record_key`.
+    If the token to be stored replaces one that the API rejected, that is recorded: `record` is the key, and for how long.
     """
 
     def __init__(self, clinic: str, key: str, refusal_key: str, began_at: float) -> None:
@@ -70,29 +68,39 @@ class StoreBudget:
         self.began_at = began_at
         self.seconds_left = BUDGET_SECONDS
         self.failed = False
-        self.record_key = ""
+        self.record: tuple[str, float] | None = None
 
     def copy(self) -> StoreBudget:
         """Return a budget of its own, with what is left of this one."""
         return copy.copy(self)
 
-    def record_under(self, key: str) -> None:
-        """Set the key of the record."""
-        self.record_key = key
+    def record_under(self, key: str, seconds: float) -> None:
+        """Set the key of the record, and for how long it is kept."""
+        self.record = key, seconds
 
     def reset(self) -> None:
         """Allow the whole time again."""
         self.seconds_left = BUDGET_SECONDS
 
 
-def _check(result: object, expected: Any) -> None:
-    """Raise if a store's result breaks the protocol: an entry in a store may have been written by any process."""
-    if not isinstance(result, expected):
-        raise TypeError
-    if isinstance(result, StoredToken):
-        life = result.age_seconds + result.seconds_left
-        if not is_token(result.access_token) or not 0 <= life <= LONGEST_LIFETIME_SECONDS or result.age_seconds < 0:
-            raise ValueError
+def _result_of(task: asyncio.Task[Any]) -> Any:
+    error = None if task.cancelled() else task.exception()
+    if task.cancelled() or not (error is None or isinstance(error, (Exception, KeyboardInterrupt, SystemExit))):
+        raise StoreCancelledError
+    return task.result()
+
+
+def _is_bad(entry: object, *kinds: type) -> type[Exception] | None:
+    """Return what is wrong with what a store has returned, None if nothing is: anyone may have written it there.
+
+    Nothing of it is called, compared or formatted unless its type is exactly the expected one.
+    """
+    if type(entry) not in kinds:
+        return TypeError
+    try:
+        return None if entry.is_valid() else ValueError  # type: ignore[attr-defined]
+    except AttributeError:  # one that was made without its fields
+        return ValueError
 
 
 class GuardedStore:
@@ -122,9 +130,15 @@ class GuardedStore:
         return None if now < self._rests_until else StoreBudget(clinic, key, refusal_key, now)
 
     async def load(self, budget: StoreBudget, key: str) -> StoredToken | StoredRejection | None:
-        """Return the entry under this key."""
+        """Return the entry under this key. One that is not valid counts as missing: it is reported, and then overwritten."""
         entry: StoredToken | StoredRejection | None = await self._call(budget, "load", key)
-        return entry
+        if entry is None:
+            return None
+        problem = _is_bad(entry, StoredToken, StoredRejection)
+        if problem is not None:
+            self._record_failure(budget, problem, rests=False)
+            return None
+        return entry if entry.seconds_left > 0 else None
 
     async def discard(self, budget: StoreBudget, access_token: str) -> None:
         """Remove this token, if it is still the one in the store."""
@@ -133,6 +147,12 @@ class GuardedStore:
     async def acquire(self, budget: StoreBudget, seconds: float) -> Lease | None:
         """Return the lease to request a token, None while another process has it."""
         lease: Lease | None = await self._call(budget, "acquire", budget.key, seconds)
+        if lease is None:
+            return None
+        problem = _is_bad(lease, Lease) or (None if lease.key == budget.key else ValueError)
+        if problem is not None:
+            self._record_failure(budget, problem, rests=True)
+            raise StoreUnavailableError
         return lease
 
     async def save(
@@ -167,14 +187,13 @@ class GuardedStore:
         try:
             if rests and loop.time() < self._rests_until:
                 raise StoreUnavailableError
-            returned = mistake = False
             try:
                 result = await self._within(budget, method, *arguments)
-                returned = True
-                _check(result, EXPECTED.get(method, object))
             except Exception as error:  # noqa: BLE001 - whatever a store does, the call goes on
                 failure = type(error)
-                mistake = isinstance(error, MISTAKES) and not returned
+                mistake = isinstance(error, MISTAKES)
+                if isinstance(error, ConfigurationError):
+                    self._report_configuration(error)
                 if mistake:
                     self._report_mistake(method, failure, _place(error.__traceback__))
             else:
@@ -205,9 +224,7 @@ class GuardedStore:
                     await asyncio.sleep(0)
             if not task.done():
                 raise TimeoutError
-            if task.cancelled():
-                raise StoreCancelledError
-            return task.result()
+            return _result_of(task)
         finally:
             task.cancel()
 
@@ -217,6 +234,13 @@ class GuardedStore:
             self._reported.add((method, error))
             text = "the token store has a bug: %s.%s() raised %s%s; tokens are requested without it"
             _log.error(text, type(self._store).__name__, method, error.__name__, place)
+
+    def _report_configuration(self, error: ConfigurationError) -> None:
+        """Log why the store cannot be used as it is configured, once: no rest helps there."""
+        if ("", ConfigurationError) not in self._reported:
+            self._reported.add(("", ConfigurationError))
+            what = printable_excerpt(str(error), ())
+            _log.error("the token store cannot be used: %s; tokens are requested without it", what)
 
     def _record_failure(self, budget: StoreBudget, error: type[Exception], *, rests: bool) -> None:
         budget.failed = True

@@ -6,7 +6,7 @@ import base64
 import functools
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 from .._concurrency.clocks import Moment
@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 
+#: Why the API has rejected a token; "" if it has not.
+Rejected = Literal["", "401", "header"]
 DEFAULT_LIFETIME_SECONDS = 300.0
 LONGEST_LIFETIME_SECONDS = 86_400.0
 _NUMBER = r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?"
@@ -72,20 +74,25 @@ class IssuedToken:
     """A token, and how long it lives, counted from the moment of its request.
 
     `requested_at` is by the monotonic clock, `requested_at_wall` the time of day. `secret` is the secret it was requested
-    with, to be masked in texts from the API; None where the credentials hold it. `rejected` is true if the API has
-    responded to it with HTTP 401, `accepted` if it had accepted it before.
+    with, to be masked in texts from the API; None where the credentials hold it. `rejected` is the reason for which the
+    API rejected it ("401", or "header": HTTP 400 or 431 because of it), `accepted` if it had accepted it before. `stored`
+    is true of a token from a store, which anyone who can write there may have made.
     """
 
     __slots__ = (
-        "accepted", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret", "text",
+        "accepted", "lifetime_seconds", "rejected", "requested_at", "requested_at_wall", "secret", "stored", "text",
     )  # fmt: skip
 
-    def __init__(self, access_token: str, lifetime_seconds: float, requested_at: Moment) -> None:
+    def __init__(
+        self, access_token: str, lifetime_seconds: float, requested_at: Moment, *, stored: bool = False
+    ) -> None:
         self.text = as_plain(access_token)  # shared with the public Token, so that it is held once
         self.lifetime_seconds = lifetime_seconds
         self.requested_at, self.requested_at_wall = requested_at
         self.secret: ResolvedSecret | None = None
-        self.rejected = self.accepted = False
+        self.rejected: Rejected = ""
+        self.accepted = False
+        self.stored = stored
 
     @property
     def access_token(self) -> str:
@@ -100,13 +107,13 @@ class IssuedToken:
         """Return its age by the clock that has seen more of it: a monotonic one stands still while a computer sleeps."""
         return max(now[0] - self.requested_at, now[1] - self.requested_at_wall)
 
-    def note_rejection(self, *, accepted: bool) -> None:
-        """Note that the API has responded to it with HTTP 401; `accepted`, with success before that."""
-        self.rejected, self.accepted = True, accepted
+    def note_rejection(self, reason: Rejected, *, accepted: bool) -> None:
+        """Note that the API has rejected it; `accepted`, with success before that."""
+        self.rejected, self.accepted = reason, accepted
 
     def keep(self) -> IssuedToken:
         """Return it, to be the current token again although it was rejected."""
-        self.rejected = False
+        self.rejected = ""
         return self
 
 

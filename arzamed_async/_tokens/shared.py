@@ -17,6 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from .._concurrency.clocks import Clocks
 from .._concurrency.lifetime import Lifetime
+from .._stored import MOST_REJECTION_SECONDS
 from .._telemetry import Observers
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials, SecretFromEnv, SecretFromFile
@@ -78,7 +79,7 @@ def _digest(key: str, what: str) -> str:
 
 
 def _refusal(error: TokenError, seconds: float) -> StoredRejection:
-    return StoredRejection(error.status, error.error, error.description, seconds)
+    return StoredRejection(error.status, error.error, error.description, min(seconds, MOST_REJECTION_SECONDS))
 
 
 def _paused(pause: StoredRejection) -> TokenUnavailableError:
@@ -152,10 +153,11 @@ class SharedTokens:
             async with self._renewed(budget, lease):
                 fetched = await request()
             age = fetched.age(self._clocks.ago())
-            if (left := fetched.lifetime_seconds - age) > 0:
-                entries.append((budget.key, StoredToken(fetched.access_token, age, left), lease))
-            if budget.record_key and rejected_seconds:
-                entries.append((budget.record_key, StoredRejection(401, "", "", rejected_seconds), None))
+            token = StoredToken(fetched.access_token, age, fetched.lifetime_seconds - age)
+            if token.seconds_left > 0 and token.is_valid():  # no process would use another one, such as one over 8 KiB
+                entries.append((budget.key, token, lease))
+            if budget.record is not None and budget.record[1]:
+                entries.append((budget.record[0], StoredRejection(401, "", "", budget.record[1]), None))
         except CredentialsRejectedError as error:
             under = lease if budget.refusal_key == budget.key else None
             entries.append((budget.refusal_key, _refusal(error, rejected_seconds), under))
@@ -182,7 +184,7 @@ class SharedTokens:
             return None
         if found.seconds_left <= min(self._policy.margin_seconds, life / 4):
             return None
-        return IssuedToken(found.access_token, life, requested_at)
+        return IssuedToken(found.access_token, life, requested_at, stored=True)
 
     async def _load(self, budget: StoreBudget, key: str) -> StoredToken | None:
         found = await self._store.load(budget, key)
@@ -229,7 +231,8 @@ class SharedTokens:
         """Look, with the lease, for what forbids the request: raise a refusal, or return the known token to keep it.
 
         Tokens that the API rejects are replaced once within `rejected_seconds` by all processes together, and once
-        more if it had accepted the one to be replaced: each may find out for itself that no token helps.
+        more if it had accepted the one to be replaced: each may find out for itself that no token helps. Those whose
+        header it does not accept are replaced once an hour: a status of 400 may have another reason.
         """
         if budget.refusal_key != budget.key:
             await self._load(budget, budget.refusal_key)
@@ -241,9 +244,12 @@ class SharedTokens:
             return None
         left = known.lifetime_seconds - known.age(self._clocks.ago())
         if left > min(self._policy.margin_seconds, known.lifetime_seconds / 4):
-            for key in (_digest(budget.key, f"401 {number}") for number in range(1 + known.accepted)):
+            names, seconds = [f"401 {number}" for number in range(1 + known.accepted)], self._policy.rejected_seconds
+            if known.rejected == "header":
+                names, seconds = ["header"], MOST_REJECTION_SECONDS
+            for key in (_digest(budget.key, name) for name in names):
                 if await self._store.load(budget, key) is None:
-                    budget.record_under(key)
+                    budget.record_under(key, min(seconds, MOST_REJECTION_SECONDS))
                     break
             else:
                 return known.keep()

@@ -165,8 +165,8 @@ class _Crowds(StoreTools):
                 await store.release(lease)
                 leases.append((store, lease))
             for order in (leases[::-1], leases[5:] + leases[:5], leases):
-                await asyncio.gather(*(store.save(key, token(f"of {lease.fence}"), lease) for store, lease in order))
-                same(texts(await one.load(key)), f"of {leases[-1][1].fence}", "load after saves under many leases")
+                await asyncio.gather(*(store.save(key, token(f"of-{lease.fence}"), lease) for store, lease in order))
+                same(texts(await one.load(key)), f"of-{leases[-1][1].fence}", "load after saves under many leases")
 
     async def test_one_of_many_discards(self) -> None:
         """Of many concurrent calls that discard a token, one reports that it did."""

@@ -216,9 +216,11 @@ async def test_forget_lifts_a_stored_pause_for_one_request(server: Pausing, cloc
         assert server.token_requests == 3
 
 
-@pytest.mark.parametrize(("left", "paused"), [(float("inf"), 3600), (1e12, 3600), (float("nan"), 0), (-5.0, 0)])
+@pytest.mark.parametrize(
+    ("left", "paused"), [(3600, 3600), (3601, 0), (float("inf"), 0), (1e12, 0), (float("nan"), 0), (-5.0, 0)]
+)
 async def test_a_pause_that_was_tampered_with(server: Pausing, clock: Clock, left: float, paused: float) -> None:
-    """An absurd pause in a store holds a clinic up for an hour at a time; one that is no number, or over, not at all."""
+    """A pause in a store holds a clinic up for an hour at most; one that is longer, no number, or over, does not at all."""
 
     class Tampered(MemoryTokenStore):
         async def load(self, key: str, /) -> Any:
