@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 from arzamed_async import ConfigurationError, Outcome
 from arzamed_async._extras import hides_arguments, missing_package
 
-from ._plan import Credentials, Fetch, Plan, SessionOptions, Shards, Store, check_arguments, checked_options
+from ._plan import Credentials, Fetch, Plan, SessionOptions, Shards, check_arguments, checked_options
+from ._store import Store, check_store
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -44,8 +45,9 @@ def fan_out_dask(
     cluster are in progress. A worker has one session for the fan-out, built with `session_options`, and runs
     `session.fan_out` with `concurrency` over each shard in its own event loop: use workers with one thread each.
 
-    `fetch`, what it returns, and `token_store` (a TokenStore, or a callable that makes one on the worker) are
-    pickled. Outcomes pass through the scheduler, so the scheduler and the connections to it must be trusted (TLS).
+    `fetch`, what it returns, and `token_store` are pickled. `token_store` is a TokenStore, a function that creates one on
+    the worker, or the name of such a function ("package.module:function"), imported there; one that holds a URL with a
+    password is rejected. Outcomes pass through the scheduler, so the scheduler and the connections to it must be trusted (TLS).
     Secrets are sent as references, which the workers resolve: a secret given as text is rejected, unless
     `allow_literal_secrets` allows it to pass through the scheduler as well.
 
@@ -58,6 +60,7 @@ def fan_out_dask(
     """
     check_client(client)
     check_arguments(credentials, allow_literal_secrets)
+    check_store(token_store, allow_literal_secrets)
     plan = Plan(
         client,
         Shards(credentials, shard_size, allow_literal_secrets=allow_literal_secrets),

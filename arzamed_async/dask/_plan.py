@@ -29,16 +29,16 @@ from arzamed_async import (
     RetryPolicy,
     Timeouts,
     TokenPolicy,
-    TokenStore,
 )
 
-__all__ = ["Credentials", "Fetch", "Plan", "SessionOptions", "Shards", "Store", "check_arguments", "checked_options"]
+from ._store import Store
+
+__all__ = ["Credentials", "Fetch", "Plan", "SessionOptions", "Shards", "check_arguments", "checked_options"]
 
 T = TypeVar("T")
 
 Credentials = Iterable[ClinicCredentials] | AsyncIterable[ClinicCredentials]
 Fetch = Callable[[Clinic], Awaitable[T]]
-Store = TokenStore | Callable[[], TokenStore]
 
 
 class SessionOptions(TypedDict, total=False):
@@ -62,7 +62,7 @@ def checked_options(
     unknown = sorted(set(options) - SessionOptions.__optional_keys__)
     if unknown:
         raise ConfigurationError(f"{unknown[0]} cannot be sent to Dask workers, or is not a session option")
-    given = None if callable(store) else store
+    given = None if callable(store) or isinstance(store, str) else store
     ArzamedSession(**options, token_store=given).fan_out((), fetch, concurrency=concurrency)
     return options
 
@@ -145,5 +145,5 @@ class Plan(Generic[T]):
     shards: Shards
     fetch: Fetch[T] = field(repr=False)
     concurrency: int
-    store: Store | None
+    store: Store | None = field(repr=False)
     options: SessionOptions

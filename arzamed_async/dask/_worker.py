@@ -14,7 +14,8 @@ from attrs import field, frozen
 
 from arzamed_async import ArzamedSession, ClinicCredentials, Outcome, TokenStore
 
-from ._plan import Fetch, SessionOptions, Store
+from ._plan import Fetch, SessionOptions
+from ._store import Store, create_store
 
 __all__ = ["CancelledFromWithinError", "Job", "WorkerShare", "leave", "run_shard"]
 
@@ -165,7 +166,7 @@ class WorkerShare(_distributed.WorkerPlugin):  # type: ignore[misc]  # pyright: 
 def _opened(job: Job) -> tuple[ArzamedSession, Fetch[Any], TokenStore | None]:
     common: tuple[Fetch[Any], Store | None, SessionOptions] = _cloudpickle.loads(job.common)
     fetch, given, options = common
-    store = given() if callable(given) else given
+    store = create_store(given)
     stored: dict[str, Any] = {} if store is None else {"token_store": store}
     return ArzamedSession(**options, **stored), fetch, store
 

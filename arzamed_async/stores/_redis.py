@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import logging
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken
+from arzamed_async import ConfigurationError, Lease, SecretFromEnv, SecretFromFile, StoredRejection, StoredToken
 from arzamed_async._extras import hides_arguments
 
 from ._extras import require
 from ._forks import on_fork
-from ._redis_client import BoundClient, GivenClient, check_client, client_maker
-from ._scripts import ACQUIRE, DISCARD, LOAD, RELEASE, RENEW, SAVE
+from ._redis_client import BoundClient
+from ._redis_source import Source
+from ._scripts import ACQUIRE, BAD, DISCARD, DROP, LOAD, RELEASE, RENEW, SAVE
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
 __all__ = ["RedisTokenStore"]
+
+logger = logging.getLogger("arzamed_async")
 
 #: Lease numbers are stored for longer than any token lives: `expires_in` is capped at a day.
 _REMEMBER_MILLISECONDS = 2 * 86_400_000
@@ -32,12 +37,14 @@ _GIVE_BACK_AGAIN_SECONDS = 0.3
 class RedisTokenStore:
     """A TokenStore in Redis, for many machines (extra `redis`; server version 5 or newer).
 
-    `url_or_client` is a `redis://` or `rediss://` (TLS) URL, with redis-py's options as its query, or a
+    `url_or_client` is a `redis://` or `rediss://` (TLS) URL, with redis-py's options as its query, a reference to one
+    (`SecretFromEnv`, `SecretFromFile`), which is read once for each event loop, at its first call, or a
     `redis.asyncio` client, including those of Sentinel and Cluster. With a URL, a call times out after 0.5 s
     (`socket_timeout`; a session waits 0.2 s) and reconnects once; there are at most 8 connections for an event loop,
     and certificates are read when the store is created. A client keeps its own limits, is used on the event loops that
     it supports, and is never closed. An invalid URL is a ConfigurationError. Calls raise TimeoutError, and redis-py's
-    errors unchanged.
+    errors unchanged. A value that is not valid is deleted, logged once, and counts as missing. A store with a password in
+    its URL, or with a client, is not pickled (ConfigurationError); one with a reference is pickled as the reference.
 
         store = RedisTokenStore("rediss://:password@redis.example:6380/0?ssl_ca_certs=/etc/ssl/redis.pem")
         async with ArzamedSession(token_store=store) as session:
@@ -54,42 +61,51 @@ class RedisTokenStore:
     """
 
     @hides_arguments
-    def __init__(self, url_or_client: str | Redis | RedisCluster, *, prefix: str = "arzamed:token:") -> None:
+    def __init__(
+        self,
+        url_or_client: str | SecretFromEnv | SecretFromFile | Redis | RedisCluster,
+        *,
+        prefix: str = "arzamed:token:",
+    ) -> None:
         require("redis", "redis")
+        self._source = Source(url_or_client)
         if not isinstance(prefix, str):
             raise ConfigurationError(f"prefix must be text, not {type(prefix).__name__}")
         self._prefix = prefix
         self._bound: dict[asyncio.AbstractEventLoop, BoundClient] = {}
-        self._given: GivenClient | None = None
         self._going_back: set[asyncio.Task[None]] = set()
-        if isinstance(url_or_client, str):
-            make = client_maker(url_or_client)
-            url_or_client = ""  # it may hold a password, which must not appear in a traceback
-            if make is None:
-                raise ConfigurationError(
-                    "url_or_client: the URL of a RedisTokenStore must begin with redis:// or rediss://, with options that redis-py supports"
-                    " and files that are readable"
-                )
-            self._make = make
-        else:
-            check_client(url_or_client)
-            self._given = GivenClient(url_or_client)
+        self._told = False
         on_fork(self)
+
+    def __reduce__(self) -> tuple[Callable[..., RedisTokenStore], tuple[str | SecretFromEnv | SecretFromFile]]:
+        """A copy in another process has connections of its own. Raises ConfigurationError if it would hold a password."""
+        return partial(type(self), prefix=self._prefix), (self._source.picklable(),)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
         """Return the stored value with its remaining lifetime, or None if there is none or it has expired."""
         reply = await self._run(LOAD, key)
-        return None if reply is None else _read(*reply)
+        if reply is None:
+            return None
+        value = None if reply == BAD else _read(*reply)
+        if value is None:
+            if reply != BAD:
+                await self._run(DROP, key, reply[0], reply[1])
+            if not self._told:
+                self._told = True
+                logger.warning("a value in the token store's Redis is not valid: it is ignored and deleted")
+        return value
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
         """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease, store it only if the key has no value.
+        Without a lease, store it only if the key has no value. A value that no session would use is not stored either.
         """
+        if not kept.is_valid():
+            return False
         if isinstance(kept, StoredToken):
-            token, rejection, age = kept.access_token, b"", kept.age_seconds
+            token, rejection, age = kept.access_token, "", kept.age_seconds
         else:
-            token, rejection, age = "", orjson.dumps([kept.status, kept.error, kept.description]), 0.0
+            token, rejection, age = "", json.dumps([kept.status, kept.error, kept.description]), 0.0
         fence = "" if lease is None else lease.fence
         left = _milliseconds(kept.seconds_left)
         return bool(await self._run(SAVE, key, fence, token, rejection, _milliseconds(age), left))
@@ -138,8 +154,8 @@ class RedisTokenStore:
         self._bound.clear()
         self._going_back.clear()
         left = [each.leave_process() for each in bound.values()]
-        if self._given is not None:
-            left.append(self._given.leave_process())
+        if self._source.client is not None:
+            left.append(self._source.client.leave_process())
         return bound, going, left
 
     async def _give_back(self, key: str, owner: str, seconds: float) -> None:
@@ -154,7 +170,7 @@ class RedisTokenStore:
     async def _run(self, script: str, key: str, *arguments: str | bytes | float) -> Any:
         # The braces keep the three keys in one hash slot of a Cluster.
         places = [f"{self._prefix}{{{key}}}:{what}" for what in ("kept", "lease", "fence")]
-        client = self._given or self._bind()
+        client = self._source.client or await self._bind()
         number = secrets.token_hex(8)
         reply = await client.eval(script, len(places), *places, *arguments, number)
         # A client passed by the caller may or may not decode replies.
@@ -164,14 +180,17 @@ class RedisTokenStore:
         await client.drop_idle()
         raise _not_this_calls()
 
-    def _bind(self) -> BoundClient:
+    async def _bind(self) -> BoundClient:
         """Return the client of the running event loop."""
         loop = asyncio.get_running_loop()
         bound = self._bound.get(loop)
         if bound is None:
+            make = await self._source.maker()
             for old in [each for each in self._bound if each.is_closed()]:
                 del self._bound[old]
-            bound = self._bound[loop] = BoundClient(self._make())
+            bound = self._bound.get(loop)  # another call may have created it meanwhile
+            if bound is None:
+                bound = self._bound[loop] = BoundClient(make())
         return bound
 
 
@@ -185,17 +204,19 @@ def _milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _text(value: str | bytes) -> str:
-    """Return text; a client passed by the caller may or may not decode replies."""
-    return value if isinstance(value, str) else value.decode()
-
-
 def _read(
     token: str | bytes, rejection: str | bytes, age: str | bytes, left: int
 ) -> StoredToken | StoredRejection | None:
-    if left <= 0:
+    """Return a value, None if it is not valid. A client passed by the caller may or may not decode replies."""
+    seconds = left / 1000
+    value: StoredToken | StoredRejection
+    try:
+        if rejection:
+            status, error, description = json.loads(rejection)
+            value = StoredRejection(status, error, description, seconds)
+        else:
+            text = token if isinstance(token, str) else token.decode()
+            value = StoredToken(text, max(0.0, int(age) / 1000), seconds)
+    except (ValueError, TypeError, RecursionError):
         return None
-    if not rejection:
-        return StoredToken(_text(token), max(0.0, int(age) / 1000), left / 1000)
-    status, error, description = cast("tuple[int | None, str, str]", orjson.loads(rejection))
-    return StoredRejection(status, error, description, left / 1000)
+    return value if value.is_valid() else None

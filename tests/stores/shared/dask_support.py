@@ -130,3 +130,17 @@ class Session:
 
     async def aclose(self) -> None:
         assert not self.options["token_store"].closed
+
+
+def store_of_module() -> Any:
+    """Create a token store, by a name that a worker imports; where that is, the variable holds its URL."""
+    from arzamed_async import SecretFromEnv
+    from arzamed_async.stores import RedisTokenStore
+
+    return RedisTokenStore(SecretFromEnv("INVENTED_REDIS_URL"))
+
+
+def set_variable(name: str, value: str) -> None:
+    import os
+
+    os.environ[name] = value

@@ -119,7 +119,7 @@ async def test_a_paused_server_does_not_hang(server: RedisServer) -> None:
     keys = [f"{n:064x}" for n in range(20)]
     slow, store = RedisTokenStore(server.url), RedisTokenStore(server.plain_url)
     for key in keys:
-        await slow.save(key, token(f"of {key}"), None)
+        await slow.save(key, token(f"of-{key}"), None)
     await asyncio.gather(*(patiently(lambda key=key: store.load(key)) for key in keys))
     server.pause()
     async with asyncio.timeout(20):
@@ -127,7 +127,7 @@ async def test_a_paused_server_does_not_hang(server: RedisServer) -> None:
     assert {type(error) for error in errors} == {TimeoutError}
     server.go_on()
     for key in reversed(keys):
-        assert await patiently(lambda key=key: text_of(store, key)) == f"of {key}"
+        assert await patiently(lambda key=key: text_of(store, key)) == f"of-{key}"
     await slow.aclose()
     await store.aclose()
 
@@ -149,7 +149,7 @@ async def test_a_cancelled_call_ends_at_once(server: RedisServer, ready: bool) -
     client = Redis(host="127.0.0.1", port=server.port, socket_timeout=20, socket_connect_timeout=20)
     store = RedisTokenStore(client if ready else server.url)
     for key in keys:
-        await store.save(key, token(f"of {key}"), None)
+        await store.save(key, token(f"of-{key}"), None)
     for steps in range(16):
         server.pause()
         tasks = [asyncio.create_task(store.load(key)) for key in keys]
@@ -162,7 +162,7 @@ async def test_a_cancelled_call_ends_at_once(server: RedisServer, ready: bool) -
         assert all(task.cancelled() for task in tasks)
         server.go_on()
         for key in reversed(keys):
-            assert await text_of(store, key) == f"of {key}"
+            assert await text_of(store, key) == f"of-{key}"
         if steps % 2:
             await (client if ready else store).aclose()  # the next calls have to connect
     await store.aclose()
@@ -191,7 +191,7 @@ async def test_an_answer_that_nobody_has_read_is_not_the_next_calls(
 ) -> None:
     """Of a connection in which an old answer waits no answer is believed, and it is not used for long."""
     await store.save(KEY, token("mine"), None)
-    pool = store._bind()._client.connection_pool
+    pool = (await store._bind())._client.connection_pool
     connection = pool.get_available_connection()
     await pool.ensure_connection(connection)
     await connection.send_command("ECHO", "not yours")
@@ -232,18 +232,18 @@ async def test_another_calls_answer_is_not_believed(server: RedisServer) -> None
     client = Redis(host="127.0.0.1", port=server.port)
     shifted = Shifted(client)
     store, others = RedisTokenStore(cast("Redis", shifted)), RedisTokenStore(client)
-    await others.save(KEY, token("of one"), None)
-    await others.save(OTHER_KEY, token("of the other"), None)
+    await others.save(KEY, token("of-one"), None)
+    await others.save(OTHER_KEY, token("of-the-other"), None)
     for unread in (b"not yours", 7, [], [None, None], [b"a", 1, 2], ["è", 1], [b"\xff", 1]):
         shifted.unread, shifted.late = unread, []
         for call in (
             store.load(KEY), store.load(OTHER_KEY), store.load(OTHER_KEY), store.save(KEY, token("new"), None),
-            store.discard(OTHER_KEY, "of one"), store.acquire(KEY, LONG), store.release(Lease(KEY, "invented", 1)),
+            store.discard(OTHER_KEY, "of-one"), store.acquire(KEY, LONG), store.release(Lease(KEY, "invented", 1)),
         ):  # fmt: skip
             with pytest.raises(redis.InvalidResponse, match="belongs to another call"):
                 await call
     shifted.unread = None
-    assert await text_of(store) == "of one"
+    assert await text_of(store) == "of-one"
     async with asyncio.timeout(20):
         while await store.acquire(KEY, LONG) is None:  # those of before are given back
             await asyncio.sleep(0.01)
@@ -267,7 +267,7 @@ async def test_a_connection_with_another_calls_answer_is_dropped(tmp_path: Path,
         await store.save(KEY, token("mine"), None)
         used = ids(server)
         assert used
-        bound = store._given or store._bind()
+        bound = store._source.client or await store._bind()
         shifted = Shifted(bound._client)
         bound._client, shifted.unread = shifted, b"not yours"
         with pytest.raises(redis.InvalidResponse):
@@ -362,12 +362,12 @@ async def test_a_server_clock_that_was_set_back(server: RedisServer, store: Redi
 @pytest.mark.asyncio
 async def test_a_lost_answer_does_not_lose_the_lease(store: RedisTokenStore) -> None:
     """When redis-py asks again for a lease because the answer got lost, its owner has it."""
-    first = await store._run(ACQUIRE, KEY, "owner", 60_000, 60_000)
-    again = await store._run(ACQUIRE, KEY, "owner", 60_000, 60_000)
+    first = await store._run(ACQUIRE, KEY, "a" * 32, 60_000, 60_000)
+    again = await store._run(ACQUIRE, KEY, "a" * 32, 60_000, 60_000)
     assert first is not None
     assert again is not None
     assert int(again) > int(first)
-    assert await store._run(ACQUIRE, KEY, "another", 60_000, 60_000) is None
+    assert await store._run(ACQUIRE, KEY, "b" * 32, 60_000, 60_000) is None
 
 
 @pytest.mark.asyncio
