@@ -11,12 +11,16 @@ from attrs import evolve, frozen
 
 from arzamed_async import Lease, StoredRejection, StoredToken
 
-__all__ = ["Entry", "Grant", "Kept", "dump", "parse"]
+__all__ = ["Entry", "Grant", "Kept", "dump", "expired_at", "parse"]
 
 _VERSION = 1
 #: A time further in the future than this was written before the clock was set back: the age is unknown.
 _SKEW_SECONDS = 60.0
 _HOLDER = re.compile(r"[0-9a-f]{32}\.alive")
+_OWNER = re.compile(r"[0-9a-f]{32}")
+#: Lease numbers are nanoseconds since 1970, which reach this in 2116. A larger one would be no number of 64 bits for long.
+_MOST_FENCE = 2**62
+_MOST_LEASE_SECONDS = 86_400.0
 
 
 def _passed(at: float, now: float) -> float:
@@ -71,6 +75,16 @@ class Entry:
     kept: Kept | None = None
 
 
+def expired_at(entry: Entry) -> float:
+    """Return when the last of an entry's value and lease expired; of one without, when its last lease was acquired."""
+    ends = [entry.fence / 1e9]
+    if entry.kept is not None:
+        ends.append(entry.kept.at + entry.kept.value.seconds_left)
+    if entry.grant is not None:
+        ends.append(entry.grant.at + entry.grant.seconds)
+    return max(ends)
+
+
 def dump(entry: Entry) -> bytes:
     """Serialize an entry."""
     return orjson.dumps(
@@ -101,7 +115,7 @@ def parse(text: bytes) -> Entry | None:
         fields = _Fields(orjson.loads(text))
         if fields.whole("version") != _VERSION:
             return None
-        return Entry(fields.whole("fence"), _parse_grant(fields.inner("lease")), _parse_kept(fields.inner("kept")))
+        return Entry(fields.fence(), _parse_grant(fields.inner("lease")), _parse_kept(fields.inner("kept")))
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -131,12 +145,20 @@ class _Fields:
         value = self._values[name]
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError
-        return float(value)
+        if not math.isfinite(number := float(value)):
+            raise ValueError
+        return number
 
     def whole(self, name: str) -> int:
         value = self._values[name]
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError
+        return value
+
+    def fence(self) -> int:
+        value = self.whole("fence")
+        if not 0 <= value < _MOST_FENCE:
+            raise ValueError
         return value
 
     def whole_or_none(self, name: str) -> int | None:
@@ -147,9 +169,11 @@ def _parse_grant(fields: _Fields | None) -> Grant | None:
     if fields is None:
         return None
     owner, holder = fields.text("owner"), fields.text("holder")
-    if not _HOLDER.fullmatch(holder):  # it is used as a file name
+    seconds = fields.number("seconds")
+    # The holder is used as a file name.
+    if not (_HOLDER.fullmatch(holder) and _OWNER.fullmatch(owner) and 0 <= seconds <= _MOST_LEASE_SECONDS):
         raise ValueError
-    return Grant(owner, fields.whole("fence"), holder, fields.number("at"), fields.number("seconds"))
+    return Grant(owner, fields.fence(), holder, fields.number("at"), seconds)
 
 
 def _parse_kept(fields: _Fields | None) -> Kept | None:
@@ -161,4 +185,6 @@ def _parse_kept(fields: _Fields | None) -> Kept | None:
         value = StoredToken(fields.text("access_token"), fields.number("age_seconds"), left)
     else:
         value = StoredRejection(fields.whole_or_none("status"), fields.text("error"), fields.text("description"), left)
-    return Kept(value, fields.number("at"), fields.whole("fence"))
+    if not value.is_valid():
+        raise ValueError
+    return Kept(value, fields.number("at"), fields.fence())

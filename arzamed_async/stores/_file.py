@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from ._entry import Entry, Grant, Kept, dump, parse
 from ._extras import require
 from ._folder import Folder
 from ._holder import Holder
+from ._sweep import Sweeper
 from ._worker_pool import WorkerPool
 
 __all__ = ["FileTokenStore"]
@@ -46,7 +48,8 @@ class FileTokenStore:
             ...
 
     Files are replaced atomically: a process may be killed at any time. A corrupt file counts as empty, is logged once,
-    and is overwritten by the next save. A lease ends when its holder's process ends. Raises OSError if the disk is full
+    and is overwritten by the next save. The files of clinics that are gone are removed a day after their tokens expired, at
+    most once an hour for all processes. A lease ends when its holder's process ends. Raises OSError if the disk is full
     or the folder is not writable, and `filelock.Timeout` if a suspended process holds a file's lock.
     Not for network file systems.
     """
@@ -66,6 +69,7 @@ class FileTokenStore:
         self._clock = clock
         self._holder = Holder(self._folder)
         self._told = False
+        self._sweeper = Sweeper(self._folder, clock, _lock_name)
         self._pool = WorkerPool()
         with suppress(OSError):  # raised again when the folder is used
             self._folder.check()
@@ -79,9 +83,15 @@ class FileTokenStore:
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
         """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease, store it only if the key has no value.
+        Without a lease, store it only if the key has no value. A value that no session would use is not stored either.
         """
-        return await self._pool.run(partial(self._save, key, kept, lease))
+        if not kept.is_valid():
+            return False
+        stored = await self._pool.run(partial(self._save, key, kept, lease))
+        if self._sweeper.is_due():
+            with suppress(RuntimeError):  # the system starts no more threads
+                threading.Thread(target=self._sweeper.sweep, name="arzamed-store-sweep", daemon=True).start()
+        return stored
 
     async def discard(self, key: str, access_token: str, /) -> bool:
         """Delete the stored token if it is this one; return whether it was."""

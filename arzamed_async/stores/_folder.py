@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["Folder"]
 
 _NOBODY_ELSE = 0o700
-_MOST_BYTES = 1_048_576
+_MOST_BYTES = 65_536  # an entry has less than 12 KiB
 #: The holder of a lock needs it for a few milliseconds: a longer wait means that its process is suspended.
 _LOCK_SECONDS = 0.5
 _POLL_SECONDS = 0.002
 # Not on Windows, where the ACL of a user's folders excludes other users, and links need a privilege.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+#: A folder as a place for others, which takes no right to read it.
+_ONLY_PLACE = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Folder:
@@ -53,9 +56,7 @@ class Folder:
         """Create the folder if it does not exist."""
         if self.check():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):  # another process was faster
-            self.path.mkdir(mode=_NOBODY_ELSE)
+        make_folders(self.path.absolute())
         self.check()
 
     def read(self, name: str) -> bytes | None:
@@ -88,6 +89,7 @@ class Folder:
         file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
         try:
             with os.fdopen(file, "wb") as opened:
+                _allow_owner(file, 0o600)
                 opened.write(content)  # not synced: after a power cut, a lost token costs one token request
             half.replace(self.path / name)
         except BaseException:  # a full disk
@@ -109,3 +111,36 @@ class Folder:
         if path.is_symlink():
             raise ConfigurationError(f"the lock file {path} is a symbolic link")
         return FileLock(path, mode=0o600, thread_local=False)
+
+
+def make_folders(path: Path) -> None:
+    """Create a folder and the missing ones above it, each with mode 0700 whatever the umask.
+
+    Each is created in the folder that has been opened before it, so that no link put there meanwhile is followed.
+    """
+    missing: list[str] = []
+    parent = path
+    while not parent.exists() and parent != parent.parent:
+        missing.insert(0, parent.name)
+        parent = parent.parent
+    if os.mkdir not in os.supports_dir_fd:  # Windows, where a folder inherits the ACL of its parent
+        path.mkdir(mode=_NOBODY_ELSE, parents=True, exist_ok=True)
+        return
+    place = os.open(parent, _ONLY_PLACE)
+    try:
+        for name in missing:
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.mkdir(name, _NOBODY_ELSE, dir_fd=place)
+            inner = os.open(name, _ONLY_PLACE | _NO_LINK, dir_fd=place)
+            os.close(place)
+            place = inner
+            _allow_owner(place, _NOBODY_ELSE)
+    finally:
+        os.close(place)
+
+
+def _allow_owner(file: int, mode: int) -> None:
+    """Give the owner what a umask such as 0777 has taken."""
+    if hasattr(os, "fchmod") and os.fstat(file).st_mode & mode != mode:
+        # Linux has no fchmod for what is only a place.
+        os.chmod(f"/proc/self/fd/{file}" if hasattr(os, "O_PATH") else file, mode)  # noqa: PTH101

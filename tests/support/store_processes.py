@@ -252,10 +252,10 @@ def raced(folder: Path, seed: int) -> None:
             os.close(os.open(inside, os.O_CREAT | os.O_EXCL))  # fails where another is inside
             check(lease.fence > int(last.read_text()))
             last.write_text(str(lease.fence))
-            check(await store.save(SHARED, token(f"of {lease.fence}"), lease))
+            check(await store.save(SHARED, token(f"of-{lease.fence}"), lease))
             kept = await store.load(SHARED)
             check(isinstance(kept, StoredToken))
-            check(kept.access_token == f"of {lease.fence}")
+            check(kept.access_token == f"of-{lease.fence}")
             inside.unlink()
             await store.release(lease)
             done += 1
