@@ -172,9 +172,14 @@ class Sender:
         return response, held
 
     def _rejected(self, held: CachedToken, status: int) -> bool:
-        """Return whether there may be a better token than this one, to which the API has responded with this status."""
+        """Return whether there may be a better token than this one, to which the API has responded with this status.
+
+        For a 431, and for a 400 to a token from a store, its header may be the reason if the API has never accepted it.
+        """
         tokens = self._request.clinic.tokens
-        return tokens.reject(held) if status == 401 else tokens.reject_header(held, status)
+        if status == 401:
+            return tokens.reject(held)
+        return not held.accepted and (status == 431 or held.issued.stored) and tokens.reject_header(held)
 
     async def _status_error(self, response: HttpResponse, held: CachedToken) -> StatusError:
         headers = response.headers

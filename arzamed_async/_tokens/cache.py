@@ -33,8 +33,7 @@ __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 FAILURE_SHARED_SECONDS = 1.0
 #: One object, since there are many clinics.
 NEVER = -math.inf
-#: One token of a clinic is replaced for its header within this time.
-HEADER_SECONDS = 3600.0
+HEADER_SECONDS = 3600.0  # within which one token of a clinic is replaced for its header
 
 
 class CachedToken:
@@ -202,19 +201,13 @@ class TokenCache:
         self._drop(held, "401", now)
         return True
 
-    def reject_header(self, held: CachedToken, status: int) -> bool:
-        """Record an HTTP 400 or 431 for this token; return whether `get` may return a better one.
-
-        It is replaced if its header may be the reason: the API has accepted no request with it, and, for a 400, it comes
-        from a store. One that was itself fetched to replace another is not replaced: the header is not the reason then. (One
-        from a store is, an hour later: it may have been put there after the replacement.)
-        """
-        suspect = not held.accepted and (status == 431 or held.issued.stored)
-        if not suspect or held is not self._held:
-            return suspect
+    def reject_header(self, held: CachedToken) -> bool:
+        """Do the same where its header may be the reason. One fetched to replace another stays (an hour if it is a store's)."""
+        if held is not self._held:
+            return True
         now = self._source.clock()
-        again = held.issued.stored and now >= self._replaced_at + HEADER_SECONDS
-        if (held.from_401 and not again) or now < self._keep_until:
+        stays = held.from_401 and not (held.issued.stored and now >= self._replaced_at + HEADER_SECONDS)
+        if stays or now < self._keep_until:
             return False
         self._drop(held, "header", now)
         return True
