@@ -31,8 +31,7 @@ __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 #: How long a failure is shared after its request, so that callers which arrive just after it do not send another. One with
 #: a Retry-After is remembered for that long.
 FAILURE_SHARED_SECONDS = 1.0
-#: One object, since there are many clinics.
-NEVER = -math.inf
+NEVER = -math.inf  # one object, since there are many clinics
 HEADER_SECONDS = 3600.0  # within which one token of a clinic is replaced for its header
 
 
