@@ -110,12 +110,17 @@ class Limits:
     class that keeps JSON of any shape (OpenRecord, a field of type Any). Above 3 MiB that memory is also at most 256 times the bytes
     received, so that a small response cannot fill the memory; a number in `list_records` lifts this.
     At most 64 KiB of an error or token body are read. Nesting deeper than 1,024 levels is a DecodeError.
+
+    `buffered_bytes` is one budget for a whole session: the bytes that all its connections have received, beyond 16 to 64 KiB
+    each, and that are not yet records or a response. Where it is spent a connection waits for room, within its call's
+    deadline, and its server has to wait. (The session's own limits set it, not those of `with_options`.)
     """
 
     record_bytes: int = field(default=1_048_576, validator=at_least_one)
     list_bytes: int = field(default=268_435_456, validator=at_least_one)
     body_bytes: int = field(default=16_777_216, validator=at_least_one)
     list_records: int | None = field(default=None, validator=attrs.validators.optional(at_least_one))
+    buffered_bytes: int = field(default=67_108_864, validator=at_least_one)
 
 
 @frozen(kw_only=True)

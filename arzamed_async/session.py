@@ -122,7 +122,7 @@ class ArzamedSession:
         base_url = api_url("base_url", base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
-        transport = make_transport(pool, http, ssl_context, proxy, trust_env=trust_env)
+        transport = make_transport(pool, limits, http, ssl_context, proxy, trust_env=trust_env)
         client = TokenClient(transport, retry, timeouts, observed, clocks, _paces(pacing, base_url, retry, observed))
         shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
         flights = SingleFlight(lifetime.spawn)

@@ -211,7 +211,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     },
     "Timeouts": dict.fromkeys(SECONDS_EACH["Timeouts"], NO_SECONDS),
     "Limits": {
-        **dict.fromkeys(("record_bytes", "list_bytes", "body_bytes"), NO_COUNTS),
+        **dict.fromkeys(("record_bytes", "list_bytes", "body_bytes", "buffered_bytes"), NO_COUNTS),
         "list_records": [each for each in NO_COUNTS if each is not None],
     },
     "PoolLimits": dict.fromkeys(("connections", "connections_per_clinic"), NO_COUNTS),

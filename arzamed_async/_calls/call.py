@@ -106,7 +106,8 @@ class Call(Sender):
             try:
                 result = await handle(response)
             except BaseException:
-                self.scope.set_phase(READING)
+                if not self.scope.phase:
+                    self.scope.set_phase(READING)
                 response.close()
                 raise
         except BaseException as error:

@@ -15,6 +15,7 @@ In reading order:
     resolver       looks host names up, in threads of the session
     pool           opens connections with aiohttp, never more than the limit
     response       a response whose body is read piece by piece
+    inbound        a body that is still arriving, within the session's budget of bytes
     decompress     undoes gzip and deflate, within bounds
     connections    counts the open sockets and closes idle ones, so that there are never more than the pool allows
     proxies        the proxy of a URL, by the environment

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
+from .._concurrency.byte_budget import ByteBudget
 from .._concurrency.cancel_scope import CancelScope
 from ..config import Timeouts
 from ..errors import TransportError
@@ -76,7 +77,10 @@ class _Origin:
 class Direct(Home):
     """The lines of one event loop."""
 
-    def __init__(self, client: aiohttp.ClientSession, pool: Pool, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, client: aiohttp.ClientSession, pool: Pool, headers: Mapping[str, str], budget: ByteBudget
+    ) -> None:
+        self.budget = budget
         self._client = client
         self._pool = pool
         self._slots = pool.slots

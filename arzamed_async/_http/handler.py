@@ -17,6 +17,7 @@ except ImportError:
     raise ImportError(f"aiohttp {aiohttp.__version__} has no aiohttp.http.HttpProcessingError") from None
 
 __all__ = [
+    "EMPTY_PAYLOAD",
     "HEADER_BYTES",
     "MOST_HEADERS",
     "PATCHED_WHY",
@@ -31,6 +32,8 @@ __all__ = [
     "require_unpromised_names",
 ]
 
+#: The body of a response that has none.
+EMPTY_PAYLOAD = aiohttp.EMPTY_PAYLOAD
 #: Limits of a response's head: bytes of a line, and number of headers.
 HEADER_BYTES, MOST_HEADERS = 8190, 128
 

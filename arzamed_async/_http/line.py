@@ -15,7 +15,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._concurrency.byte_budget import ByteBudget
 from .handler import DisconnectedError
+from .inbound import Flow, Inbound
 from .parsed import Parsed, Received
 from .request_bytes import request_bytes
 from .response import WholeBody
@@ -27,8 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Home", "Line"]
 
 
+#: A line reads no more than this at a time where the session's budget of bytes is nearly spent.
+SMALL_READ_BYTES = 16_384
+
+
 class Home:
-    """The owner of idle lines."""
+    """The owner of idle lines, with the budget of the bytes that lines receive."""
+
+    budget: ByteBudget
 
     def take_back(self, line: Line) -> None:
         """Keep a line that is idle now."""
@@ -42,12 +50,13 @@ class Home:
 class Exchange:
     """One request and its response. The result of `future` is the response received, or the exception."""
 
-    __slots__ = ("_line", "_outgoing", "_parsed", "future", "got_bytes", "leaving", "reused", "sent_at")
+    __slots__ = ("_inbound", "_line", "_outgoing", "_parsed", "future", "got_bytes", "leaving", "reused", "sent_at")
 
     def __init__(self, line: Line, future: asyncio.Future[Received | BaseException], outgoing: Outgoing) -> None:
         self.leaving = False
         self._line = line
         self._parsed: Parsed | None = None
+        self._inbound: Inbound | None = None
         self.future = future
         self.got_bytes = False
         self.reused = line.reused
@@ -86,6 +95,11 @@ class Exchange:
             parsed = self._parsed = Parsed(self._line.loop, self, self._line.transport)
         parsed.data_received(data)
 
+    def inbound(self, reader: Any, flow: Flow) -> Inbound:
+        """Return the body that a reader receives, which counts towards the budget."""
+        body = self._inbound = Inbound(reader, self._line.home.budget, flow)
+        return body
+
     def lost(self, error: BaseException | None) -> None:
         """End the exchange: the connection is lost."""
         parsed, self._parsed = self._parsed, None
@@ -106,7 +120,9 @@ class Exchange:
         self._line.loop.call_soon(self.give_back)
 
     def close(self) -> None:
-        """Close the line, unless it has a new owner or none."""
+        """Close the line, unless it has a new owner or none. Nobody reads the response any more."""
+        if self._inbound is not None:
+            self._inbound.leave()
         if self._line.owner is self and not self.leaving:
             self._line.close()
 
@@ -115,7 +131,8 @@ class Line(asyncio.BufferedProtocol):
     """A connection that carries one exchange at a time. aiohttp's own `connection` is held while it is open."""
 
     __slots__ = (
-        "_connection", "_filled", "_handler", "_home", "_view", "idle_since", "loop", "owner", "place", "reused", "transport",
+        "_budget", "_connection", "_filled", "_handler", "_small_view", "_view", "home", "idle_since", "loop", "owner",
+        "place", "reused", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -134,10 +151,12 @@ class Line(asyncio.BufferedProtocol):
         self.reused = False
         self.idle_since = loop.time()
         self._filled = False
-        self._home = home
+        self.home = home
+        self._budget = home.budget
         self._connection = connection
         self._handler = connection.protocol
         self._view = view
+        self._small_view = view[:SMALL_READ_BYTES]
         transport.set_protocol(self)
         # uvloop chooses how it reads when it starts to.
         transport.pause_reading()
@@ -180,7 +199,7 @@ class Line(asyncio.BufferedProtocol):
             return
         self.reused = True
         self.idle_since = self.loop.time()
-        self._home.take_back(self)
+        self.home.take_back(self)
 
     def close(self) -> None:
         """Close at once: over TLS an orderly close waits for the peer."""
@@ -188,14 +207,15 @@ class Line(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the buffer that all lines of a loop read into; what was read is copied before the next read."""
-        return self._view
+        budget = self._budget
+        return self._view if budget.used < budget.roomy_below else self._small_view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Receive the bytes that were read."""
         if self.owner is None:
             self.close()  # there is no request they could belong to
             return
-        self._filled = nbytes == len(self._view)
+        self._filled = nbytes == len(self._view) or (nbytes == SMALL_READ_BYTES and nbytes == len(self.get_buffer(-1)))
         self.owner.received(self._view[:nbytes].tobytes())
 
     def eof_received(self) -> None:
@@ -204,7 +224,7 @@ class Line(asyncio.BufferedProtocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Report it to the exchange, the pool, and the connector of aiohttp."""
         owner, self.owner = self.owner, None
-        self._home.forget(self)
+        self.home.forget(self)
         self._handler.connection_lost(exc)
         self._connection.close()
         if owner is not None:

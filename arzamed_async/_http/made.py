@@ -6,7 +6,7 @@ import ssl
 
 from .._arguments import kinds, tls_context
 from .._validation import proxy_url
-from ..config import PoolLimits
+from ..config import Limits, PoolLimits
 from ..errors import ConfigurationError
 from .transport import Http, Transport
 
@@ -14,7 +14,13 @@ __all__ = ["make_transport"]
 
 
 def make_transport(
-    pool: PoolLimits, http: Http | None, ssl_context: ssl.SSLContext | None, proxy: str | None, *, trust_env: bool
+    pool: PoolLimits,
+    limits: Limits,
+    http: Http | None,
+    ssl_context: ssl.SSLContext | None,
+    proxy: str | None,
+    *,
+    trust_env: bool,
 ) -> Transport:
     """Return the transport of a session. Raises ConfigurationError for what does not go together."""
     kinds(pool=(pool, PoolLimits), trust_env=(trust_env, bool))
@@ -22,4 +28,7 @@ def make_transport(
     if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
         raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
     proxy = None if proxy is None else proxy_url("proxy", proxy)
-    return Transport(pool=pool, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env)
+    size = limits.buffered_bytes
+    return Transport(
+        pool=pool, buffered_bytes=size, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env
+    )

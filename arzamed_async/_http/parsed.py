@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from .handler import HEADER_BYTES, MOST_HEADERS, Handler
-from .response import BodyStream
+from .handler import EMPTY_PAYLOAD, HEADER_BYTES, MOST_HEADERS, Handler
+from .inbound import Flow, Inbound
+from .response import BodyStream, WholeBody
 
 __all__ = ["Parsed", "Received", "Receiver"]
 
@@ -18,6 +19,10 @@ Received = tuple[int, Mapping[str, str], BodyStream, bool]
 
 class Receiver(Protocol):
     """The exchange that a response belongs to."""
+
+    def inbound(self, reader: Any, flow: Flow) -> Inbound:
+        """Return the body that a reader receives."""
+        ...
 
     def end(self, outcome: Received | BaseException) -> None:
         """Set the outcome."""
@@ -42,8 +47,8 @@ class Parsed(Handler):
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Receiver, transport: asyncio.Transport) -> None:
         super().__init__(loop)
         self.arz_exchange: Receiver | None = exchange
-        self.arz_body: Any = None
-        self.arz_more = False
+        self.arz_body: Inbound | WholeBody | None = None
+        self.arz_more = self.arz_paused = False
         self.connection_made(transport)
         self.set_response_params(
             read_until_eof=True,
@@ -59,9 +64,11 @@ class Parsed(Handler):
         if self.arz_body is not None:
             self.arz_more = True
         elif not 100 <= message.code <= 199 or message.code == 101:
-            self.arz_body = body
-            if self.arz_exchange is not None:
-                self.arz_exchange.end((message.code, message.headers, body, False))
+            exchange = self.arz_exchange
+            if exchange is None:
+                return
+            self.arz_body = WholeBody(b"") if body is EMPTY_PAYLOAD else exchange.inbound(body, self)
+            exchange.end((message.code, message.headers, self.arz_body, False))
 
     def set_exception(self, exc: BaseException, *args: Any, **options: Any) -> None:
         """Record a failure; before there is a head, it is the outcome of the exchange."""
@@ -79,8 +86,32 @@ class Parsed(Handler):
             return
         if self.exception() is not None:
             exchange.close()
-        elif self.arz_body is not None and self.arz_body.is_eof():
-            self.arz_leave(exchange, at_once=bool(data))
+        elif (body := self.arz_body) is not None:
+            if not isinstance(body, Inbound) or body.is_eof():
+                self.arz_leave(exchange, at_once=bool(data))
+            else:
+                body.arrived()
+
+    def resume_reading(self, *args: Any, **options: Any) -> None:
+        """Read on, which aiohttp does where its own buffer is empty enough; but not while there is no room."""
+        super().resume_reading(*args, **options)
+        if self.arz_paused:
+            self.arz_pause()
+
+    def arz_pause(self) -> None:
+        """Leave further bytes in the socket: see Flow."""
+        self.arz_paused = True
+        if self.transport is not None:
+            with contextlib.suppress(RuntimeError):  # uvloop, as below
+                self.transport.pause_reading()
+
+    def arz_resume(self) -> None:
+        """Read on: see Flow. aiohttp's own buffer is empty now."""
+        if self.arz_paused:
+            self.arz_paused = False
+            if self.transport is not None:
+                with contextlib.suppress(RuntimeError):
+                    self.transport.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Fail what is incomplete."""

@@ -7,7 +7,10 @@ ordinary lane, which is slower and needs less of aiohttp.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+from .._concurrency.byte_budget import ByteBudget
+from .inbound import Flow, Inbound
 from .parsed import Parsed, Received
 
 __all__ = ["parser_works"]
@@ -16,6 +19,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 _WHOLE = _HEAD + b"2\r\n[]\r\n0\r\n\r\n"
 _CUT = _HEAD + b"9\r\n[1,"
 _LAST = (_WHOLE * 2, _WHOLE.replace(b"\r\n", b"\r\nConnection: close\r\n", 1), b"not HTTP\r\n\r\n")
+_BUDGET_BYTES = 65_536
 
 
 class _Still(asyncio.Transport):
@@ -46,6 +50,10 @@ class _Witness:
         self.returned = self.closed = False
         self.parser = Parsed(loop, self, _Still())
         self.parser.data_received(data)
+
+    def inbound(self, reader: Any, flow: Flow) -> Inbound:
+        """Return the body that a reader receives."""
+        return Inbound(reader, ByteBudget(_BUDGET_BYTES, 1), flow)
 
     def end(self, outcome: Received | BaseException) -> None:
         """Keep the outcome."""

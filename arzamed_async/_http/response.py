@@ -10,6 +10,7 @@ from .._concurrency.cancel_scope import CancelScope
 from ..errors import ArzamedError, TransportError
 from ..models import Headers
 from .decompress import Decompressor, decompressor_for
+from .inbound import Inbound
 from .status import ERROR_BODY_BYTES
 
 __all__ = [
@@ -141,6 +142,11 @@ class HttpResponse:
         """Let this scope end the reads from now on."""
         self.scope = scope
 
+    def delivered(self, kept: int) -> None:
+        """Record that records are delivered, and that `kept` bytes are left of what was read: see Inbound."""
+        if self._content.__class__ is Inbound:
+            self._content.delivered(kept)
+
     def received(self) -> bytes | None:
         """Return the whole body if it has been received completely, without any coding; None where `read` is needed."""
         content = self._content
@@ -148,10 +154,11 @@ class HttpResponse:
             return content.read_nowait()
         return None
 
-    async def read(self) -> bytes:
+    async def read(self, kept: int = 0, most: int = 0) -> bytes:
         """Return the next piece of the body, decompressed; empty at its end.
 
-        Raises TransportError (cut, corrupt, reset, timed out), DecodeError (a coding not requested).
+        The caller still has `kept` bytes, of `most` that it may come to keep: see ByteBudget. Raises TransportError
+        (cut, corrupt, reset, timed out), DecodeError (a coding not requested).
         """
         if not self._checked:
             if self._headers.get("Transfer-Encoding", "chunked").lower() not in ("chunked", "identity"):
@@ -160,14 +167,14 @@ class HttpResponse:
             if "Content-Encoding" in self._headers:
                 return await self._read_first_compressed()
         if self._decompressor is None:
-            return await self._read_raw()
+            return await self._read_raw(kept, most)
         while True:
             if self._pieces is not None:
                 piece = next(self._pieces, None)
                 if piece is not None:
                     return piece
                 self._pieces = None
-            data = await self._read_raw()
+            data = await self._read_raw(kept, most)
             if not data:
                 self._decompressor.finish()
                 return b""
@@ -186,7 +193,7 @@ class HttpResponse:
         decompressor = self._decompressor = decompressor_for(
             self.headers["Content-Encoding"]
         )  # all lines, if sent twice
-        data = await self._read_raw()
+        data = await self._read_raw(0, 0)
         if decompressor is None:
             return data
         self.compressed_bytes = len(data)
@@ -203,13 +210,15 @@ class HttpResponse:
         """Return whether the body has been read to its end; False for a compressed one, where that is not known."""
         return self._checked and self._decompressor is None and self._content.at_eof()
 
-    async def _read_raw(self) -> bytes:
+    async def _read_raw(self, kept: int, most: int) -> bytes:
         content = self._content
         scope = self.scope
         try:
             data = content.read_nowait()  # a small body often arrives with its headers
             if data or content.at_eof():
                 return data
+            if content.__class__ is Inbound:
+                await content.room(kept, most, scope)
             scope.expect_bytes()
             while True:
                 data = await content.readany()
@@ -228,8 +237,11 @@ class HttpResponse:
 
     def close(self) -> None:
         """Release the slots, and the connection: to the pool if the body was read to its end, otherwise it is closed."""
-        if not self._content.at_eof():  # otherwise the pool has it already
+        content = self._content
+        if not content.at_eof():  # otherwise the pool has it already
             self._close()
+        if content.__class__ is Inbound:
+            content.leave()
         slots, self._slots = self._slots, ()
         for slot in slots:
             if slot is not None:
@@ -248,7 +260,7 @@ async def read_prefix(response: HttpResponse, *, strict: bool = False) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(None if strict else ERROR_BODY_SECONDS):
-            while len(body) < ERROR_BODY_BYTES and (piece := await response.read()):
+            while len(body) < ERROR_BODY_BYTES and (piece := await response.read(len(body), ERROR_BODY_BYTES)):
                 body += piece
                 if response.ended():
                     break
@@ -263,7 +275,7 @@ async def read_prefix(response: HttpResponse, *, strict: bool = False) -> bytes:
 async def read_body(response: HttpResponse, limit_bytes: int) -> bytes | None:
     """Return the whole body. If it is longer than the limit, closes the response and returns None."""
     body = bytearray()
-    while piece := await response.read():
+    while piece := await response.read(len(body), limit_bytes):
         body += piece
         if len(body) > limit_bytes:
             response.close()

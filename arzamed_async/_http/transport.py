@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from yarl import URL
 
+from .._concurrency.byte_budget import ByteBudget
 from .._concurrency.cancel_scope import CancelScope
 from .._concurrency.forks import lead_nowhere
 from .._concurrency.queueing import wait_in_queue
@@ -32,6 +33,7 @@ from .direct import Direct
 from .failures import transport_error
 from .given import OF_PARENT, check_given, check_http, check_made, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS, PATCHED_WHY, is_patched
+from .inbound import ConnectionFlow, Inbound
 from .pool import Pool, close_with_loop, connect_timeout, given_timeout, sockets_of
 from .request_bytes import recordable
 from .response import HttpResponse, not_final, read_timed_out
@@ -46,6 +48,9 @@ _log = logging.getLogger("arzamed_async")
 
 _POOL_QUEUE = "waiting for one of the session's {} connections (PoolLimits.connections)"
 
+#: In the ordinary lane a connection is read until twice as much waits to be used.
+BUFFER_BYTES = 32_768
+
 Http = aiohttp.ClientSession | Callable[[], aiohttp.ClientSession]
 
 
@@ -56,6 +61,7 @@ class Transport:
         self,
         *,
         pool: PoolLimits,
+        buffered_bytes: int,
         http: Http | None,
         ssl_context: ssl.SSLContext | None,
         proxy: str | None,
@@ -64,7 +70,8 @@ class Transport:
         if isinstance(http, aiohttp.ClientSession):
             check_given(http)
         check_http(http, aiohttp.ClientSession)
-        self._limits = pool
+        self._limits, self._buffered_bytes = pool, buffered_bytes
+        self.budget = ByteBudget(buffered_bytes, pool.connections)
         self.threads = Threads()
         self._given = http
         self._ssl_context = ssl_context
@@ -141,7 +148,7 @@ class Transport:
         elif is_patched():
             why = PATCHED_WHY
         if self.pool is not None and not why:
-            direct = Direct(client, self.pool, self._headers)
+            direct = Direct(client, self.pool, self._headers, self.budget)
             if direct.fits():
                 self._direct = direct
             else:
@@ -211,6 +218,7 @@ class Transport:
                 auto_decompress=False,
                 timeout=self._timeout(outgoing.timeouts),
                 proxy=proxy,
+                read_bufsize=BUFFER_BYTES,
             )
         except asyncio.CancelledError:
             if not scope.read_timed_out():
@@ -222,7 +230,10 @@ class Transport:
             failure = (login_clash(client, error, host) if pool is None else None) or transport_error(error, host)
         else:
             if response.status >= 200:
-                result = _response(response, host, scope, (pool.slots if pool else None, outgoing.clinic_slot))
+                slots = (pool.slots if pool else None, outgoing.clinic_slot)
+                result = _response(
+                    response, Inbound(response.content, self.budget, ConnectionFlow(response)), host, scope, slots
+                )
                 return result
             response.close()  # after 101 the connection speaks another protocol
             failure = not_final(response.status, host)
@@ -245,6 +256,7 @@ class Transport:
     def leave_loop(self) -> None:
         """Drop the pool of an event loop that no longer runs, without awaiting anything."""
         self._client = self._made = self._closer = self.pool = self._direct = None
+        self.budget = ByteBudget(self._buffered_bytes, self._limits.connections)
 
     def leave_process(self) -> object:
         """Leave the connections to the parent of this forked child. Returns what must not be freed here."""
@@ -279,8 +291,10 @@ def _close_suspects(pool: Pool | None, reused: asyncio.Transport | None) -> None
 
 
 def _response(
-    response: aiohttp.ClientResponse, host: str, scope: CancelScope, slots: tuple[FairSemaphore | None, ...]
+    response: aiohttp.ClientResponse,
+    body: Inbound,
+    host: str,
+    scope: CancelScope,
+    slots: tuple[FairSemaphore | None, ...],
 ) -> HttpResponse:
-    return HttpResponse(
-        response.status, response.headers, response.content, response.close, host, scope, transport_error, slots
-    )
+    return HttpResponse(response.status, response.headers, body, response.close, host, scope, transport_error, slots)

@@ -80,6 +80,8 @@ class BodyReader(Generic[T]):
 
     def _decode(self, values: list[Any], source: bytes | Exact) -> list[T]:
         first, self._count = self._count, self._count + len(values)
+        if self._digest is not None and (parser := self._parser) is not None:  # a stream's reader may take its time
+            self.response.delivered(parser.received_bytes - parser.delivered_bytes)
         if self._kept is not None:
             self._kept.add(len(values), source, self._json_bytes(), self._received_bytes())
         if self._errors is not None:
@@ -121,12 +123,13 @@ class BodyReader(Generic[T]):
             if self._at_end:
                 parser.finish()
                 return None
-            self._feed(self.response.at_hand() or await self._read())
+            kept = parser.received_bytes - parser.delivered_bytes
+            self._feed(self.response.at_hand() or await self._read(kept))
 
-    async def _read(self) -> bytes:
+    async def _read(self, kept: int) -> bytes:
         if self._kept is not None:
             self._kept.leave_turn()
-        return await self.response.read()
+        return await self.response.read(kept, self._limits.record_bytes)
 
     async def _read_small(self) -> list[T] | None:
         """Return the records of a small body that has arrived completely; None, after feeding its bytes, for any other."""

@@ -26,6 +26,7 @@ from arzamed_async import (
     Clinic,
     ClinicCredentials,
     Event,
+    Limits,
     PoolLimits,
     RetryPolicy,
     SessionClosedError,
@@ -198,6 +199,8 @@ def assert_no_slot_is_held(session: ArzamedSession) -> None:
     """Behind the end of the calls, at once: what a call holds it gives back before it ends."""
     clinics = session.stats().clinics
     assert {name: (each.in_flight, each.queued) for name, each in clinics.items()} == dict.fromkeys(clinics, (0, 0))
+    budget = session._engine.transport.budget
+    assert (budget.used, budget.lent, len(budget.waiting)) == (0, 0, 0)
 
 
 async def until_it_answers(clinic: Clinic) -> None:
@@ -320,7 +323,7 @@ async def test_a_storm_of_cancellations(seed: int, calls: int, coalesce: bool, b
         storm = Storm(seed)
         async with ArzamedSession(
             base_url=server.base_url, pool=LIMITS, retry=QUICK, coalesce=coalesce, breaker=breaker,
-            observers=[storm.on_event],
+            observers=[storm.on_event], limits=Limits(buffered_bytes=1 if coalesce else 67_108_864),
         ) as session:  # fmt: skip
             await storm.run(session, clinics, calls, server, tokens)
             ends = storm.ends

@@ -40,6 +40,7 @@ from arzamed_async import (
     TransportError,
     UnauthorizedError,
 )
+from arzamed_async._concurrency.byte_budget import ByteBudget
 from arzamed_async._http import direct
 from arzamed_async._http.line import Exchange, Home, Line
 from arzamed_async._http.parsed import Parsed
@@ -182,6 +183,7 @@ class Shelf(Home):
 
     def __init__(self) -> None:
         self.idle: list[Line] = []
+        self.budget = ByteBudget(67_108_864, 100)
 
     def take_back(self, line: Line) -> None:
         self.idle.append(line)
