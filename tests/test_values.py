@@ -200,9 +200,9 @@ def test_a_value_that_holds_itself_has_a_repr() -> None:
 
 
 def test_a_method_of_the_class_itself_is_kept() -> None:
-    """Credentials are hashed by the two fields that distinguish clinics."""
+    """Credentials are hashed by what distinguishes clinics, and by the secret, of which a clinic may have had many."""
     credentials = arzamed_async.ClinicCredentials("milano", "invented-secret", "https://auth.example/token")
-    assert hash(credentials) == hash(("milano", "https://auth.example/token"))
+    assert hash(credentials) == hash(("milano", "https://auth.example/token", "invented-secret"))
 
 
 def test_a_subclass_of_a_record_compares_its_own_fields() -> None:
