@@ -23,6 +23,7 @@ from arzamed_async import (
     Endpoint,
     LimitExceededError,
     Limits,
+    RateLimitedError,
     Response,
     RetryPolicy,
     StatusError,
@@ -68,10 +69,11 @@ def test_two_roots() -> None:
     [
         (ArzamedError(), ""),
         (ArzamedError("it broke", clinic="Roma"), "Roma: it broke"),
-        (DeadlineExceededError(seconds=1.5, last_failure="HTTP 503"), "deadline of 1.5 s exceeded (last failure: HTTP 503)"),
-        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint returned no token (HTTP 400, invalid_scope: no)"),
-        (StatusError(500, "oops", retry_after_seconds=7), "HTTP 500 (oops), retry after 7 s"),
-        (DecodeError("not JSON", record_index=4), "record 4: not JSON"),
+        (DeadlineExceededError(seconds=1.5, last_failure="HTTP 503"), "deadline of 1.5 s exceeded (last failure: HTTP 503). Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"),
+        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint returned no token (HTTP 400, invalid_scope: no). Check token_url and scope: it must be an OAuth 2 token endpoint that grants them"),
+        (StatusError(500, "oops", retry_after_seconds=7), "HTTP 500 (oops), retry after 7 s. The server has failed: retry later, and report it to the server's operator"),
+        (RateLimitedError(429, not_sent="the server requires a pause of this clinic, which ends in 3600 s", retry_after_seconds=3600), "request not sent: the server requires a pause of this clinic, which ends in 3600 s, retry after 3600 s. Send requests at a lower rate, or lower the concurrency"),
+        (DecodeError("not JSON", record_index=4), "record 4: not JSON. Check the path: the response is not a list of such records, or the class declares other fields than the API sends"),
         (LimitExceededError(limit="body_bytes", limit_bytes=1000), "the response exceeds the limit body_bytes (1,000 bytes). If this size is expected, raise Limits.body_bytes"),
     ],
 )  # fmt: skip

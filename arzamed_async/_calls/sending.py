@@ -34,7 +34,7 @@ READING = "reading the body"
 _CLINIC_QUEUE = "waiting in the clinic's queue for one of its {} connections (PoolLimits.connections_per_clinic)"
 #: 401, and what a server sends where it does not accept a header (RFC 6585 section 5; nginx and others send 400).
 REJECTS_TOKEN = (400, 401, 431)
-CROWDED = "Lower the concurrency, or raise total_seconds"
+CROWDED = "Lower the concurrency, or raise Timeouts.total_seconds"
 
 
 class Sender:
@@ -236,12 +236,12 @@ class Sender:
         return error is not None and self._passage is not None and error is self._passage.too_late
 
     def _too_late(self, late: NoTurnError, refusal: StatusError | None) -> ArzamedError:
-        what = f"request not sent: {late}"
         if refusal is None and late.requests_per_second:
             seconds = self._request.options.timeouts.total_seconds
-            return DeadlineExceededError(seconds=seconds, last_failure=what, hint=CROWDED)
-        error = refusal or RateLimitedError(429)
-        error.add_hint(what)
+            return DeadlineExceededError(seconds=seconds, last_failure=f"request not sent: {late}", remedy=CROWDED)
+        error = refusal or RateLimitedError(429, not_sent=str(late))
+        if refusal is not None:
+            error.add_hint(f"Not repeated: {late}")
         error.retry_after_seconds = max(late.seconds, error.retry_after_seconds or 0.0)
         if isinstance(error, RateLimitedError):
             error.scope = late.scope
@@ -252,7 +252,7 @@ class Sender:
         if self._passage is None or not self._passage.waits:
             return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=self.last_failure)
         what = f"request not sent: {self._engine.pacing.queue(self._request.clinic.scope)}"
-        return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, hint=CROWDED)
+        return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, remedy=CROWDED)
 
     async def _start_in_turn(self) -> int:
         """Use the turn; return the request's number, or 0 if it needs another turn.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 __all__ = ["ArzamedError", "ConfigurationError", "SessionClosedError", "retry_after"]
 
@@ -23,12 +23,12 @@ class ArzamedError(Exception):
     `clinic` is the clinic's name. `method` and `path` name the call; `path` is the endpoint's, never a
     URL, and empty for a token request. `attempts` is the number of requests sent for the call, `host` the server
     that they were for, and `call_id` what log lines, events and spans of the call name it by. `hint` is an additional
-    sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do about an error of
-    the class; the text ends with both.
+    sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do: that of the
+    class, or of this one failure. The text ends with both.
     """
 
     __module__: str = MODULE
-    remedy: ClassVar[str] = ""
+    remedy: str = ""
 
     def __init__(
         self,
@@ -82,11 +82,21 @@ class ArzamedError(Exception):
 
 
 class ConfigurationError(ArzamedError, ValueError):
-    """An argument, a setting or a file of the caller is invalid: a URL, a secret, a clinics file."""
+    """An argument, a setting or a file of the caller is invalid: a URL, a secret, a clinics file.
+
+    Its text names what has to be corrected, and so does not end with the remedy.
+    """
+
+    remedy = "Correct the argument, the variable or the file that the text names"
+
+    def __str__(self) -> str:
+        return super().__str__().removesuffix(f". {self.remedy}")
 
 
 class SessionClosedError(ArzamedError):
     """The session was closed, either before the call or while it was running."""
+
+    remedy = "Await all calls within the session's `async with`, or open another session"
 
     def __init__(self, what: str = "the session is closed", **facts: Any) -> None:
         super().__init__(what, **facts)

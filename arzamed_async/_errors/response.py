@@ -20,12 +20,20 @@ __all__ = [
 ]
 
 
+#: What the statuses without a class of their own suggest.
+_REDIRECT = "Check base_url: it must be the address that the redirect leads to"
+_PROXY_LOGIN = "Check user and password in the URL of the proxy"
+_SERVER = "The server has failed: retry later, and report it to the server's operator"
+
+
 class StatusError(ArzamedError):
     """The API responded with a status above 299; redirects are included, since none is followed.
 
     `message` is the API's own `error` text, sanitized. `request_id` is the gateway's, if it sent one.
     `retry_after_seconds` is the delay of the Retry-After header, even if it was too long to wait.
     """
+
+    remedy = "Check the path and the parameters of the request"
 
     def __init__(
         self,
@@ -41,6 +49,8 @@ class StatusError(ArzamedError):
         self.message = message
         self.request_id = request_id
         self.retry_after_seconds = retry_after_seconds
+        if type(self) is StatusError and (status >= 500 or 300 <= status <= 399 or status == 407):
+            self.remedy = _SERVER if status >= 500 else _PROXY_LOGIN if status == 407 else _REDIRECT
 
     def _details(self) -> str:
         message = f" ({self.message})" if self.message else ""
@@ -72,11 +82,19 @@ class NotFoundError(StatusError):
 class RateLimitedError(StatusError):
     """HTTP 429 to every attempt, or a pause that an earlier HTTP 429 requires: then the request was not sent.
 
-    `scope` is whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s.
+    `scope` is whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s. `not_sent` is why the
+    request was not sent, and empty if the server has responded.
     """
 
     remedy = "Send requests at a lower rate, or lower the concurrency"
     scope: Literal["clinic", "origin"] = "clinic"
+
+    def __init__(self, status: int = 0, message: str = "", *, not_sent: str = "", **facts: Any) -> None:
+        super().__init__(status, message, **facts)
+        self.not_sent = not_sent
+
+    def _what(self) -> str:
+        return f"request not sent: {self.not_sent}" if self.not_sent else super()._what()
 
 
 class ServiceUnavailableError(StatusError):
@@ -88,6 +106,8 @@ class ServiceUnavailableError(StatusError):
 class ResponseError(ArzamedError):
     """A 2xx response whose body is not what the API documents."""
 
+    remedy = "Check the path and base_url: the response is not what this endpoint is documented to send"
+
 
 class DecodeError(ResponseError):
     """The response body is not a JSON array of records of the given class.
@@ -95,6 +115,8 @@ class DecodeError(ResponseError):
     `record_index` counts from 0; None means the body as a whole. `field` is the attribute of the
     class at fault, dotted where it is nested. The value itself is never kept.
     """
+
+    remedy = "Check the path: the response is not a list of such records, or the class declares other fields than the API sends"
 
     def __init__(
         self,
@@ -123,6 +145,7 @@ class LimitExceededError(ResponseError):
     which these expand, and about how many `memory_bytes` the records take.
     """
 
+    remedy = "If this size is expected, raise that limit of Limits"
     records = received_bytes = json_bytes = memory_bytes = 0
 
     def __init__(
@@ -133,7 +156,10 @@ class LimitExceededError(ResponseError):
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.limit_records = limit_records
-        self.hint = self.hint or f"If this size is expected, raise Limits.{limit}"
+        if self.hint:  # which is advice on this one
+            self.remedy, self.hint = self.hint, ""
+        elif limit:
+            self.remedy = f"If this size is expected, raise Limits.{limit}"
 
     def add_sizes(self, *, records: int = 0, received_bytes: int, json_bytes: int, memory_bytes: int) -> None:
         """Note what had been read when the limit was reached."""
@@ -155,7 +181,7 @@ class StreamInterruptedError(ResponseError):
     `reason` describes why the last attempt failed.
     """
 
-    remedy = "The records received so far are correct, but the list is incomplete"
+    remedy = "The records received so far are correct, but the list is incomplete: read it again"
 
     def __init__(self, reason: str = "the stream was interrupted", *, delivered: int = 0, **facts: Any) -> None:
         super().__init__(reason, **facts)

@@ -9,12 +9,23 @@ from .base import ArzamedError, retry_after
 __all__ = ["CredentialsRejectedError", "TokenError", "TokenUnavailableError"]
 
 
+#: What a status of the token endpoint suggests; all others of 400 and more are the class's.
+_BY_STATUS = {
+    404: "Check token_url: the host has no such path",
+    405: "Check token_url: the path there takes no POST",
+    407: "Check user and password in the URL of the proxy",
+    410: "Check token_url: the host has no such path any more",
+}
+
+
 class TokenError(ArzamedError):
     """The token endpoint returned no token: another 4xx, a redirect, a malformed 200.
 
     `status` is the HTTP status (None: no response). `error` and `description` are the parameters of the error
     response (RFC 6749 section 5.2), sanitized and truncated to 200 characters.
     """
+
+    remedy = "Check token_url and scope: it must be an OAuth 2 token endpoint that grants them"
 
     def __init__(
         self,
@@ -31,6 +42,11 @@ class TokenError(ArzamedError):
         self.error = error
         self.description = description
         self.retry_after_seconds = retry_after_seconds
+        if status is not None and type(self) is TokenError:
+            if 300 <= status <= 399:
+                self.remedy = "Check token_url: it must be the address that the redirect leads to"
+            else:
+                self.remedy = _BY_STATUS.get(status, self.remedy)
 
     def _details(self) -> str:
         server = ": ".join(part for part in (self.error, self.description) if part)
@@ -68,3 +84,10 @@ class TokenUnavailableError(TokenError):
             description=self.description,
             retry_after_seconds=seconds_left,
         )
+
+    def unreachable(self, transient: bool, remedy: str) -> TokenUnavailableError:
+        """Note whether a retry can help, and what to do."""
+        self.transient = transient
+        if remedy:
+            self.remedy = remedy.replace("base_url", "token_url")
+        return self

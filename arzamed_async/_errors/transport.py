@@ -17,10 +17,15 @@ class TransportError(ArzamedError):
     the request.
     """
 
+    remedy = "Check the host in base_url and the network, or retry later"
     stale = False
 
-    def __init__(self, reason: str = "no usable HTTP response", *, transient: bool = True, **facts: Any) -> None:
+    def __init__(
+        self, reason: str = "no usable HTTP response", *, transient: bool = True, remedy: str = "", **facts: Any
+    ) -> None:
         super().__init__(reason, **facts)
+        if remedy:
+            self.remedy = remedy
         self.reason = reason
         self.transient = transient
 
@@ -31,6 +36,8 @@ class CircuitOpenError(TransportError):
     `retry_after_seconds` is the time until the next probe (0: a probe is under way, and its outcome decides).
     `last_failure` describes this call's last failed attempt, if there was one.
     """
+
+    remedy = "Retry after that time; BreakerPolicy sets how many failures open the circuit, and for how long"
 
     def __init__(self, *, retry_after_seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
         super().__init__("circuit breaker is open", transient=False, **facts)
@@ -53,8 +60,20 @@ class DeadlineExceededError(TransportError, TimeoutError):
     login.example". `last_failure` describes the last failed attempt, if there was one.
     """
 
-    def __init__(self, *, seconds: float = 0.0, phase: str = "", last_failure: str = "", **facts: Any) -> None:
+    remedy = "Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"
+
+    def __init__(
+        self, *, seconds: float = 0.0, phase: str = "", last_failure: str = "", remedy: str = "", **facts: Any
+    ) -> None:
         super().__init__("deadline exceeded", **facts)
+        if phase == "waiting to start":
+            self.remedy = "Raise the deadline_seconds of the fan-out, or its concurrency"
+        elif phase.startswith("waiting for a token from"):
+            self.remedy = "Check the token endpoint: token_url names it. Retry later, or raise Timeouts.total_seconds"
+        elif "PoolLimits" in phase:
+            self.remedy = "Make fewer calls at once, or raise that limit"
+        if remedy:
+            self.remedy = remedy
         self.seconds = seconds
         self.phase = phase
         self.last_failure = last_failure

@@ -19,6 +19,7 @@ In reading order:
     decompress     undoes gzip and deflate, within bounds
     connections    counts the open sockets and closes idle ones, so that there are never more than the pool allows
     proxies        the proxy of a URL, by the environment
+    proxy_logins   which proxy a request takes, and which have refused their login
     given          checks a session that the caller gives
     failures       turns exceptions of libraries into a TransportError
     reasons        why a connection failed, without addresses or secrets

@@ -9,6 +9,7 @@ closed: a middlebox that dropped one connection has most likely dropped the othe
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -141,9 +142,9 @@ class Direct(Home):
         if isinstance(received, SilentError):
             return transport_error(received, host)
         if isinstance(received, HttpProcessingError):
-            received = NotHttpError()
-        elif method == "GET" or not isinstance(received, OSError):
-            received = DisconnectedError()
+            received = NotHttpError(received.message)
+        elif not isinstance(received, ssl.SSLError) and (method == "GET" or not isinstance(received, OSError)):
+            received = DisconnectedError()  # an alert of TLS has more to report
         failure = transport_error(received, host)
         failure.stale = exchange.reused and not exchange.got_bytes
         return failure

@@ -5,10 +5,20 @@ from __future__ import annotations
 import ssl
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from ..errors import TransportError
-from .handler import DisconnectedError, LookUpTimeoutError, NotHttpError, SilentError
-from .reasons import certificate_reason, connection_reason
+from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, LookUpTimeoutError, NotHttpError, SilentError
+from .reasons import (
+    NAME_SERVER,
+    Reason,
+    certificate_reason,
+    connection_reason,
+    head_reason,
+    look_up_reason,
+    proxy_reason,
+    tls_reason,
+)
 
 __all__ = ["REASONS", "transport_error"]
 
@@ -29,15 +39,48 @@ REASONS: dict[type[BaseException], str] = {
     ssl.SSLError: "the TLS connection failed",
 }
 
+#: The remedies of some of them; others have that of TransportError.
+REMEDIES: dict[type[BaseException], str] = {
+    aiohttp.ClientProxyConnectionError: "Check the URL of the proxy, and that it runs",
+    aiohttp.ConnectionTimeoutError: "Check the host and port in base_url and the network, or raise Timeouts.connect_seconds",
+    TimeoutError: "Retry later, or raise Timeouts.read_seconds",
+    aiohttp.ClientResponseError: "Check scheme, host and port in base_url",
+    NotHttpError: "Check scheme, host and port in base_url",
+}
+
 
 def transport_error(error: BaseException, host: str) -> TransportError:
-    """Return the TransportError for an exception of a library: the reason, and the host."""
+    """Return the TransportError for an exception of a library: the reason, the host, and the remedy."""
+    found = _found(error)
+    if found is None:
+        # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
+        transient = isinstance(error, (aiohttp.ClientError, OSError))
+        remedy = next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), "")
+        found = connection_reason(error, REASONS), transient, remedy
+    reason, transient, remedy = found
+    return TransportError(f"{reason} ({host})", transient=transient, remedy=remedy)
+
+
+def _found(error: BaseException) -> Reason | None:
+    """Return the reason of an exception whose class alone does not name it."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        code = getattr(error.certificate_error, "verify_code", 0)
-        return TransportError(f"{certificate_reason(code)} ({host})", transient=False)
+        what, remedy = certificate_reason(getattr(error.certificate_error, "verify_code", 0))
+        return what, False, remedy
     if isinstance(error, LookUpTimeoutError):
-        return TransportError(f"connect timed out: {error} within connect_seconds ({host})")
-    # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
-    return TransportError(
-        f"{connection_reason(error, REASONS)} ({host})", transient=isinstance(error, (aiohttp.ClientError, OSError))
-    )
+        return f"connect timed out: {error} within connect_seconds", True, NAME_SERVER
+    if isinstance(error, aiohttp.ClientHttpProxyError) and isinstance(getattr(error, "status", None), int):
+        return proxy_reason(error.status)
+    for each in (error, error.__cause__):
+        if isinstance(each, (HttpProcessingError, NotHttpError)):
+            return head_reason(str(getattr(each, "message", each)), HEADER_BYTES, MOST_HEADERS)
+    return _of_the_system(error)
+
+
+def _of_the_system(error: BaseException) -> Reason | None:
+    """Return the reason of a look-up or a TLS handshake that has failed; None for anything else."""
+    inner = getattr(error, "os_error", error)
+    if not isinstance(inner, OSError):
+        return None
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return look_up_reason(inner.errno)
+    return tls_reason(" ".join(map(str, inner.args)))

@@ -136,5 +136,5 @@ def _usable(infos: Sequence[tuple[int, int, int, str, Any]], port: int) -> Seque
                 name = socket.getnameinfo(address, _NUMERIC)[0]
         found.append((family, protocol, name, None if own == port else own))
     if not found:
-        raise socket.gaierror(socket.EAI_NONAME, "no usable address")
+        raise socket.gaierror(getattr(socket, "EAI_NODATA", socket.EAI_NONAME), "no usable address")
     return found

@@ -113,12 +113,9 @@ def status_error(
 ) -> StatusError:
     """Return the error for a response with a status over 299."""
     secrets = tuple(secrets)
-    error = STATUS_ERRORS.get(status, StatusError)(
+    return STATUS_ERRORS.get(status, StatusError)(
         status,
         printable_excerpt(json_object(body).get("error"), secrets),
         request_id=request_id_of(headers.get, lambda: secrets),
         retry_after_seconds=retry_after_seconds(headers.get("retry-after"), wall_now, headers.get("date")),
     )
-    if 300 <= status <= 399:
-        error.hint = "Redirects are not followed: check base_url"
-    return error

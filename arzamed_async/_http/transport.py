@@ -35,12 +35,12 @@ from .given import OF_PARENT, check_given, check_http, check_made, login_clash
 from .handler import HEADER_BYTES, MOST_HEADERS, PATCHED_WHY, is_patched
 from .inbound import ConnectionFlow, Inbound
 from .pool import Pool, close_with_loop, connect_timeout, given_timeout, sockets_of
+from .proxy_logins import ProxyChoice
 from .request_bytes import recordable
 from .response import HttpResponse, not_final, read_timed_out
 
 if TYPE_CHECKING:
     from .outgoing import Outgoing
-    from .proxies import EnvironmentProxies
 
 __all__ = ["Http", "Transport"]
 
@@ -75,12 +75,7 @@ class Transport:
         self.threads = Threads()
         self._given = http
         self._ssl_context = ssl_context
-        self._proxy = proxy
-        self._environment: EnvironmentProxies | None = None
-        if trust_env and proxy is None:
-            from .proxies import EnvironmentProxies
-
-            self._environment = EnvironmentProxies()
+        self._proxies = ProxyChoice(proxy, trust_env=trust_env)
         self._client: aiohttp.ClientSession | None = None
         self._made: aiohttp.ClientSession | None = None  # the same, but for one that is given
         self._closer: AsyncGenerator[None, None] | None = None
@@ -105,7 +100,7 @@ class Transport:
             connector=self.pool,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            proxy=self._proxy,
+            proxy=self._proxies.given,
             max_line_size=HEADER_BYTES,
             max_field_size=HEADER_BYTES,
             max_headers=MOST_HEADERS,
@@ -139,9 +134,9 @@ class Transport:
         self._direct, why = None, ""
         if self.pool is None:
             why = "the aiohttp session is given as http="
-        elif self._proxy is not None:
+        elif self._proxies.given is not None:
             why = "there is a proxy"
-        elif self._environment is not None:
+        elif self._proxies.environment is not None:
             why = "proxies come from the environment"
         elif client.trace_configs:
             why = "there are trace configurations"
@@ -197,6 +192,13 @@ class Transport:
                 self._note_lane(PATCHED_WHY)
         return self._open(outgoing, headers, scope)
 
+    def _failure(self, client: aiohttp.ClientSession, error: Exception, host: str, proxy: str | None) -> ArzamedError:
+        clash = login_clash(client, error, host) if self.pool is None else None
+        status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+        return clash or self._proxies.failed(
+            proxy, transport_error(error, host), status, asyncio.get_running_loop().time()
+        )
+
     async def _open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> HttpResponse:
         client, pool = self._bound_client(), self.pool
         if pool is not None:
@@ -204,9 +206,9 @@ class Transport:
         result: HttpResponse | None = None
         reused: asyncio.Transport | None = None
         failure: ArzamedError
-        host = ""
+        host, proxy = "", None
         try:
-            proxy = None if self._environment is None else self._environment.proxy_for(outgoing.url)
+            proxy = self._proxies.proxy_for(outgoing.url, asyncio.get_running_loop().time())
             host = (target := URL(outgoing.url, encoded=True)).authority
             response = await client.request(
                 outgoing.method,
@@ -227,7 +229,7 @@ class Transport:
         except ConfigurationError:  # of the environment
             raise
         except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            failure = (login_clash(client, error, host) if pool is None else None) or transport_error(error, host)
+            failure = self._failure(client, error, host, proxy)
         else:
             if response.status >= 200:
                 slots = (pool.slots if pool else None, outgoing.clinic_slot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from ..errors import (
     ArzamedError,
@@ -15,7 +16,7 @@ from ..errors import (
 )
 from .setup import cleaned, logger
 
-__all__ = ["FailureLog"]
+__all__ = ["FailureLog", "named", "shared_cause"]
 
 #: Failures of other clinics at the same host within this time are counted, and reported in one line at its end.
 WINDOW_SECONDS = 10.0
@@ -39,12 +40,11 @@ class _Group:
     def summary(self) -> str:
         """Return the line of those that were counted."""
         error, names, failures = self.error, list(self.others), sum(self.others.values())
-        more = f", and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
         clinics = f"{len(names):,} more clinic{'s'[: len(names) != 1]}"
         times = f" ({failures:,} failures)" if failures > len(names) else ""
         where = f" at {error.host}" if error.host else ""
         what = f"{type(error).__name__}{where}: {error.args[0] if error.args else ''}".rstrip(": ")
-        return f"{clinics} failed in the same way{times}: {what}: {', '.join(names[:MOST_NAMES])}{more}"
+        return f"{clinics} failed in the same way{times}: {what}: {named(names)}"
 
 
 class FailureLog:
@@ -55,7 +55,7 @@ class FailureLog:
 
     def add(self, error: ArzamedError) -> None:
         """Log a failure, or count it."""
-        key = _kind(error)
+        key = shared_cause(error)
         if key is None:
             _write(logging.WARNING, error)
             return
@@ -91,7 +91,13 @@ class FailureLog:
             self._report(key)
 
 
-def _kind(error: ArzamedError) -> tuple[object, ...] | None:
+def named(clinics: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f", and {len(clinics) - MOST_NAMES:,} more" if len(clinics) > MOST_NAMES else ""
+    return ", ".join(clinics[:MOST_NAMES]) + more
+
+
+def shared_cause(error: ArzamedError) -> tuple[object, ...] | None:
     """Return what the failures of one host share; None where a failure is the clinic's own."""
     shared = isinstance(error, (TransportError, TokenUnavailableError, SessionClosedError)) or (
         isinstance(error, StatusError)

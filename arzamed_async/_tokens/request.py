@@ -270,5 +270,4 @@ class TokenRequest:
 
 def _unavailable(fault: TransportError) -> TokenUnavailableError:
     error = TokenUnavailableError(f"token endpoint unreachable: {fault.reason}")
-    error.transient = fault.transient
-    return error
+    return error.unreachable(transient=fault.transient, remedy=vars(fault).get("remedy", ""))

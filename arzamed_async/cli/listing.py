@@ -24,6 +24,7 @@ from arzamed_async import (
     UnpublishedEndpointWarning,
 )
 
+from .failures import FailureLines
 from .formats import Format, Writer, writer_for
 from .messages import StderrReporter, is_terminal
 from .output import StdoutQueue, stdout_writer
@@ -69,6 +70,7 @@ class _Reading:
         self._writer: Writer = writer_for(kind, open_records=listing.kind != "doctors")
         self._counter = Counter(reporter, len(request.clinics), quiet=terminal and not self._table)
         self._failures: list[Failure] = []
+        self._lines = FailureLines(reporter, each=request.verbose)
         self._guessed = listing.path is None and listing.kind != "doctors"
         self._complete = False
         self._reported = 0
@@ -86,6 +88,7 @@ class _Reading:
             self._out.close(_FINAL_WRITE_SECONDS)
             self._report_guess()
             self._report_failures()
+            self._lines.finish()
             records = sum(self._counter.records.values())
             if self._table:
                 records = min(records, _FINAL_ROWS)
@@ -95,6 +98,7 @@ class _Reading:
             self._out.close(0)
         self._report_guess()
         self._report_failures()
+        self._lines.finish()
         return code_of(self._worked, len(self._failures))
 
     async def _read(self) -> None:
@@ -156,7 +160,7 @@ class _Reading:
         for failure in self._failures[self._reported :]:
             count = self._counter.records.get(failure.clinic, 0)
             note = f"Its list is incomplete: {count:,} records were received before the failure" if count else ""
-            self._reporter.failure(failure.clinic, failure.error, note)
+            self._lines.add(failure.clinic, failure.error, note)
         self._reported = len(self._failures)
 
 

@@ -12,8 +12,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from arzamed_async import ArzamedError, DeadlineExceededError, DecodeError, TransportError
+from arzamed_async import ArzamedError
 
+from .advice import advice_on
 from .invisible import INVISIBLE, SHAPES
 
 __all__ = ["StderrReporter", "StdoutReport", "cut", "format_failure", "is_terminal", "printable"]
@@ -86,19 +87,8 @@ class StderrReporter:
         self.message(format_failure(clinic, error) + (f". {note}" if note else ""))
 
 
-#: The remedies of errors that do not contain one.
-_REMEDIES: tuple[tuple[type[ArzamedError], str], ...] = (
-    (DeadlineExceededError, "Retry later, or with a longer --deadline"),
-    (TransportError, "Check the host and the network, or retry later"),
-    (DecodeError, "Check the path: the response is not a list of such records"),
-)
-
-
 def format_failure(clinic: str, error: ArzamedError) -> str:
-    """Return clinic, reason and remedy as one sentence or two."""
+    """Return clinic, reason and advice as one sentence or two."""
     text = str(error) if error.clinic else f"{clinic}: {error}"
-    if not (error.hint or error.remedy):
-        for kind, remedy in _REMEDIES:
-            if isinstance(error, kind):
-                return f"{text}. {remedy}"
-    return text
+    text = text.removesuffix(f". {error.remedy}") if error.remedy else text
+    return ". ".join(part for part in (text, advice_on(error)) if part)

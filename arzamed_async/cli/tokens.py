@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from arzamed_async import Clinic, Failure, Outcome, Token
 
+from .failures import FailureLines
 from .messages import StderrReporter, StdoutReport, cut
 from .request import Request
 from .running import code_of, run
@@ -60,7 +61,8 @@ class _Report:
         self._names = iter([clinic.display_name for clinic in request.clinics])
         self._next = next(self._names, None)
         self._early: dict[str, Outcome[Token]] = {}
-        self._lines, self._reporter, self._reveal = StdoutReport(), reporter, reveal
+        self._lines, self._reveal = StdoutReport(), reveal
+        self._failures = FailureLines(reporter, each=request.verbose)
 
     def add(self, outcome: Outcome[Token]) -> None:
         """Write the outcome, or keep it until its turn."""
@@ -74,11 +76,12 @@ class _Report:
         for name in self._names:
             if name in self._early:
                 self._write(self._early.pop(name))
+        self._failures.finish()
 
     def _write(self, outcome: Outcome[Token]) -> None:
         if isinstance(outcome, Failure):
             self.failed += 1
-            self._reporter.failure(outcome.clinic, outcome.error)
+            self._failures.add(outcome.clinic, outcome.error)
             return
         self.worked += 1
         for line in _about(outcome.clinic, outcome.value, reveal=self._reveal):

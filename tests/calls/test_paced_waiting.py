@@ -128,7 +128,7 @@ async def test_a_call_without_a_turn_reports_scope_rate_and_queue_and_what_to_do
     text = str(caught.value)
     assert "Inventata: GET equipe/doctors: deadline of 15 s exceeded" in text
     assert "request not sent: the origin is paced at 0.2 requests a second, 2 requests wait, and the turn would" in text
-    assert "Lower the concurrency, or raise total_seconds" in text
+    assert "Lower the concurrency, or raise Timeouts.total_seconds" in text
     assert fake.api_requests() == 1
 
 
@@ -145,7 +145,7 @@ async def test_a_call_that_waits_until_its_deadline_reports_the_queue() -> None:
             with pytest.raises(DeadlineExceededError) as caught:
                 await call
     assert "request not sent: the origin is paced at 2 requests a second" in str(caught.value)
-    assert "Lower the concurrency, or raise total_seconds" in str(caught.value)
+    assert "Lower the concurrency, or raise Timeouts.total_seconds" in str(caught.value)
 
 
 async def test_calls_that_wait_for_a_connection_when_pacing_begins_take_a_turn() -> None:

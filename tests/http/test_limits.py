@@ -333,7 +333,8 @@ async def test_the_breaker_over_the_wire() -> None:
         assert isinstance(caught.value, TransportError)
         assert caught.value.retry_after_seconds == 12
         assert str(caught.value) == (
-            "Milano: GET equipe/doctors: request not sent: circuit breaker is open, retry after 12.0 s"
+            "Milano: GET equipe/doctors: request not sent: circuit breaker is open, retry after 12.0 s. Retry after that"
+            " time; BreakerPolicy sets how many failures open the circuit, and for how long"
         )
         assert server.api_requests == 3
         other = session.clinic(server.credentials("Torino"))

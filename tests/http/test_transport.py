@@ -186,7 +186,7 @@ async def test_a_read_over_bad_tls_is_not_retried(authority: trustme.CA) -> None
         ArzamedSession(base_url=f"https://127.0.0.1:{server.port}", retry=QUICK) as session,
     ):
         text = await fault_of(session, token_server.credentials())
-    assert re.search(r"Milano: GET equipe/doctors: the TLS certificate is .* \(127\.0\.0\.1:\d+\)$", text)
+    assert re.search(r"Milano: GET equipe/doctors: the TLS certificate is .* \(127\.0\.0\.1:\d+\)\. [CP]", text)
 
 
 @pytest.mark.asyncio
@@ -201,11 +201,11 @@ async def test_faults_are_named(free_port: int) -> None:
         credentials = tokens.credentials()
         for base_url, words in (
             (f"http://127.0.0.1:{free_port}", "connection refused"),
-            ("https://no-such-host.invalid", "the host name was not found"),
+            ("https://no-such-host.invalid", "not found|the name server (did not respond|failed)"),
             (f"https://127.0.0.1:{plain.sockets[0].getsockname()[1]}", "TLS handshake failed"),
         ):
             async with ArzamedSession(base_url=base_url, retry=QUICK) as session:
-                assert f"{words} (" in await fault_of(session, credentials)
+                assert re.search(rf"({words})[^.]* \(", await fault_of(session, credentials))
 
     async def garbage(request: Request, writer: asyncio.StreamWriter) -> None:
         if request.is_token:
@@ -264,7 +264,7 @@ async def test_connecting_too_long() -> None:
 def test_foreign_exceptions_become_facts(error: Exception, words: str) -> None:
     """What a foreign exception says is never repeated; what it is, is."""
     fault = transport_error(error, "h")
-    assert str(fault) == words
+    assert fault.reason == words
     assert fault.transient is (not isinstance(error, RuntimeError))
 
 

@@ -1,0 +1,51 @@
+"""What to do about an error, for someone at a command line: options instead of arguments of Python."""
+
+from __future__ import annotations
+
+import re
+
+from arzamed_async import (
+    ArzamedError,
+    ConfigurationError,
+    DeadlineExceededError,
+    LimitExceededError,
+    RateLimitedError,
+    Timeouts,
+)
+
+__all__ = ["advice_on"]
+
+#: Deadlines of a call and of a step of a stream: no option of a command changes them.
+_OWN = {Timeouts().total_seconds, Timeouts().record_seconds}
+_TLS = "The command line cannot present a client certificate or choose TLS versions: use Python, with an ssl_context"
+
+
+def advice_on(error: ArzamedError) -> str:
+    """Return a sentence, empty where the error's own text is the advice."""
+    match error:
+        case ConfigurationError():
+            return ""
+        case DeadlineExceededError():
+            return _on_deadline(error)
+        case RateLimitedError():
+            return "Lower --rate or --concurrency"
+        case LimitExceededError(limit=limit) if error.remedy.startswith("If this size is expected"):
+            return f"No option raises this limit: use Python, with Limits({limit}=...)"
+        case _:
+            return _translated(error.remedy)
+
+
+def _on_deadline(error: DeadlineExceededError) -> str:
+    if error.seconds not in _OWN:
+        return "Give the run a longer --deadline"
+    if error.phase.startswith("waiting for a token from"):
+        return "Check token_url, or retry later"
+    return "Retry later, or with a lower --concurrency"
+
+
+def _translated(remedy: str) -> str:
+    if "ssl_context" in remedy:
+        trust = "Name the certificate of its authority in the variable SSL_CERT_FILE, if it is the right server"
+        return trust if "authority" in remedy else _TLS
+    remedy = re.sub(r",? or raise Timeouts\.\w+", "", remedy)
+    return remedy.replace("base_url", "--base-url")
