@@ -195,9 +195,8 @@ class Transport:
     def _failure(self, client: aiohttp.ClientSession, error: Exception, host: str, proxy: str | None) -> ArzamedError:
         clash = login_clash(client, error, host) if self.pool is None else None
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
-        return clash or self._proxies.failed(
-            proxy, transport_error(error, host), status, asyncio.get_running_loop().time()
-        )
+        now, failure = asyncio.get_running_loop().time(), transport_error(error, host)
+        return clash or self._proxies.failed(proxy, failure, status, now)
 
     async def _open(self, outgoing: Outgoing, headers: Mapping[str, str], scope: CancelScope) -> HttpResponse:
         client, pool = self._bound_client(), self.pool
@@ -293,10 +292,6 @@ def _close_suspects(pool: Pool | None, reused: asyncio.Transport | None) -> None
 
 
 def _response(
-    response: aiohttp.ClientResponse,
-    body: Inbound,
-    host: str,
-    scope: CancelScope,
-    slots: tuple[FairSemaphore | None, ...],
+    got: aiohttp.ClientResponse, body: Inbound, host: str, scope: CancelScope, slots: tuple[FairSemaphore | None, ...]
 ) -> HttpResponse:
-    return HttpResponse(response.status, response.headers, body, response.close, host, scope, transport_error, slots)
+    return HttpResponse(got.status, got.headers, body, got.close, host, scope, transport_error, slots)
