@@ -151,5 +151,6 @@ def test_the_command_line_advises_what_its_options_do() -> None:
         assert text.startswith("Milano: ")
         assert text.endswith(advice)
         assert text.count(advice or "Milano") == 1
-    assert "--deadline" not in advice_on(errors.DeadlineExceededError(seconds=30))
-    assert "--deadline" in advice_on(errors.DeadlineExceededError(seconds=7))
+    assert "--timeout" in advice_on(errors.DeadlineExceededError(seconds=7, method="GET"))
+    assert "--deadline" in advice_on(errors.DeadlineExceededError(seconds=30))
+    assert "--timeout" in advice_on(errors.TransportError("x", remedy="Retry later, or raise Timeouts.read_seconds"))

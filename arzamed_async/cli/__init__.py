@@ -3,11 +3,13 @@
 In reading order:
 
     main        the entry point, which also works without the extra
-    app         the commands and their options
-    request     the options that commands share
+    app         the commands
+    options     their options, as Typer reads them
+    request     the options that commands share, checked
     sources     which clinics: from a file or the environment
     running     runs a command's coroutine, and turns its errors into messages
-    session     the session of a command, with its token store and its observer
+    session     the session of a command: token store, time limits, proxy
+    verbose     what `--verbose` reports
     listing     `doctors`, `slots`, `patients`
     formats     records as ndjson, json and csv
     table       records as a table

@@ -10,13 +10,10 @@ from arzamed_async import (
     DeadlineExceededError,
     LimitExceededError,
     RateLimitedError,
-    Timeouts,
 )
 
 __all__ = ["advice_on"]
 
-#: Deadlines of a call and of a step of a stream: no option of a command changes them.
-_OWN = {Timeouts().total_seconds, Timeouts().record_seconds}
 _TLS = "The command line cannot present a client certificate or choose TLS versions: use Python, with an ssl_context"
 
 
@@ -36,16 +33,17 @@ def advice_on(error: ArzamedError) -> str:
 
 
 def _on_deadline(error: DeadlineExceededError) -> str:
-    if error.seconds not in _OWN:
+    if not (error.method or error.call_id):  # that of the run, which is no call
         return "Give the run a longer --deadline"
     if error.phase.startswith("waiting for a token from"):
-        return "Check token_url, or retry later"
-    return "Retry later, or with a lower --concurrency"
+        return "Check token_url, or retry later, or with a longer --timeout"
+    return "Retry later, with a longer --timeout, or with a lower --concurrency"
 
 
 def _translated(remedy: str) -> str:
     if "ssl_context" in remedy:
         trust = "Name the certificate of its authority in the variable SSL_CERT_FILE, if it is the right server"
         return trust if "authority" in remedy else _TLS
+    remedy = re.sub(r"(,?) or raise Timeouts\.read_seconds", r"\1 or with a longer --timeout", remedy)
     remedy = re.sub(r",? or raise Timeouts\.\w+", "", remedy)
     return remedy.replace("base_url", "--base-url")

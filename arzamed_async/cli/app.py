@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from arzamed_async import ConfigurationError, __version__
+from arzamed_async import __version__
 
-from .formats import Format
+from . import options
 
 if TYPE_CHECKING:
     from .messages import StderrReporter
-    from .request import Request
 
 __all__ = ["app"]
 
@@ -31,59 +30,6 @@ app = typer.Typer(
     epilog=_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_Clinics = Annotated[
-    Optional[Path],  # noqa: UP045 - read at run time by Typer
-    typer.Option(
-        "--clinics",
-        envvar="ARZAMED_CLINICS",
-        metavar="FILE",
-        help="The clinics file. Default: ./clinics.toml, else one clinic from ARZAMED_CLIENT_ID,"
-        " ARZAMED_CLIENT_SECRET and ARZAMED_TOKEN_URL.",
-    ),
-]
-_Names = Annotated[
-    Optional[list[str]],  # noqa: UP045 - the same
-    typer.Option("--clinic", metavar="NAME", help="Only this clinic; may be given more than once."),
-]
-_Format = Annotated[
-    Optional[Format],  # noqa: UP045 - the same
-    typer.Option(
-        "--format",
-        metavar="FORMAT",
-        help="table, json, ndjson or csv. Default: table on a terminal, ndjson in a pipe or file.",
-    ),
-]
-_Params = Annotated[
-    Optional[list[str]],  # noqa: UP045 - the same
-    typer.Option("--param", metavar="KEY=VALUE", help="A query parameter; may be given more than once."),
-]
-_Path = Annotated[
-    Optional[str],  # noqa: UP045 - the same
-    typer.Option("--path", metavar="PATH", help="The endpoint's path below the base URL, instead of the default."),
-]
-_Concurrency = Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Clinics read at the same time.")]
-_Deadline = Annotated[
-    Optional[float],  # noqa: UP045 - the same
-    typer.Option("--deadline", metavar="SECONDS", help="The time limit of the whole run. Default: none."),
-]
-_Rate = Annotated[
-    Optional[float],  # noqa: UP045 - the same
-    typer.Option(
-        "--rate",
-        metavar="N",
-        help="Send at most N requests a second to the API. Default: learned where it refuses some.",
-    ),
-]
-_Sandbox = Annotated[bool, typer.Option("--sandbox", help="Read the vendor's sandbox, not production.")]
-_BaseUrl = Annotated[
-    Optional[str],  # noqa: UP045 - the same
-    typer.Option("--base-url", metavar="URL", help="Another base URL (for example that of `serve-fake`)."),
-]
-_NoStore = Annotated[
-    bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
-]
-_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report token requests and retries on stderr.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -107,58 +53,31 @@ def _leave(command: Callable[[StderrReporter], int]) -> None:
     raise typer.Exit(finish(command))
 
 
-def _request(
-    reporter: StderrReporter,
-    clinics: Path | None,
-    names: list[str] | None,
-    *,
-    concurrency: int,
-    deadline: float | None,
-    verbose: bool,
-    token_store: bool,
-    rate: float | None = None,
-    base_url: str | None = None,
-    sandbox: bool = False,
-) -> Request:
-    from .request import Request, base_url_of
-    from .sources import clinics_of
-
-    if deadline is not None and not deadline > 0:
-        raise ConfigurationError("--deadline must be greater than zero")
-    if rate is not None and not rate > 0:
-        raise ConfigurationError("--rate must be greater than zero")
-    return Request(
-        base_url=base_url_of(base_url, sandbox=sandbox),
-        clinics=clinics_of(clinics, names or [], reporter),
-        concurrency=concurrency,
-        deadline_seconds=deadline,
-        verbose=verbose,
-        token_store=token_store,
-        requests_per_second=rate,
-    )
-
-
 def _lister(kind: str) -> Callable[..., None]:
     def command(
-        clinics: _Clinics = None,
-        clinic: _Names = None,
-        format: _Format = None,  # noqa: A002 - the option's name
-        param: _Params = None,
-        path: _Path = None,
-        concurrency: _Concurrency = 64,
-        deadline: _Deadline = None,
-        rate: _Rate = None,
-        sandbox: _Sandbox = False,
-        base_url: _BaseUrl = None,
-        no_token_store: _NoStore = False,
-        verbose: _Verbose = False,
+        clinics: options.Clinics = None,
+        clinic: options.Names = None,
+        format: options.FormatName = None,  # noqa: A002 - the option's name
+        param: options.Params = None,
+        path: options.EndpointPath = None,
+        concurrency: options.Concurrency = 64,
+        deadline: options.Deadline = None,
+        timeout: options.Timeout = None,
+        rate: options.Rate = None,
+        proxy: options.Proxy = None,
+        sandbox: options.Sandbox = False,
+        base_url: options.BaseUrl = None,
+        no_token_store: options.NoStore = False,
+        verbose: options.Verbose = False,
     ) -> None:
         def read(reporter: StderrReporter) -> int:
             from .listing import Listing, list_records
+            from .request import request_of
+            from .sources import clinics_of
 
-            request = _request(
-                reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
-                token_store=not no_token_store, rate=rate, base_url=base_url, sandbox=sandbox,
+            request = request_of(
+                lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
+                verbose=verbose, token_store=not no_token_store, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
             )  # fmt: skip
             return list_records(Listing(kind=kind, path=path, params=param or [], format=format), request, reporter)
 
@@ -181,22 +100,26 @@ for _kind, _help in {
     epilog=_CODES,
 )
 def _check(
-    clinics: _Clinics = None,
-    clinic: _Names = None,
-    concurrency: _Concurrency = 64,
-    deadline: _Deadline = None,
-    rate: _Rate = None,
-    sandbox: _Sandbox = False,
-    base_url: _BaseUrl = None,
-    verbose: _Verbose = False,
+    clinics: options.Clinics = None,
+    clinic: options.Names = None,
+    concurrency: options.Concurrency = 64,
+    deadline: options.Deadline = None,
+    timeout: options.Timeout = None,
+    rate: options.Rate = None,
+    proxy: options.Proxy = None,
+    sandbox: options.Sandbox = False,
+    base_url: options.BaseUrl = None,
+    verbose: options.Verbose = False,
 ) -> None:
     def run(reporter: StderrReporter) -> int:
         from .check import check_clinics
+        from .request import request_of
+        from .sources import clinics_of
 
         # Without the store: a stored token would prove nothing about the secret.
-        request = _request(
-            reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
-            token_store=False, rate=rate, base_url=base_url, sandbox=sandbox,
+        request = request_of(
+            lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
+            verbose=verbose, token_store=False, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
         return check_clinics(request, reporter)
 
@@ -209,22 +132,26 @@ def _check(
     epilog=_CODES,
 )
 def _token(
-    clinics: _Clinics = None,
-    clinic: _Names = None,
+    clinics: options.Clinics = None,
+    clinic: options.Names = None,
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Show the token itself: anyone who has it can read.")
     ] = False,
-    concurrency: _Concurrency = 64,
-    deadline: _Deadline = None,
-    no_token_store: _NoStore = False,
-    verbose: _Verbose = False,
+    concurrency: options.Concurrency = 64,
+    deadline: options.Deadline = None,
+    timeout: options.Timeout = None,
+    proxy: options.Proxy = None,
+    no_token_store: options.NoStore = False,
+    verbose: options.Verbose = False,
 ) -> None:
     def run(reporter: StderrReporter) -> int:
+        from .request import request_of
+        from .sources import clinics_of
         from .tokens import show_tokens
 
-        request = _request(
-            reporter, clinics, clinic, concurrency=concurrency, deadline=deadline, verbose=verbose,
-            token_store=not no_token_store,
+        request = request_of(
+            lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
+            verbose=verbose, token_store=not no_token_store, proxy=proxy,
         )  # fmt: skip
         return show_tokens(request, reporter, reveal=reveal)
 

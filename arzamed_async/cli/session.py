@@ -1,9 +1,9 @@
-"""The session of a command: its token store, and the events that are reported on standard error."""
+"""The session of a command: its token store, its time limits, its proxy, and what is reported on standard error."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 
 from arzamed_async import (
     ArzamedSession,
@@ -11,39 +11,62 @@ from arzamed_async import (
     Endpoints,
     Event,
     Limits,
-    PaceChanged,
+    Observer,
     PacingPolicy,
-    RetryScheduled,
-    TokenRequestFinished,
+    Timeouts,
     TokenStore,
     TokenStoreFailed,
 )
 
 from .messages import StderrReporter
 from .request import Request
+from .verbose import environment_proxies, place_of, proxy_of, verbose_log
 
 __all__ = ["open_session"]
 
 
 @asynccontextmanager
 async def open_session(
-    request: Request, reporter: StderrReporter, *, endpoints: Endpoints = Endpoints(), limits: Limits = Limits()
+    request: Request,
+    reporter: StderrReporter,
+    *,
+    endpoints: Endpoints = Endpoints(),
+    limits: Limits = Limits(),
+    observers: Sequence[Observer] = (),
+    reads_api: bool = True,
 ) -> AsyncGenerator[ArzamedSession]:
     """Open a session under the request's options; close it and its token store at the end."""
-    store = _store(reporter) if request.token_store else None
-    try:
-        async with ArzamedSession(
-            base_url=request.base_url,
-            endpoints=endpoints,
-            limits=limits,
-            pacing=PacingPolicy(max_requests_per_second=request.requests_per_second),
-            token_store=store,
-            observers=[_observer(request, reporter)],
-        ) as session:
-            yield session
-    finally:
-        if store is not None:
-            await store.aclose()
+    with ExitStack() as stack:
+        if request.verbose:
+            if reads_api:
+                reporter.message(f"environment: {place_of(request.base_url)}")
+            reporter.message(f"proxy: {proxy_of(request)}")
+            stack.enter_context(verbose_log(reporter))
+        store = _store(reporter) if request.token_store else None
+        try:
+            async with ArzamedSession(
+                base_url=request.base_url,
+                endpoints=endpoints,
+                limits=limits,
+                timeouts=_timeouts(request.timeout_seconds),
+                pacing=PacingPolicy(max_requests_per_second=request.requests_per_second),
+                token_store=store,
+                observers=[_observer(reporter), *observers],
+                proxy=request.proxy,
+                trust_env=request.proxy is None and bool(environment_proxies()),
+            ) as session:
+                yield session
+        finally:
+            if store is not None:
+                await store.aclose()
+
+
+def _timeouts(seconds: float | None) -> Timeouts:
+    """Return the time limits for `--timeout`. A longer one lets a slow response take half of it, as by default."""
+    usual = Timeouts()
+    if seconds is None:
+        return usual
+    return Timeouts(total_seconds=seconds, read_seconds=max(usual.read_seconds, seconds / 2), record_seconds=seconds)
 
 
 def _store(reporter: StderrReporter) -> TokenStore | None:
@@ -56,21 +79,9 @@ def _store(reporter: StderrReporter) -> TokenStore | None:
     return None
 
 
-def _observer(request: Request, reporter: StderrReporter) -> Callable[[Event], None]:
+def _observer(reporter: StderrReporter) -> Callable[[Event], None]:
     def report(event: Event) -> None:
         if isinstance(event, TokenStoreFailed):
             reporter.message(f"token store not available ({event.error}). Tokens are not kept for the next command")
-        elif not request.verbose:
-            return
-        elif isinstance(event, RetryScheduled):
-            call = f"{event.method} {event.path}"
-            retry = f"attempt {event.attempt} failed ({event.reason}), retrying in {event.delay_seconds:.1f} s"
-            reporter.message(f"{event.clinic}: {call}: {retry}")
-        elif isinstance(event, PaceChanged):
-            if event.change != "changed":
-                reporter.message(f"{event.clinic or event.base_url}: pacing {event.change} ({event.reason})")
-        elif isinstance(event, TokenRequestFinished):
-            result = f"HTTP {event.status}" if event.status else event.error
-            reporter.message(f"{event.clinic}: token request: {result} in {event.seconds:.1f} s")
 
     return report

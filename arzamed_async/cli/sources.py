@@ -19,7 +19,7 @@ _VARIABLES = ("ARZAMED_CLIENT_ID", "ARZAMED_CLIENT_SECRET", "ARZAMED_TOKEN_URL")
 _MOST_NAMES = 10
 
 
-def clinics_of(file: Path | None, names: Sequence[str], reporter: StderrReporter) -> list[ClinicCredentials]:
+def clinics_of(file: Path | None, names: Sequence[str] | None, reporter: StderrReporter) -> list[ClinicCredentials]:
     """Return the clinics of the file (by default ./clinics.toml, else one from the environment), or those named.
 
     Raises ConfigurationError with a remedy.

@@ -41,7 +41,7 @@ async def _show(request: Request, reporter: StderrReporter, *, reveal: bool) -> 
     report = _Report(request, reporter, reveal=reveal)
     try:
         async with (
-            open_session(request, reporter) as session,
+            open_session(request, reporter, reads_api=False) as session,
             session.fan_out(
                 request.clinics, _token, concurrency=request.concurrency, deadline_seconds=request.deadline_seconds
             ) as outcomes,

@@ -196,16 +196,6 @@ def test_the_deadline_is_one_over_the_whole_run(beside, place):
     assert "Roma: deadline of 0.7 s exceeded" in lines(done.stderr)[0]
 
 
-def test_verbose_reports_token_requests_and_retries(beside, place):
-    """With -v each token request and each retry is a line on stderr."""
-    file = beside.clinics(place, "Milano")
-    beside.do(lambda fake: fake.fail(503))
-    done = beside.run("doctors", "--clinics", file, "-v")
-    first, second = lines(done.stderr)
-    assert first.startswith("arzamed: Milano: token request: HTTP 200 in ")
-    assert second.startswith("arzamed: Milano: GET equipe/doctors: attempt 1 failed (")
-
-
 MISTAKES = {
     "no clinics at all": (["doctors"], "Create the file with `arzamed init`"),
     "no such file": (["check", "--clinics", "nowhere.toml"], "Create it with `arzamed init nowhere.toml`"),
@@ -223,6 +213,8 @@ MISTAKES = {
         ["doctors", "--clinics", "good.toml", "--deadline", "0"],
         "--deadline must be greater than zero",
     ),
+    "a bad timeout": (["check", "--clinics", "good.toml", "--timeout", "nan"], "--timeout must be greater than zero"),
+    "a bad proxy": (["token", "--clinics", "good.toml", "--proxy", "socks5://x"], "--proxy must begin with"),
     "a bad concurrency": (["doctors", "--clinics", "good.toml", "--concurrency", "0"], "--concurrency"),
     "an unknown format": (["doctors", "--format", "xml"], "--format"),
     "an unknown option": (["doctors", "--formt", "csv"], "--formt"),

@@ -114,9 +114,13 @@ _MATTERS = {
 }  # fmt: skip
 
 
+def _is_proxy(name: str) -> bool:
+    return name.lower() in {"all_proxy", "http_proxy", "https_proxy", "no_proxy"}
+
+
 def neutral_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Give a command an environment like that of an ordinary shell, wherever the tests run."""
-    for name in [name for name in os.environ if name in _MATTERS or name.startswith("ARZAMED_")]:
+    for name in [name for name in os.environ if name in _MATTERS or name.startswith("ARZAMED_") or _is_proxy(name)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -1,0 +1,84 @@
+"""The options of the commands, as Typer reads them: names, help, ranges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from .formats import Format
+
+__all__ = [
+    "BaseUrl", "Clinics", "Concurrency", "Deadline", "EndpointPath", "FormatName", "Names", "NoStore", "Params", "Proxy",
+    "Rate", "Sandbox", "Timeout", "Verbose",
+]  # fmt: skip
+
+Clinics = Annotated[
+    Optional[Path],  # noqa: UP045 - read at run time by Typer
+    typer.Option(
+        "--clinics",
+        envvar="ARZAMED_CLINICS",
+        metavar="FILE",
+        help="The clinics file. Default: ./clinics.toml, else one clinic from ARZAMED_CLIENT_ID,"
+        " ARZAMED_CLIENT_SECRET and ARZAMED_TOKEN_URL.",
+    ),
+]
+Names = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option("--clinic", metavar="NAME", help="Only this clinic; may be given more than once."),
+]
+FormatName = Annotated[
+    Optional[Format],  # noqa: UP045 - the same
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="table, json, ndjson or csv. Default: table on a terminal, ndjson in a pipe or file.",
+    ),
+]
+Params = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option("--param", metavar="KEY=VALUE", help="A query parameter; may be given more than once."),
+]
+EndpointPath = Annotated[
+    Optional[str],  # noqa: UP045 - the same
+    typer.Option("--path", metavar="PATH", help="The endpoint's path below the base URL, instead of the default."),
+]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, metavar="N", help="Clinics read at the same time.")]
+Deadline = Annotated[
+    Optional[float],  # noqa: UP045 - the same
+    typer.Option("--deadline", metavar="SECONDS", help="The time limit of the whole run. Default: none."),
+]
+Timeout = Annotated[
+    Optional[float],  # noqa: UP045 - the same
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        help="The time limit of a clinic's call, until its first record, and of each wait for more. Default: 30.",
+    ),
+]
+Proxy = Annotated[
+    Optional[str],  # noqa: UP045 - the same
+    typer.Option(
+        "--proxy",
+        metavar="URL",
+        help="The proxy for all requests. Default: that of HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
+    ),
+]
+Rate = Annotated[
+    Optional[float],  # noqa: UP045 - the same
+    typer.Option(
+        "--rate",
+        metavar="N",
+        help="Send at most N requests a second to the API. Default: learned where it refuses some.",
+    ),
+]
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Read the vendor's sandbox, not production.")]
+BaseUrl = Annotated[
+    Optional[str],  # noqa: UP045 - the same
+    typer.Option("--base-url", metavar="URL", help="Another base URL (for example that of `serve-fake`)."),
+]
+NoStore = Annotated[
+    bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report where it reads, and each request, on stderr.")]
