@@ -23,6 +23,9 @@ __all__ = ["RecordStream", "Resource", "UnpublishedEndpointWarning"]
 
 T = TypeVar("T")
 
+_flag = hides_arguments(flag)
+_whole_number = hides_arguments(whole_number)
+
 
 class UnpublishedEndpointWarning(UserWarning):
     """The path of this endpoint is a guess, because the vendor has not published it."""
@@ -96,7 +99,6 @@ class Resource(Generic[T]):
             return await reader.read_shared()
         return await reader.read()
 
-    @hides_arguments
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.
 
@@ -104,19 +106,23 @@ class Resource(Generic[T]):
         DecodeError is added to `.errors`, up to 10,000; the next is raised. So is that of a record whose end
         cannot be found, since a quote or bracket is missing. Each step raises what `list` raises.
         """
-        flag("collect_errors", collect_errors)
-        errors: builtins.list[DecodeError] | None = [] if collect_errors else None
-        reader = self._resuming_reader(params, errors)
+        try:
+            if not isinstance(collect_errors, bool):
+                _flag("collect_errors", collect_errors)
+            errors: builtins.list[DecodeError] | None = [] if collect_errors else None
+            whole = self._reader(params)
+        finally:
+            del params, collect_errors  # see hides_arguments, which each call would pay for
+        reader = ResumingReader(whole.request, whole.decoder, errors)
         return RecordStream(reader.records(), reader, errors)
 
-    @hides_arguments
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
         """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter)."""
-        if size is not None:
-            whole_number("size", size)
-        reader = self._resuming_reader(params, None)
-        return RecordStream(reader.batches(size), reader, None)
-
-    def _resuming_reader(self, params: Params | None, errors: builtins.list[DecodeError] | None) -> ResumingReader[T]:
-        whole = self._reader(params)
-        return ResumingReader(whole.request, whole.decoder, errors)
+        try:
+            if size is not None:
+                _whole_number("size", size)
+            whole = self._reader(params)
+            reader = ResumingReader(whole.request, whole.decoder, None)
+            return RecordStream(reader.batches(size), reader, None)
+        finally:
+            del params, size

@@ -48,12 +48,12 @@ _REQUEST = vars(aiohttp.ClientSession).get("_request")
 PATCHED_WHY = "ClientSession._request is not aiohttp's own"
 
 #: A patch made before this import copies the name and the module of the method (functools.wraps), but not its globals.
-_IS_GENUINE = getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client)
+_GENUINE = _REQUEST if getattr(_REQUEST, "__globals__", None) is vars(aiohttp.client) else object()
 
 
 def is_patched() -> bool:
     """Return whether aiohttp's own method is replaced."""
-    return not _IS_GENUINE or getattr(aiohttp.ClientSession, "_request", None) is not _REQUEST
+    return getattr(aiohttp.ClientSession, "_request", None) is not _GENUINE
 
 
 def require_unpromised_names(*objects: object) -> None:

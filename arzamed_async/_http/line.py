@@ -215,7 +215,9 @@ class Line(asyncio.BufferedProtocol):
         if self.owner is None:
             self.close()  # there is no request they could belong to
             return
-        self._filled = nbytes == len(self._view) or (nbytes == SMALL_READ_BYTES and nbytes == len(self.get_buffer(-1)))
+        self._filled = nbytes >= SMALL_READ_BYTES and (
+            nbytes == len(self._view) or (nbytes == SMALL_READ_BYTES and nbytes == len(self.get_buffer(-1)))
+        )
         self.owner.received(self._view[:nbytes].tobytes())
 
     def eof_received(self) -> None:

@@ -238,10 +238,11 @@ class HttpResponse:
     def close(self) -> None:
         """Release the slots, and the connection: to the pool if the body was read to its end, otherwise it is closed."""
         content = self._content
-        if not content.at_eof():  # otherwise the pool has it already
-            self._close()
-        if content.__class__ is Inbound:
-            content.leave()
+        if content.__class__ is not WholeBody:  # its connection is in the pool already
+            if not content.at_eof():
+                self._close()
+            if content.__class__ is Inbound:
+                content.leave()
         slots, self._slots = self._slots, ()
         for slot in slots:
             if slot is not None:

@@ -67,7 +67,7 @@ class BodyReader(Generic[T]):
         self._errors = errors
         self._watch = watch
         self._kept = kept
-        self._large = LargeRecords(response)
+        self._large: LargeRecords | None = None  # created with the parser
         self._count = 0
         self._turns = 0
         self._begun = self._ended = self._at_end = False
@@ -80,10 +80,12 @@ class BodyReader(Generic[T]):
 
     def _decode(self, values: list[Any], source: bytes | Exact) -> list[T]:
         first, self._count = self._count, self._count + len(values)
-        if self._digest is not None and (parser := self._parser) is not None:  # a stream's reader may take its time
-            self.response.delivered(parser.received_bytes - parser.delivered_bytes)
-        if self._kept is not None:
-            self._kept.add(len(values), source, self._json_bytes(), self._received_bytes())
+        if (parser := self._parser) is not None:  # else it is a small body of a stream
+            if self._digest is not None:  # a stream's reader may take its time
+                self.response.delivered(parser.received_bytes - parser.delivered_bytes)
+            if self._kept is not None:
+                json_bytes = parser.received_bytes
+                self._kept.add(len(values), source, json_bytes, self.response.compressed_bytes or json_bytes)
         if self._errors is not None:
             records = self._decoder.decode_each(values, first, self._errors, source)
             values = [value for value in values if value.__class__ is dict]
@@ -150,6 +152,7 @@ class BodyReader(Generic[T]):
 
     def _ensure_parser(self) -> JsonArrayParser:
         if self._parser is None:
+            self._large = LargeRecords(self.response)
             self._parser = JsonArrayParser(
                 record_bytes=self._limits.record_bytes,
                 digest=self._digest,
@@ -157,12 +160,6 @@ class BodyReader(Generic[T]):
                 check_large=self._large.check,
             )
         return self._parser
-
-    def _json_bytes(self) -> int:
-        return 0 if self._parser is None else self._parser.received_bytes
-
-    def _received_bytes(self) -> int:
-        return self.response.compressed_bytes or self._json_bytes()
 
     async def resume(self, response: HttpResponse, scope: CancelScope, seconds: float) -> None:
         """Continue from the response to a repeated request: check the bytes already delivered, and skip them.
@@ -193,4 +190,6 @@ class BodyReader(Generic[T]):
         self._at_end = False
         if rest:
             parser.feed(rest)
-        self.response = self._large.response = response
+        self.response = response
+        if self._large is not None:
+            self._large.response = response

@@ -13,7 +13,7 @@ from .._records.decoder import Decoder
 from .._telemetry import new_call_id
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .body import BodyReader, small_list
-from .kept import KeptRecords, check_count, check_small
+from .kept import KeptRecords, check_small
 
 __all__ = ["ListReader"]
 
@@ -26,6 +26,8 @@ class ListReader(Generic[T]):
     def __init__(self, request: Request, decoder: Decoder[T]) -> None:
         self.request = request
         self.decoder = decoder
+        #: A small list of no more bytes than this is within all limits: with a number in list_records, each is counted.
+        self._free_bytes = decoder.footprint.free_bytes if request.options.limits.list_records is None else -1
 
     def read(self) -> Awaitable[list[T]]:
         """Read all records. An attempt after an interrupted one starts from the beginning."""
@@ -43,10 +45,8 @@ class ListReader(Generic[T]):
         watch = observers.field_watcher(request.name, request.path) if observers.present else None
         values = small_list(data, limits) if ended else None
         if values is not None:
-            if len(data) > self.decoder.footprint.free_bytes:
+            if len(data) > self._free_bytes:
                 check_small(limits, self.decoder.footprint, values, data, response.compressed_bytes or len(data))
-            if limits.list_records is not None:
-                check_count(limits, self.decoder.footprint, len(values))
             records = self.decoder.decode(values, 0, data)
             if watch is not None and (unknown := self.decoder.unknown_fields(values, all_good=True)):
                 watch(unknown)
