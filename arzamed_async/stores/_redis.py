@@ -79,6 +79,8 @@ class RedisTokenStore:
 
     def __reduce__(self) -> tuple[Callable[..., RedisTokenStore], tuple[str | SecretFromEnv | SecretFromFile]]:
         """A copy in another process has connections of its own. Raises ConfigurationError if it would hold a password."""
+        if not vars(self):  # the constructor has raised
+            raise TypeError("cannot pickle a RedisTokenStore that was not initialized")
         return partial(type(self), prefix=self._prefix), (self._source.picklable(),)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
