@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeVar, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NoReturn, TypeVar, cast, final
 
 import orjson
 from attrs import field
@@ -247,16 +247,17 @@ class Response:
 @final
 @frozen
 class Success(Generic[T]):
-    """The result of one clinic in a fan-out: `clinic` is its name, `seconds` the duration of its fetch."""
+    """The result of one clinic in a fan-out: `clinic` is its name, `seconds` the duration of its fetch.
+
+    `index` is the clinic's place among those drawn, from 0: names may repeat. `ok` is True, and `error` None.
+    """
 
     clinic: str
     value: T
     seconds: float
-
-    @property
-    def ok(self) -> Literal[True]:
-        """True."""
-        return True
+    index: int = 0
+    ok: ClassVar[Literal[True]] = True
+    error: ClassVar[None] = None
 
     def unwrap(self) -> T:
         """Return the value."""
@@ -266,16 +267,17 @@ class Success(Generic[T]):
 @final
 @frozen
 class Failure:
-    """The failure of one clinic in a fan-out: `clinic` is its name, `seconds` the time until it failed."""
+    """The failure of one clinic in a fan-out: `clinic` is its name, `seconds` the time until it failed.
+
+    `index` is the clinic's place among those drawn, from 0: names may repeat. `ok` is False, and `value` None.
+    """
 
     clinic: str
     error: ArzamedError
     seconds: float
-
-    @property
-    def ok(self) -> Literal[False]:
-        """False."""
-        return False
+    index: int = 0
+    ok: ClassVar[Literal[False]] = False
+    value: ClassVar[None] = None
 
     def unwrap(self) -> NoReturn:
         """Raise the error. Its traceback is no longer after the second call than after the first."""

@@ -196,7 +196,7 @@ def test_a_value_that_holds_itself_has_a_repr() -> None:
     held: list[Any] = []
     success = arzamed_async.Success("A", held, 0.5)
     held.append(success)
-    assert repr(success) == "Success(clinic='A', value=[...], seconds=0.5)"
+    assert repr(success) == "Success(clinic='A', value=[...], seconds=0.5, index=0)"
 
 
 def test_a_method_of_the_class_itself_is_kept() -> None:

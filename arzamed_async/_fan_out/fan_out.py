@@ -35,12 +35,12 @@ class FanOut(Results[Success[T]], Generic[T]):
     """
 
     def __init__(self, plan: FanOutPlan[H], fetch: Callable[[H], Awaitable[T]]) -> None:
-        async def serve(pool: WorkerPool[Success[T]], clinic: H) -> Success[T]:
+        async def serve(pool: WorkerPool[Success[T]], clinic: H, index: int) -> Success[T]:
             started = pool.time()
             work = fetch(clinic)
             _check(work)
             value = await work
-            return Success(clinic.name, value, pool.time() - started)
+            return Success(clinic.name, value, pool.time() - started, index)
 
         super().__init__(plan, serve)
 

@@ -36,7 +36,7 @@ class Merge(Results[Record[T] | Finished], Generic[T]):
     what: ClassVar[str] = "a merge"
 
     def __init__(self, plan: FanOutPlan[H], open_stream: Callable[[H], AsyncIterable[T]]) -> None:
-        async def serve(pool: _Pool[T], clinic: H) -> Finished:
+        async def serve(pool: _Pool[T], clinic: H, _index: int) -> Finished:
             QUEUE_TIME_COUNTS.set(False)
             return Finished(clinic.name, await _pump(pool, clinic.name, _checked(open_stream(clinic))))
 

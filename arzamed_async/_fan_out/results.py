@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from ..errors import ConfigurationError
 from ..models import Failure
 from .feed import ClinicFeed, Named
-from .workers import FanOutPlan, WorkerPool
+from .workers import FanOutPlan, Serve, WorkerPool
 
 __all__ = ["Results"]
 
@@ -31,7 +31,7 @@ class Results(Generic[Item]):
     _clinics: ClinicFeed[Any] | None = None
     _closed = _complete = False
 
-    def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
+    def __init__(self, plan: FanOutPlan[H], serve: Serve[Item, H]) -> None:
         self._clinics = plan.clinics
         self._start: Callable[[], WorkerPool[Item]] = partial(WorkerPool[Item], plan, serve)
 

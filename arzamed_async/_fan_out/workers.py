@@ -18,12 +18,14 @@ from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
 from ..models import Failure
 from .feed import ClinicFeed, Named, error_of
 
-__all__ = ["FanOutPlan", "MisuseError", "Progress", "WorkerPool"]
+__all__ = ["FanOutPlan", "MisuseError", "Progress", "Serve", "WorkerPool"]
 
 H = TypeVar("H", bound=Named)
 Item = TypeVar("Item")
 
 Progress = Callable[[int, int, int | None], None]
+#: Serves a clinic with the pool and the clinic's index, and returns its completion item.
+Serve = Callable[["WorkerPool[Item]", H, int], Awaitable[Item | Failure]]
 
 
 class FanOutPlan(Generic[H]):
@@ -88,14 +90,14 @@ class WorkerPool(Generic[Item]):
     """The tasks of a fan-out and the queue of their results. Tasks hold the pool, never the Results: a dropped one is noticed.
 
     Each clinic has a task of its own, in a copy of the context in which the fan-out was started. A lane is a succession
-    of tasks: the next one starts once the result of the last has been taken. `serve` is called for each clinic; what it
+    of tasks: the next one starts once the result of the last has been taken. `serve` is called for each clinic and its index; what it
     returns is the clinic's completion item. An ArzamedError becomes a Failure, as does the deadline; any other
     exception is a bug, which cancels the rest and is raised by `get`.
     """
 
-    def __init__(self, plan: FanOutPlan[H], serve: Callable[[WorkerPool[Item], H], Awaitable[Item | Failure]]) -> None:
+    def __init__(self, plan: FanOutPlan[H], serve: Serve[Item, H]) -> None:
         self._plan: FanOutPlan[Any] = plan
-        self._serve: Callable[[WorkerPool[Item], Any], Awaitable[Item | Failure]] = serve
+        self._serve: Serve[Item, Any] = serve
         self._loop = plan.enter()
         self._context = copy_context()
         self._deadline = None if plan.deadline_seconds is None else self._loop.time() + plan.deadline_seconds
@@ -166,13 +168,13 @@ class WorkerPool(Generic[Item]):
                 await self._room(clinic)
             item: Item | Failure
             if self._deadline is not None:
-                item = await self._within(self._deadline, clinic)
+                item = await self._within(self._deadline, clinic, index)
             else:
                 started = self._loop.time()
                 try:
-                    item = await self._serve(self, clinic)
+                    item = await self._serve(self, clinic, index)
                 except ArzamedError as error:
-                    item = Failure(clinic.name, error, self._loop.time() - started)
+                    item = Failure(clinic.name, error, self._loop.time() - started, index)
             self._done += 1
             self._failed += isinstance(item, Failure)
             if plan.on_progress is not None:
@@ -208,19 +210,19 @@ class WorkerPool(Generic[Item]):
         if self._stopping and not self._tasks:
             self._end()
 
-    async def _within(self, deadline: float, clinic: Any) -> Item | Failure:
+    async def _within(self, deadline: float, clinic: Any, index: int) -> Item | Failure:
         started = now = self._loop.time()
         phase = "waiting to start"
         if started < deadline:
             scope = CancelScope(self._scopes, deadline)
             with scope:
                 try:
-                    return await self._serve(self, clinic)
+                    return await self._serve(self, clinic, index)
                 except ArzamedError as error:
-                    return Failure(clinic.name, error, self._loop.time() - started)
+                    return Failure(clinic.name, error, self._loop.time() - started, index)
             now, phase = self._loop.time(), scope.phase
         late = DeadlineExceededError(seconds=self._plan.deadline_seconds or 0.0, phase=phase, clinic=clinic.name)
-        return Failure(clinic.name, late, now - started)
+        return Failure(clinic.name, late, now - started, index)
 
     def time(self) -> float:
         """Return the loop's time, in seconds."""

@@ -13,7 +13,7 @@ import uuid
 from collections import deque
 from typing import Any, Generic, TypeVar
 
-from attrs import define
+from attrs import define, evolve
 
 from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
 
@@ -43,6 +43,7 @@ _END = -1  # not the number of a shard: no more will be submitted
 
 @define(eq=False)
 class _Shard:
+    first: int  # the index of its first clinic among all that are drawn
     credentials: tuple[ClinicCredentials, ...]
     future: Any
     left: set[int]
@@ -125,15 +126,16 @@ class Run(Generic[T]):
             raise bug
 
     async def _submit(self, queue: Any, group: asyncio.TaskGroup, common: bytes) -> None:
-        plan, number = self._plan, 0
+        plan, number, first = self._plan, 0, 0
         await self._wait_for_room()
         while credentials := await plan.shards.draw():
             key = f"{self._name}-{number}"
             job = Job(self._name, key, number, credentials, common, plan.concurrency)
             future = self._client.submit(run_shard, job, key=key, pure=False)
-            shard = self._shards[number] = _Shard(credentials, future, set(range(len(credentials))))
+            shard = self._shards[number] = _Shard(first, credentials, future, set(range(len(credentials))))
             group.create_task(self._watch(queue, number, shard))
             number += 1
+            first += len(credentials)
             await self._wait_for_room()
         await queue.put(_marker(_END))
 
@@ -180,7 +182,7 @@ class Run(Generic[T]):
         for index, outcome in outcomes:
             if shard is not None and index in shard.left:  # else it was reported before its worker died
                 shard.left.discard(index)
-                self._ready.append(outcome)
+                self._ready.append(evolve(outcome, index=shard.first + index))
         self._change.set()
 
     async def _clear_up(self, queue: Any) -> None:

@@ -98,9 +98,7 @@ async def over_all(session: ArzamedSession, clinics: list[ClinicCredentials]) ->
                     assert_type(seconds, float)
     gathered = await session.gather(lazily(), lambda clinic: clinic.doctors.list())
     assert_type(gathered, list[Outcome[list[Doctor]]])
-    for each in gathered:
-        if isinstance(each, Success):
-            assert_type(each.value, list[Doctor])
+    narrowed(gathered)
     async for token in session.fan_out(slowly(), lambda clinic: clinic.token()):
         assert_type(token.unwrap(), Token)
     async with session.merge(clinics, lambda clinic: clinic.doctors.stream(), buffer=100) as merged:
@@ -119,6 +117,18 @@ async def over_all(session: ArzamedSession, clinics: list[ClinicCredentials]) ->
     session.forget(clinics[0])
     assert_type(session.stats(), Stats)
     assert_type(session.stats().clinics["Milano"].in_flight, int)
+
+
+def narrowed(gathered: list[Outcome[list[Doctor]]]) -> list[object]:
+    """Take outcomes apart."""
+    for each in gathered:
+        assert_type(each.index, int)
+        if isinstance(each, Success):
+            assert_type(each.value, list[Doctor])
+        if each.ok is False:
+            assert_type(each.error, ArzamedError)
+    assert_type([each.value for each in gathered if each.error is None], list[list[Doctor]])
+    return [each.value for each in gathered if each.ok]  # which pyright does not narrow
 
 
 async def on_a_cluster(client: Any, clinics: list[ClinicCredentials]) -> None:

@@ -450,3 +450,56 @@ async def test_work_that_closes_its_own_fan_out_ends_with_it() -> None:
             await anext(outcomes)
         await outcomes.aclose()
     assert ended == 3
+
+
+async def test_outcomes_lead_back_to_the_place_of_their_clinic():
+    """Each outcome has the index of its clinic among those drawn, in whatever order they finish, even if names repeat."""
+    twins = [ClinicCredentials(f"id{n}", "invented", "http://127.0.0.1:9/token", name=f"c{n % 2}") for n in range(6)]
+    gates = [asyncio.Event() for _ in twins]
+
+    async def fetch(clinic: Clinic) -> str:
+        place = int(clinic.credentials.client_id.removeprefix("id"))
+        await gates[place].wait()
+        if place == 2:
+            raise ForbiddenError(403, clinic=clinic.name)
+        return clinic.credentials.client_id
+
+    async with ArzamedSession() as session:
+        seen = []
+        async with session.fan_out(iter(twins), fetch) as outcomes:
+            for place in (4, 2, 5, 0, 3, 1):
+                gates[place].set()
+                outcome = await anext(outcomes)
+                seen.append((outcome.index, outcome.clinic, outcome.ok, outcome.value))
+        gathered = await session.gather(twins, fetch)
+    assert seen == [
+        (place, f"c{place % 2}", place != 2, None if place == 2 else f"id{place}") for place in (4, 2, 5, 0, 3, 1)
+    ]
+    assert [each.index for each in gathered] == list(range(6))
+
+
+async def test_a_deadline_and_a_merge_name_the_index_of_their_clinic():
+    """What the deadline of a fan-out ended, before or after its start, and a failed stream have their clinic's index, too."""
+
+    async def forever(_clinic: Clinic) -> None:
+        await asyncio.Event().wait()
+
+    async def broken(clinic: Clinic) -> AsyncIterator[str]:
+        yield clinic.name
+        if clinic.name == "c1":
+            raise ForbiddenError(403, clinic=clinic.name)
+
+    async with ArzamedSession() as session:
+        late = await session.gather(credentials(4), forever, concurrency=2, deadline_seconds=0.01)
+        async with session.merge(credentials(3), broken) as merged:
+            failures = [each async for each in merged if isinstance(each, Failure)]
+    assert [(each.index, each.clinic, each.value) for each in late] == [(n, f"c{n}", None) for n in range(4)]
+    assert [(each.index, each.clinic) for each in failures] == [(1, "c1")]
+
+
+async def test_the_value_of_a_failure_and_the_error_of_a_success_are_none():
+    """`ok`, `value` and `error` exist on both kinds of outcome."""
+    error = ForbiddenError(403, clinic="c")
+    success, failure = Success("c", 7, 0.1, 3), Failure("c", error, 0.1, 4)
+    assert (success.ok, success.value, success.error, success.index) == (True, 7, None, 3)
+    assert (failure.ok, failure.value, failure.error, failure.index) == (False, None, error, 4)

@@ -106,13 +106,14 @@ async def impatient(client: Any) -> AsyncIterator[None]:
 
 
 async def test_each_clinic_has_one_outcome(cluster: Any, client: Any, fake: FakeArzamed, clinics: Clinics) -> None:
-    """Every clinic yields exactly one outcome that names it, an ArzamedError as a Failure; nothing is left on the cluster."""
+    """Every clinic yields one outcome with its name and its place, an ArzamedError as a Failure; nothing is left on the cluster."""
     fake.fail(403, times=None, clinic=(all_clinics := clinics(50))[7])
     async with fan_out_dask(client, all_clinics, names, shard_size=8, base_url=fake.base_url) as outcomes:
         got = {outcome.clinic: outcome async for outcome in outcomes}
         assert len(got) == 50
         with pytest.raises(StopAsyncIteration):
             await anext(outcomes)
+    assert {name: outcome.index for name, outcome in got.items()} == {f"c{n}": n for n in range(50)}
     failure = got.pop("c7")
     assert isinstance(failure, Failure)
     assert isinstance(failure.error, ForbiddenError)
