@@ -159,6 +159,11 @@ def types(session: nox.Session) -> None:
     session.install("-q", "-e", ".[cli,dask,otel,redis,stores,test]", "mypy", "pyright")
     session.run("mypy")
     session.run("pyright")
+    session.install("-q", "fastapi", "litestar", "starlette")  # which pages show
+    pages = Path(session.create_tmp()) / "pages"
+    session.run("python", "tests/support/typed_pages.py", str(pages))
+    session.run("mypy", "--config-file=", "--check-untyped-defs", "--disable-error-code=no-redef", str(pages))
+    session.run("pyright", "-p", str(pages))
 
 
 def all_requirements() -> list[str]:

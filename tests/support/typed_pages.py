@@ -1,0 +1,58 @@
+"""The Python blocks of README.md and the docs as modules for type checkers: `python typed_pages.py FOLDER`.
+
+Each program is a module as it stands. The snippets of a page, which share names, are one coroutine function whose
+parameters are what every page may rely on. A checker that is happy with the modules is happy with the pages.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.docs_pages import Block, blocks_of, pages
+
+__all__ = ["modules_of", "write_pages"]
+
+_GIVEN = (
+    "from arzamed_async import ArzamedSession, Clinic, ClinicCredentials\n"
+    "from arzamed_async.testing import FakeArzamed\n\n\n"
+    "async def page(\n"
+    "    clinic: Clinic,\n    clinics: list[ClinicCredentials],\n    credentials: ClinicCredentials,\n"
+    "    fake: FakeArzamed,\n    session: ArzamedSession,\n) -> None:\n"
+)
+
+
+def modules_of(page: str, blocks: list[Block]) -> dict[str, str]:
+    """Return the modules of a page: their source by name. A line that is no Python on its own is a fault of the page."""
+    name = re.sub(r"\W+", "_", page.removesuffix(".md")).strip("_").lower()
+    python = [block for block in blocks if block.language == "python" and block.no_run is None]
+    modules = {f"{name}_{block.line}": block.code for block in python if block.is_program}
+    snippets = [f"# {block}\n{block.given}\n{block.code}" for block in python if not block.is_program]
+    if snippets:
+        body = "\n".join(snippets)
+        ast.parse(f"async def page():\n{textwrap.indent(body, '    ')}")
+        modules[name] = _GIVEN + textwrap.indent(body, "    ")
+    return modules
+
+
+def write_pages(folder: Path) -> int:
+    """Write the modules of all pages into a folder, and return how many there are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.py"):
+        left.unlink()
+    written = {name: code for page in pages() for name, code in modules_of(page, blocks_of(page)).items()}
+    settings = {"typeCheckingMode": "standard", "reportRedeclaration": False}  # a page may define a name again
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    for name, code in written.items():
+        (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    return len(written)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{write_pages(Path(sys.argv[1]))} modules\n")
