@@ -58,6 +58,7 @@ from .token_store import TokenStore
 
 if TYPE_CHECKING:
     from ._fan_out.merge import Merge
+    from ._listed import ListResponse
     from .clinics_file import load_clinics
     from .events import (
         CircuitChanged,
@@ -100,6 +101,7 @@ __all__ = [
     "Lease",
     "LimitExceededError",
     "Limits",
+    "ListResponse",
     "Merge",
     "NotFoundError",
     "Observer",
@@ -159,6 +161,7 @@ if not TYPE_CHECKING:
         ),
         "._fan_out.merge": ("Merge",),
         ".clinics_file": ("load_clinics",),
+        "._listed": ("ListResponse",),
         "._merged": ("Finished", "Record"),
         "._stats": ("ClinicStats", "PacingStats", "PoolStats", "Stats"),
         "._stored": ("Lease", "StoredRejection", "StoredToken"),

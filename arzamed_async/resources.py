@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ._arguments import flag
 from ._calls.clinics import ClinicState
@@ -18,6 +19,9 @@ from ._tracebacks import hides_arguments
 from ._validation import whole_number
 from .config import Endpoint
 from .errors import DecodeError
+
+if TYPE_CHECKING:
+    from ._listed import ListResponse
 
 __all__ = ["RecordStream", "Resource", "UnpublishedEndpointWarning"]
 
@@ -98,6 +102,24 @@ class Resource(Generic[T]):
         if self._engine.reads is not None and not self._endpoint.personal:
             return await reader.read_shared()
         return await reader.read()
+
+    async def read(self, params: Params | None = None) -> ListResponse[T]:
+        """Return what `list` returns with the response: its status, headers and request id. Never coalesced.
+
+            response = await clinic.doctors.read()
+            print(len(response.records), response.request_id)
+
+        Raises what `list` raises.
+        """
+        try:
+            reader = self._reader(params)
+        finally:
+            del params
+        return await reader.read_response()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        """Stream the records: `async for doctor in clinic.doctors` is short for `... in clinic.doctors.stream()`."""
+        return aiter(self.stream())
 
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.

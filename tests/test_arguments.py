@@ -185,6 +185,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "route": [5, True, b"x", "", Given(), "a\nb"],
     },
     "Resource.list": {"params": NO_PARAMS},
+    "Resource.read": {"params": NO_PARAMS},
     "Resource.stream": {"params": NO_PARAMS, "collect_errors": NO_FLAGS},
     "Resource.batches": {"params": NO_PARAMS, "size": [each for each in NO_COUNTS if each is not None]},
     "ClinicCredentials": {
@@ -262,7 +263,7 @@ WRONG["ArzamedSession.merge"] = {**FAN_OUT, "open_stream": [*NO_CALLABLES, None]
 #: Public names that a program does not call with arguments of its own.
 EXCUSED = {
     "arzamed_async": {
-        "CircuitChanged", "ClinicStats", "Doctor", "Event", "Failure", "FanOut", "Finished", "Headers", "Lease", "Merge", "Observer",
+        "CircuitChanged", "ClinicStats", "Doctor", "Event", "Failure", "FanOut", "Finished", "Headers", "Lease", "ListResponse", "Merge", "Observer",
         "OpenRecord", "Outcome", "PaceChanged", "PacingStats", "Patient", "PoolStats", "Record", "RecordStream", "RequestFinished", "Response", "RetryScheduled",
         "Slot", "Span", "Stats", "StoredRejection", "StoredToken", "Success", "Token", "TokenRequestFinished", "TokenStore",
         "TokenStoreFailed", "Tracer", "UnknownField", "Work",

@@ -33,6 +33,10 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "Finished": ({"clinic": "A", "count": 1}, {"clinic": "A", "count": 2}),
     "Lease": ({"key": "k", "owner": "o", "fence": 1}, {"key": "k", "owner": "o", "fence": 2}),
     "Limits": ({}, {"record_bytes": 5}),
+    "ListResponse": (
+        {"records": [1], "status": 200, "headers": arzamed_async.Headers({})},
+        {"records": [2], "status": 200, "headers": arzamed_async.Headers({})},
+    ),
     "OpenRecord": ({"data": {"a": 1}}, {"data": {"a": 2}}),
     "PaceChanged": (
         {

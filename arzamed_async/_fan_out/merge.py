@@ -72,7 +72,9 @@ async def _pump(pool: _Pool[T], clinic: str, stream: AsyncIterable[T]) -> int:
 
 def _checked(stream: AsyncIterable[T]) -> AsyncIterable[T]:
     if hasattr(stream, "__aiter__"):
-        return stream
+        return (
+            stream if hasattr(stream, "aclose") else aiter(stream)
+        )  # a Resource makes a stream, which is to be closed
     if asyncio.iscoroutine(stream):
         stream.close()  # never awaited otherwise, which is another warning
     raise ConfigurationError(f"open_stream must return an async iterable, not {type(stream).__name__}")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._calls.call import Call
 from .._calls.request import Request
 from .._concurrency.single_flight import Flight
 from .._http.response import HttpResponse
+from .._http.status import request_id_of
 from .._records.decoder import Decoder
 from .._telemetry import new_call_id
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
 from .body import BodyReader, small_list
 from .kept import KeptRecords, check_small
+
+if TYPE_CHECKING:
+    from .._listed import ListResponse
 
 __all__ = ["ListReader"]
 
@@ -32,6 +36,19 @@ class ListReader(Generic[T]):
     def read(self) -> Awaitable[list[T]]:
         """Read all records. An attempt after an interrupted one starts from the beginning."""
         return Call(self.request).run(self._read_all)
+
+    async def read_response(self) -> ListResponse[T]:
+        """Read all records, and return them with the response that they came in."""
+        from .._listed import ListResponse
+
+        call = Call(self.request)
+
+        async def read(response: HttpResponse) -> ListResponse[T]:
+            records = await self._read_all(response)
+            request_id = request_id_of(response.header, lambda: ())
+            return ListResponse(records, response.status, response.headers, request_id, call.attempts)
+
+        return await call.run(read)
 
     async def _read_all(self, response: HttpResponse) -> list[T]:
         data = response.received()

@@ -31,7 +31,7 @@ def test_public_names_are_pinned() -> None:
         "PRODUCTION", "SANDBOX", "ArzamedError", "ArzamedSession", "BreakerPolicy", "CircuitChanged",
         "CircuitOpenError", "Clinic", "ClinicCredentials", "ClinicStats", "ConfigurationError",
         "CredentialsRejectedError", "DeadlineExceededError", "DecodeError", "Doctor", "Endpoint", "Endpoints",
-        "Event", "Failure", "FanOut", "Finished", "ForbiddenError", "Headers", "Lease", "LimitExceededError", "Limits",
+        "Event", "Failure", "FanOut", "Finished", "ForbiddenError", "Headers", "Lease", "LimitExceededError", "Limits", "ListResponse",
         "Merge", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
