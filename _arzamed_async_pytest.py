@@ -4,6 +4,9 @@ pytest loads it in every run where the package is installed. So it stands outsid
 cost each of those runs, and would come before a coverage measurement has started; nothing is imported but pytest
 until a fixture is used.
 
+Each fixture has two twins of a wider scope, `..._per_module` and `..._per_session`, which use one another: a twin of the
+clinic is one of the twin of the fake, and so on.
+
 The fixtures are synchronous: whatever runs a test's coroutines (pytest-asyncio, anyio, asyncio.run) need not know of
 them. The server has a thread and an event loop of its own; the session is closed on the event loop it was used in, or,
 where that has ended with the test and has closed the connections itself, on another.
@@ -13,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +25,23 @@ if TYPE_CHECKING:
     from arzamed_async import ArzamedSession, ClinicCredentials
     from arzamed_async.testing import FakeArzamed, ManualClock
 
-__all__ = ["arzamed_clinic", "arzamed_clock", "arzamed_session", "arzamed_session_options", "fake_arzamed"]
+__all__ = [
+    "arzamed_clinic",
+    "arzamed_clinic_per_module",
+    "arzamed_clinic_per_session",
+    "arzamed_clock",
+    "arzamed_clock_per_module",
+    "arzamed_clock_per_session",
+    "arzamed_session",
+    "arzamed_session_options",
+    "arzamed_session_options_per_module",
+    "arzamed_session_options_per_session",
+    "arzamed_session_per_module",
+    "arzamed_session_per_session",
+    "fake_arzamed",
+    "fake_arzamed_per_module",
+    "fake_arzamed_per_session",
+]
 
 _CLOSED_WITHIN_SECONDS = 10.0
 
@@ -81,21 +100,113 @@ class _SessionClock:
             loop.run_until_complete(session.aclose())
 
 
+@contextlib.contextmanager
+def _session(fake: FakeArzamed, manual: ManualClock, given: dict[str, Any]) -> Generator[ArzamedSession]:
+    from arzamed_async import ArzamedSession, RetryPolicy
+
+    clock = _SessionClock(manual)
+    options: dict[str, Any] = {
+        "base_url": fake.base_url,
+        "retry": RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.001),
+        "clock": clock,
+        "wall_clock": manual,
+        **given,
+    }
+    session = ArzamedSession(**options)
+    yield session
+    clock.close(session)
+
+
 @pytest.fixture
 def arzamed_session(
     fake_arzamed: FakeArzamed, arzamed_clock: ManualClock, arzamed_session_options: dict[str, Any]
 ) -> Iterator[ArzamedSession]:
     """An ArzamedSession on `fake_arzamed` and `arzamed_clock`: retries as usual, with negligible waits."""
-    from arzamed_async import ArzamedSession, RetryPolicy
+    with _session(fake_arzamed, arzamed_clock, arzamed_session_options) as session:
+        yield session
 
-    clock = _SessionClock(arzamed_clock)
-    options: dict[str, Any] = {
-        "base_url": fake_arzamed.base_url,
-        "retry": RetryPolicy(initial_backoff_seconds=0.001, max_backoff_seconds=0.001),
-        "clock": clock,
-        "wall_clock": arzamed_clock,
-        **arzamed_session_options,
-    }
-    session = ArzamedSession(**options)
-    yield session
-    clock.close(session)
+
+# The twins of a module.
+
+
+@pytest.fixture(scope="module")
+def arzamed_clock_per_module() -> ManualClock:
+    """The `arzamed_clock` of a module."""
+    from arzamed_async.testing import ManualClock
+
+    return ManualClock()
+
+
+@pytest.fixture(scope="module")
+def fake_arzamed_per_module(arzamed_clock_per_module: ManualClock) -> Iterator[FakeArzamed]:
+    """The `fake_arzamed` of a module: requests add up, and faults and clinics stay, from one test to the next."""
+    from arzamed_async.testing import FakeArzamed
+
+    with FakeArzamed(clock=arzamed_clock_per_module) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="module")
+def arzamed_clinic_per_module(fake_arzamed_per_module: FakeArzamed) -> ClinicCredentials:
+    """The `arzamed_clinic` of a module."""
+    return fake_arzamed_per_module.add_clinic("Milano")
+
+
+@pytest.fixture(scope="module")
+def arzamed_session_options_per_module() -> dict[str, Any]:
+    """Further arguments for `arzamed_session_per_module`: override this fixture, with scope="module"."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def arzamed_session_per_module(
+    fake_arzamed_per_module: FakeArzamed,
+    arzamed_clock_per_module: ManualClock,
+    arzamed_session_options_per_module: dict[str, Any],
+) -> Iterator[ArzamedSession]:
+    """The `arzamed_session` of a module: its tests share tokens, and event loops follow one another."""
+    with _session(fake_arzamed_per_module, arzamed_clock_per_module, arzamed_session_options_per_module) as session:
+        yield session
+
+
+# The twins of a whole run.
+
+
+@pytest.fixture(scope="session")
+def arzamed_clock_per_session() -> ManualClock:
+    """The `arzamed_clock` of a run of pytest."""
+    from arzamed_async.testing import ManualClock
+
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def fake_arzamed_per_session(arzamed_clock_per_session: ManualClock) -> Iterator[FakeArzamed]:
+    """The `fake_arzamed` of a run of pytest: requests add up, and faults and clinics stay, from one test to the next."""
+    from arzamed_async.testing import FakeArzamed
+
+    with FakeArzamed(clock=arzamed_clock_per_session) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+def arzamed_clinic_per_session(fake_arzamed_per_session: FakeArzamed) -> ClinicCredentials:
+    """The `arzamed_clinic` of a run of pytest."""
+    return fake_arzamed_per_session.add_clinic("Milano")
+
+
+@pytest.fixture(scope="session")
+def arzamed_session_options_per_session() -> dict[str, Any]:
+    """Further arguments for `arzamed_session_per_session`: override this fixture, with scope="session"."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def arzamed_session_per_session(
+    fake_arzamed_per_session: FakeArzamed,
+    arzamed_clock_per_session: ManualClock,
+    arzamed_session_options_per_session: dict[str, Any],
+) -> Iterator[ArzamedSession]:
+    """The `arzamed_session` of a run of pytest: all tests share tokens, and event loops follow one another."""
+    with _session(fake_arzamed_per_session, arzamed_clock_per_session, arzamed_session_options_per_session) as session:
+        yield session

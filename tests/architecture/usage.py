@@ -18,6 +18,7 @@ from arzamed_async import (
     Event,
     Failure,
     Finished,
+    ListResponse,
     Outcome,
     Patient,
     Record,
@@ -117,6 +118,15 @@ async def over_all(session: ArzamedSession, clinics: list[ClinicCredentials]) ->
     session.forget(clinics[0])
     assert_type(session.stats(), Stats)
     assert_type(session.stats().clinics["Milano"].in_flight, int)
+
+
+async def more_ways(clinic: Clinic) -> None:
+    """Read a list in other ways."""
+    async for doctor in clinic.doctors:
+        assert_type(doctor, Doctor)
+    response = await clinic.doctors.read()
+    assert_type(response, ListResponse[Doctor])
+    assert_type(response.records, list[Doctor])
 
 
 def narrowed(gathered: list[Outcome[list[Doctor]]]) -> list[object]:

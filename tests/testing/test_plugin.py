@@ -131,6 +131,34 @@ def test_the_fixtures_work_without_any_runner(run) -> None:
     result.assert_outcomes(passed=2)
 
 
+SHARED_TESTS = """
+import pytest
+
+MARK
+
+@pytest.fixture(scope="SCOPE")
+def arzamed_session_options_per_SCOPE():
+    return {"coalesce": True}
+
+
+@pytest.mark.parametrize("time", range(3))
+async def test_shares(time, arzamed_session_per_SCOPE, arzamed_clinic_per_SCOPE, fake_arzamed_per_SCOPE, arzamed_clock_per_SCOPE):
+    arzamed_clock_per_SCOPE.advance(60)
+    assert len(await arzamed_session_per_SCOPE.clinic(arzamed_clinic_per_SCOPE).doctors.list()) == 3
+    fake_arzamed_per_SCOPE.assert_token_requests(arzamed_clinic_per_SCOPE, 1)
+    fake_arzamed_per_SCOPE.assert_api_requests(arzamed_clinic_per_SCOPE, time + 1)
+"""
+
+
+@pytest.mark.parametrize("scope", ["module", "session"])
+@pytest.mark.parametrize("mode", ["asyncio-strict", "asyncio-one-loop", "anyio"])
+def test_the_fixtures_have_twins_of_a_wider_scope(run, mode: str, scope: str) -> None:
+    """The tests of a module, or of a run, share a fake, a clinic, a session and its token, though each has its own loop."""
+    options, mark = MODES[mode]
+    result = run(SHARED_TESTS.replace("MARK", mark).replace("SCOPE", scope), *options)
+    result.assert_outcomes(passed=3)
+
+
 def test_a_session_in_use_by_another_thread_is_closed_there(run) -> None:
     """Where the application runs its event loop in a thread, and still runs, the session is closed on that loop."""
     result = run("""
