@@ -11,10 +11,14 @@ In reading order:
     session     the session of a command: token store, time limits, proxy
     verbose     what `--verbose` reports
     listing     `doctors`, `slots`, `patients`
+    selection   which records these read, and where to
+    results     the outcome of each clinic: totals and `--report`
+    spool       the records of clinics that are not finished
     formats     records as ndjson, json and csv
     table       records as a table
     encoding    a record as JSON, for all formats
     output      standard output, written from a thread
+    destination files that are written whole or not at all
     check       `check`
     tokens      `token`
     init        `init`

@@ -58,6 +58,9 @@ def _lister(kind: str) -> Callable[..., None]:
         clinics: options.Clinics = None,
         clinic: options.Names = None,
         format: options.FormatName = None,  # noqa: A002 - the option's name
+        output: options.Output = None,
+        complete_only: options.CompleteOnly = False,
+        report: options.Report = None,
         param: options.Params = None,
         path: options.EndpointPath = None,
         concurrency: options.Concurrency = 64,
@@ -71,15 +74,20 @@ def _lister(kind: str) -> Callable[..., None]:
         verbose: options.Verbose = False,
     ) -> None:
         def read(reporter: StderrReporter) -> int:
-            from .listing import Listing, list_records
+            from .listing import list_records
             from .request import request_of
+            from .selection import Listing
             from .sources import clinics_of
 
             request = request_of(
                 lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
                 verbose=verbose, token_store=not no_token_store, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
             )  # fmt: skip
-            return list_records(Listing(kind=kind, path=path, params=param or [], format=format), request, reporter)
+            listing = Listing(
+                kind=kind, path=path, params=param or [], format=format, output=output, report=report,
+                complete_only=complete_only, clinics_file=clinics,
+            )  # fmt: skip
+            return list_records(listing, request, reporter)
 
         _leave(read)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
-import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Protocol, cast
 
 from .encoding import Item, fields, json_text
 from .invisible import CONTROLS, INVISIBLE, SPACES
-from .messages import is_terminal, printable
+from .messages import printable
 
 __all__ = ["Format", "Writer", "writer_for"]
 
@@ -41,19 +40,23 @@ class Writer(Protocol):
         """Return an encoded record with the separator before or after it."""
         ...
 
+    def drop(self, clinic: str) -> None:
+        """Forget the records of a clinic, where the format keeps them until the end."""
+        ...
+
     def tail(self, most: int | None = None, /) -> bytes:
         """Return the bytes after the last record; a table returns its rows here, at most `most`."""
         ...
 
 
-def writer_for(kind: Format, *, open_records: bool) -> Writer:
+def writer_for(kind: Format, *, open_records: bool, terminal: bool = False) -> Writer:
     """Return the writer of a format."""
     if kind is Format.table:
         from .table import TableWriter
 
         return TableWriter(open_records=open_records)
     if kind is Format.csv:
-        return CsvWriter(open_records=open_records, terminal=is_terminal(sys.stdout))
+        return CsvWriter(open_records=open_records, terminal=terminal)
     return JsonWriter() if kind is Format.json else NdjsonWriter()
 
 
@@ -71,6 +74,9 @@ class NdjsonWriter:
     def piece(self, encoded: bytes) -> bytes:
         """Return a line."""
         return encoded + b"\n"
+
+    def drop(self, clinic: str) -> None:
+        """Do nothing."""
 
     def tail(self, _most: int | None = None, /) -> bytes:
         """Return nothing."""
@@ -147,6 +153,9 @@ class CsvWriter:
     def piece(self, encoded: bytes) -> bytes:
         """Return a row."""
         return encoded
+
+    def drop(self, clinic: str) -> None:
+        """Do nothing."""
 
     def tail(self, _most: int | None = None, /) -> bytes:
         """Return nothing."""

@@ -5,35 +5,28 @@ from __future__ import annotations
 import asyncio
 import sys
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
-from attrs import field, frozen
+from arzamed_async import Clinic, Failure, Limits, Record, UnpublishedEndpointWarning
 
-from arzamed_async import (
-    Clinic,
-    ConfigurationError,
-    Doctor,
-    Endpoint,
-    Endpoints,
-    Failure,
-    Limits,
-    Patient,
-    Record,
-    Resource,
-    Slot,
-    UnpublishedEndpointWarning,
-)
-
+from .destination import OutputError
+from .ending import Code
 from .failures import FailureLines
 from .formats import Format, Writer, writer_for
+from .interrupts import interrupts
 from .messages import StderrReporter, is_terminal
 from .output import StdoutQueue, stdout_writer
 from .progress import Counter
 from .request import Request
+from .results import Results, write_report
 from .running import code_of, run
+from .selection import Listing, Selection
 from .session import open_session
+from .spool import Spool
+from .streams import UnwrittenError
 
-__all__ = ["Listing", "list_records"]
+__all__ = ["list_records"]
 
 #: Memory does not grow with the list, so its length needs no limit.
 _UNLIMITED = Limits(list_bytes=2**50)
@@ -42,149 +35,213 @@ _FINAL_WRITE_SECONDS = 1.0
 _FINAL_ROWS = 2_000
 
 
-@frozen(kw_only=True)
-class Listing:
-    """The options of a list command: which records, and their format."""
-
-    kind: str
-    path: str | None = None
-    params: Sequence[str] = field(factory=list[str])
-    format: Format | None = None
-
-
 def list_records(listing: Listing, request: Request, reporter: StderrReporter) -> int:
-    """Write the records to standard output; return the exit code."""
-    return _Reading(listing, request, reporter).run()
+    """Write the records to standard output or a file; return the exit code."""
+    return _Reading(Selection(listing), request, reporter).run()
 
 
 class _Reading:
-    def __init__(self, listing: Listing, request: Request, reporter: StderrReporter) -> None:
-        self._listing = listing
+    def __init__(self, selection: Selection, request: Request, reporter: StderrReporter) -> None:
+        self._selection = selection
         self._request = request
         self._reporter = reporter
-        self._params = _pairs(listing.params)
-        self._endpoints, self._doctors = _endpoints(listing)
-        terminal = is_terminal(sys.stdout)
-        kind = listing.format or (Format.table if terminal else Format.ndjson)
-        self._table = kind is Format.table
-        self._writer: Writer = writer_for(kind, open_records=listing.kind != "doctors")
-        self._counter = Counter(reporter, len(request.clinics), quiet=terminal and not self._table)
-        self._failures: list[Failure] = []
+        self._table = selection.format is Format.table
+        self._writer: Writer = writer_for(
+            selection.format, open_records=selection.kind != "doctors", terminal=selection.terminal
+        )
+        self._results = Results(clinic.display_name for clinic in request.clinics)
+        self._counter = Counter(
+            reporter, len(request.clinics), lambda: self._received, quiet=selection.terminal and not self._table
+        )
+        self._received = 0
         self._lines = FailureLines(reporter, each=request.verbose)
-        self._guessed = listing.path is None and listing.kind != "doctors"
+        self._guessed = selection.guessed
         self._complete = False
         self._reported = 0
-        self._worked = 0
-        self._out = StdoutQueue(stdout_writer())
+        self._file = selection.output
+        self._stdout = StdoutQueue(stdout_writer())
+        self._out = self._file or self._stdout
+        self._spool: Spool | None = None
 
     def run(self) -> int:
+        code = interrupted = None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it is meant for Python code
                 run(self._read())
-        except KeyboardInterrupt:
-            if not self._complete:
-                self._out.add(self._writer.tail(_FINAL_ROWS))
-            self._out.close(_FINAL_WRITE_SECONDS)
-            self._report_guess()
-            self._report_failures()
-            self._lines.finish()
-            records = sum(self._counter.records.values())
-            if self._table:
-                records = min(records, _FINAL_ROWS)
-            self._reporter.message(f"interrupted: the output is incomplete ({records:,} records)")
+            code = code_of(self._results.complete, len(self._results.failures))
+            self._report_failures(last=True)
+        except OutputError as error:
+            self._report_failures(last=True)
+            self._reporter.message(str(error))
+            code = Code.UNWRITTEN
+        except UnwrittenError:
+            self._write_report(Code.UNWRITTEN)
             raise
+        except KeyboardInterrupt as interrupt:
+            interrupted = interrupt
+            self._end_interrupted()
         finally:
-            self._out.close(0)
-        self._report_guess()
-        self._report_failures()
-        self._lines.finish()
-        return code_of(self._worked, len(self._failures))
+            self._stdout.close(0)
+        code = self._write_report(code)
+        if interrupted is not None:
+            raise interrupted
+        if self._wants_summary():
+            self._reporter.message(f"{self._results.summary()}{self._places()}")
+        return code
 
     async def _read(self) -> None:
-        out, request, writer, records = self._out, self._request, self._writer, self._counter.records
-        await out.put(writer.head())
-        with self._counter.shown():
-            async with open_session(request, self._reporter, endpoints=self._endpoints, limits=_UNLIMITED) as session:
-                merged = session.merge(
-                    request.clinics,
-                    self._encoded,
-                    concurrency=request.concurrency,
-                    deadline_seconds=request.deadline_seconds,
-                    on_progress=self._counter.step,
-                )
-                async with merged:
-                    async for each in merged:
-                        if isinstance(each, Record):
-                            records[each.clinic] = records.get(each.clinic, 0) + 1
-                            await out.put(writer.piece(each.value))
-                        elif isinstance(each, Failure):
-                            self._failures.append(each)
-                            if not self._table:
-                                self._report_failures()
-                        else:
-                            self._worked += 1
-        # A long table takes a while: it is laid out in a thread, so that Ctrl-C works meanwhile.
-        tail = await asyncio.to_thread(writer.tail)
-        self._complete = True  # a signal must not close the array a second time
-        await out.put(tail)
-        await out.drain()
+        writer, file = self._writer, self._file
+        with ExitStack() as stack:
+            if file is not None:
+                stack.callback(file.discard)  # nothing of it is left, unless it was renamed
+                file.open()
+            if self._selection.complete_only and not self._table:
+                folder = None if file is None else file.target.parent
+                self._spool = stack.enter_context(Spool(folder))
+            await self._out.put(writer.head())
+            with self._counter.shown():
+                await self._read_clinics()
+            # A long table takes a while: it is laid out in a thread, so that Ctrl-C works meanwhile.
+            tail = await asyncio.to_thread(writer.tail)
+            self._complete = True  # a signal must not close the array a second time
+            await self._out.put(tail)
+            if file is None:
+                await self._stdout.drain()
+            elif self._results.complete or not self._results.failures:
+                file.commit()
+
+    async def _read_clinics(self) -> None:
+        request, selection, results = self._request, self._selection, self._results
+        async with open_session(
+            request, self._reporter, endpoints=selection.endpoints, limits=_UNLIMITED, observers=[results]
+        ) as session:
+            merged = session.merge(
+                request.clinics,
+                self._encoded,
+                concurrency=request.concurrency,
+                deadline_seconds=request.deadline_seconds,
+                on_progress=self._counter.step,
+            )
+            async with merged:
+                async for each in merged:
+                    if isinstance(each, Record):
+                        results.clinics[each.clinic].written += 1
+                        await self._out.put(self._writer.piece(each.value))
+                    elif isinstance(each, Failure):
+                        self._fail(each)
+                    else:
+                        results.finish(each.clinic)
+                        await self._write_kept(each.clinic)
 
     async def _encoded(self, clinic: Clinic) -> AsyncIterator[bytes]:
-        """Encode within the clinic's own stream: a record that cannot be encoded fails this clinic alone."""
-        encode, name = self._writer.encode, clinic.name
-        async with self._resource(clinic).stream(self._params) as stream:
-            async for record in stream:
-                yield encode(name, record)
+        """Encode within the clinic's own stream: a record that cannot be encoded fails this clinic alone.
 
-    def _resource(self, clinic: Clinic) -> Resource[Doctor] | Resource[Slot] | Resource[Patient]:
-        if self._listing.kind == "slots":
-            return clinic.slots
-        if self._listing.kind == "patients":
-            return clinic.patients
-        return clinic.doctors if self._doctors is None else clinic.resource(self._doctors)
+        With a spool the records are kept there, and written when the clinic is complete.
+        """
+        encode, name, spool = self._writer.encode, clinic.name, self._spool
+        result = self._results.begin(name)
+        async with self._selection.resource(clinic).stream(self._selection.params) as stream:
+            async for record in stream:
+                piece = encode(name, record)
+                result.received += 1
+                self._received += 1
+                if spool is None:
+                    yield piece
+                else:
+                    spool.add(name, piece)
+
+    async def _write_kept(self, name: str) -> None:
+        if self._spool is not None:
+            clinic = self._results.clinics[name]
+            for piece in self._spool.take(name):
+                clinic.written += 1
+                await self._out.put(self._writer.piece(piece))
+
+    def _fail(self, failure: Failure) -> None:
+        self._results.fail(failure)
+        if self._selection.complete_only:
+            self._results.clinics[failure.clinic].written = 0
+            self._writer.drop(failure.clinic)
+            if self._spool is not None:
+                self._spool.drop(failure.clinic)
+        if not self._table:
+            self._report_failures()
+
+    def _end_interrupted(self) -> None:
+        if self._file is None:
+            if not self._complete:
+                self._stdout.add(self._writer.tail(_FINAL_ROWS))
+            self._stdout.close(_FINAL_WRITE_SECONDS)
+        self._report_failures(last=True)
+        records = self._results.written
+        if self._table:
+            records = min(records, _FINAL_ROWS)
+        if self._file is None:
+            self._reporter.message(f"interrupted: the output is incomplete ({records:,} records)")
+        else:
+            state = "is written" if self._file.committed else "is not written"
+            self._reporter.message(f"interrupted: {self._file.path} {state}")
 
     def _report_guess(self) -> None:
         """Report once that the path is a guess. After the first output, because a broken pipe must stay silent."""
         if self._guessed:
             self._guessed = False
             self._reporter.message(
-                f"the path equipe/{self._listing.kind} is a guess: the vendor has not published it."
+                f"the path equipe/{self._selection.kind} is a guess: the vendor has not published it."
                 " If you know the right one, give it with --path"
             )
 
-    def _report_failures(self) -> None:
-        """Report the failures that have not been reported yet."""
-        if self._reported < len(self._failures):
+    def _report_failures(self, *, last: bool = False) -> None:
+        """Report the failures that have not been reported yet; the last time with the counts."""
+        failures = self._results.failures
+        if last or self._reported < len(failures):
             self._report_guess()
-        for failure in self._failures[self._reported :]:
-            count = self._counter.records.get(failure.clinic, 0)
-            note = f"Its list is incomplete: {count:,} records were received before the failure" if count else ""
-            self._lines.add(failure.clinic, failure.error, note)
-        self._reported = len(self._failures)
+        for failure in failures[self._reported :]:
+            self._lines.add(failure.clinic, failure.error, self._note(failure.clinic))
+        self._reported = len(failures)
+        if last:
+            self._lines.finish()
 
+    def _note(self, name: str) -> str:
+        clinic = self._results.clinics[name]
+        if self._selection.complete_only and clinic.received:
+            return f"The {clinic.received:,} records received before the failure are left out"
+        if clinic.received:
+            return f"Its list is incomplete: {clinic.received:,} records were received before the failure"
+        return ""
 
-def _pairs(params: Sequence[str]) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for param in params:
-        key, equals, value = param.partition("=")
-        if not key or not equals:
-            raise ConfigurationError(f"--param takes key=value, not {param!r}")
-        pairs.append((key, value))
-    return pairs
+    def _wants_summary(self) -> bool:
+        """Return whether the totals are of use: silence is success for a command that writes to a pipe."""
+        several = len(self._request.clinics) > 1
+        notable = bool(self._results.failures) or self._request.verbose or is_terminal(sys.stderr)
+        return self._file is not None or self._selection.report is not None or (several and notable)
 
+    def _places(self) -> str:
+        """Return where the records and the report are."""
+        report, text = self._selection.report, ""
+        if self._file is not None:
+            text = f", written to {self._file.path}" if self._file.committed else f"; {self._file.path} is not written"
+        return f"{text}; report in {report.path}" if report is not None and report.committed else text
 
-def _endpoints(listing: Listing) -> tuple[Endpoints, Endpoint[Doctor] | None]:
-    """Return the paths of slots and patients, and the endpoint of doctors where `--path` replaces the published one."""
-    path = listing.path
-    if path is None:
-        return Endpoints(), None
-    try:
-        doctors = Endpoint(path, Doctor)
-    except ConfigurationError as error:
-        problem = str(error).replace("Endpoint.path", "--path", 1)
-    else:
-        if listing.kind == "doctors":
-            return Endpoints(), doctors
-        return (Endpoints(slots=path) if listing.kind == "slots" else Endpoints(patients=path)), None
-    raise ConfigurationError(problem)
+    def _write_report(self, code: int | None) -> int:
+        """Write the report, and return the exit code: another one if the report cannot be written."""
+        report, file, selection = self._selection.report, self._file, self._selection
+        final = Code.UNWRITTEN if code is None else code
+        if report is None:
+            return final
+        content = self._results.report(
+            self._request,
+            interrupts.code if code is None else code,
+            records_of=selection.kind,
+            format=selection.format.value,
+            complete_only=selection.complete_only,
+            output=None if file is None else str(file.path),
+            output_written=None if file is None else file.committed,
+        )
+        try:
+            write_report(report, content)
+        except OutputError as error:
+            self._reporter.message(str(error))
+            return Code.UNWRITTEN
+        return final

@@ -10,8 +10,8 @@ import typer
 from .formats import Format
 
 __all__ = [
-    "BaseUrl", "Clinics", "Concurrency", "Deadline", "EndpointPath", "FormatName", "Names", "NoStore", "Params", "Proxy",
-    "Rate", "Sandbox", "Timeout", "Verbose",
+    "BaseUrl", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "EndpointPath", "FormatName", "Names", "NoStore", "Output", "Params", "Proxy",
+    "Rate", "Report", "Sandbox", "Timeout", "Verbose",
 ]  # fmt: skip
 
 Clinics = Annotated[
@@ -33,7 +33,7 @@ FormatName = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="table, json, ndjson or csv. Default: table on a terminal, ndjson in a pipe or file.",
+        help="table, json, ndjson or csv. Default: table on a terminal, else that of the file's name, else ndjson.",
     ),
 ]
 Params = Annotated[
@@ -72,6 +72,22 @@ Rate = Annotated[
         metavar="N",
         help="Send at most N requests a second to the API. Default: learned where it refuses some.",
     ),
+]
+Output = Annotated[
+    Optional[Path],  # noqa: UP045 - the same
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write to this file instead of stdout. It is replaced at the end, and only if a clinic worked.",
+    ),
+]
+CompleteOnly = Annotated[
+    bool, typer.Option("--complete-only", help="Leave out all records of a clinic that fails half-way.")
+]
+Report = Annotated[
+    Optional[Path],  # noqa: UP045 - the same
+    typer.Option("--report", metavar="FILE", help="Write the outcome of each clinic to this file, as JSON."),
 ]
 Sandbox = Annotated[bool, typer.Option("--sandbox", help="Read the vendor's sandbox, not production.")]
 BaseUrl = Annotated[

@@ -1,4 +1,4 @@
-"""The progress of a command: records counted for each clinic, and a bar on a terminal."""
+"""The progress of a command on a terminal: a bar with the clinics, the records, their rate and the time left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from .messages import StderrReporter, is_terminal
@@ -20,23 +29,33 @@ class _Records(ProgressColumn):
         self._count = count
 
     def render(self, task: Task) -> Text:
-        """Return the number of records so far."""
-        return Text(f"{self._count():,} records")
+        """Return the number of records so far, and how many a second that is."""
+        count, seconds = self._count(), task.elapsed or 0.0
+        return Text(f"{count:,} records, {count / seconds if seconds else 0:,.0f}/s")
 
 
 class Counter:
-    """Counts records and clinics. The bar is shown on a terminal, unless records are written there meanwhile."""
+    """Counts clinics. The bar is shown on a terminal, unless records are written there meanwhile.
 
-    def __init__(self, reporter: StderrReporter, total: int, *, quiet: bool) -> None:
-        self.records: dict[str, int] = {}
+    `records` returns how many records have been received; a command that reads none has no such number.
+    """
+
+    def __init__(
+        self, reporter: StderrReporter, total: int, records: Callable[[], int] | None = None, *, quiet: bool
+    ) -> None:
         self._progress: Progress | None = None
         if is_terminal(sys.stderr) and not quiet:
-            self._progress = Progress(
+            columns: list[ProgressColumn] = [
                 TextColumn("Reading clinics"),
-                BarColumn(bar_width=20),
+                BarColumn(bar_width=12),
                 MofNCompleteColumn(),
-                _Records(lambda: sum(self.records.copy().values())),
+            ]
+            columns += [] if records is None else [_Records(records)]
+            self._progress = Progress(
+                *columns,
                 TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
                 console=reporter.console,
                 transient=True,
                 redirect_stdout=False,

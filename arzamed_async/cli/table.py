@@ -69,6 +69,10 @@ class TableWriter:
         """Return nothing."""
         return b""
 
+    def drop(self, clinic: str) -> None:
+        """Forget the rows of a clinic."""
+        self._rows.pop(clinic, None)
+
     def tail(self, most: int | None = None, /) -> bytes:
         """Return the table, with at most `most` rows; nothing if there is no record."""
         if not self._rows:

@@ -50,13 +50,14 @@ def test_all_clinics_worked_is_exit_code_0(beside, place):
 
 @pytest.mark.parametrize("form", ["table", "json", "ndjson", "csv"])
 def test_some_clinics_failed_is_exit_code_3(beside, place, form):
-    """The others' records are written whole, and one line names the clinic, the reason and the remedy."""
+    """The others' records are written whole; a line names the clinic, the reason and the remedy, and the last one the totals."""
     file = beside.clinics(place, "Milano", "Roma")
     beside.do(lambda fake: fake.revoke_key("Roma"))
     done = beside.run("doctors", "--clinics", file, "--format", form)
     assert done.exit_code == 3
     assert done.stdout.count("Dr. ") == 3
-    (line,) = lines(done.stderr)
+    line, last = lines(done.stderr)
+    assert last.startswith("arzamed: 1 of 2 clinics complete, 1 failed; 3 records in ")
     assert line.startswith("arzamed: Roma: ")
     assert "invalid_client" in line
     assert "Check client_id, client_secret and token_url" in line
