@@ -10,7 +10,6 @@ async with ArzamedSession() as session:
 
 from typing import TYPE_CHECKING
 
-from ._fan_out.fan_out import FanOut
 from ._lazy import lazy
 from ._records.decoder import to_dict
 from ._version import __version__
@@ -51,12 +50,13 @@ from .errors import (
     UnauthorizedError,
 )
 from .events import Observer, Span, Tracer
-from .models import Doctor, Failure, Headers, OpenRecord, Outcome, Patient, Response, Slot, Success, Token
+from .models import Doctor, OpenRecord, Patient, Slot
 from .resources import RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
 from .token_store import TokenStore
 
 if TYPE_CHECKING:
+    from ._fan_out.fan_out import FanOut
     from ._fan_out.merge import Merge
     from ._listed import ListResponse
     from .clinics_file import load_clinics
@@ -71,7 +71,20 @@ if TYPE_CHECKING:
         UnknownField,
         Work,
     )
-    from .models import ClinicStats, Finished, PacingStats, PoolStats, Record, Stats
+    from .models import (
+        ClinicStats,
+        Failure,
+        Finished,
+        Headers,
+        Outcome,
+        PacingStats,
+        PoolStats,
+        Record,
+        Response,
+        Stats,
+        Success,
+        Token,
+    )
     from .token_store import Lease, StoredRejection, StoredToken
 
 __all__ = [
@@ -159,10 +172,12 @@ if not TYPE_CHECKING:
             "CircuitChanged", "Event", "PaceChanged", "RequestFinished", "RetryScheduled", "TokenRequestFinished",
             "TokenStoreFailed", "UnknownField", "Work",
         ),
+        "._fan_out.fan_out": ("FanOut",),
         "._fan_out.merge": ("Merge",),
         ".clinics_file": ("load_clinics",),
         "._listed": ("ListResponse",),
-        "._merged": ("Finished", "Record"),
+        "._merged": ("Failure", "Finished", "Outcome", "Record", "Success"),
+        "._responses": ("Headers", "Response", "Token"),
         "._stats": ("ClinicStats", "PacingStats", "PoolStats", "Stats"),
         "._stored": ("Lease", "StoredRejection", "StoredToken"),
     }  # fmt: skip

@@ -16,7 +16,7 @@ import attrs
 
 from ._tracebacks import hides_arguments
 
-__all__ = ["frozen", "total_repr"]
+__all__ = ["empty_mapping", "frozen", "total_repr"]
 
 _UNSET: Any = object()
 
@@ -45,6 +45,13 @@ def total_repr(method: Callable[[Any], str]) -> Callable[[Any], str]:
             return f"<{type(self).__qualname__}, not initialized>"
 
     return __repr__
+
+
+def empty_mapping(self: object, name: str) -> dict[str, Any]:
+    """Return the content of a mapping whose constructor has raised (as its `__getattr__`, called for what is not set)."""
+    if name in ("_items", "_values"):
+        return {}
+    raise AttributeError(f"{type(self).__qualname__!r} object has no attribute {name!r}")
 
 
 @total_repr

@@ -1,14 +1,69 @@
-"""The items of a merge: frozen values. Imported with the first merge."""
+"""The items of a fan-out and of a merge: frozen values. Imported when a session is created."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar, final
+from types import TracebackType
+from typing import ClassVar, Generic, Literal, NoReturn, TypeVar, final
 
 from ._frozen import frozen
+from .errors import ArzamedError
 
-__all__ = ["Finished", "Record"]
+__all__ = ["Failure", "Finished", "Outcome", "Record", "Success"]
 
 T = TypeVar("T")
+
+
+@final
+@frozen
+class Success(Generic[T]):
+    """The result of one clinic in a fan-out: `clinic` is its name, `seconds` the duration of its fetch.
+
+    `index` is the clinic's place among those drawn, from 0: names may repeat. `ok` is True, and `error` None.
+    """
+
+    clinic: str
+    value: T
+    seconds: float
+    index: int = 0
+    ok: ClassVar[Literal[True]] = True
+    error: ClassVar[None] = None
+
+    def unwrap(self) -> T:
+        """Return the value."""
+        return self.value
+
+
+@final
+@frozen
+class Failure:
+    """The failure of one clinic in a fan-out: `clinic` is its name, `seconds` the time until it failed.
+
+    `index` is the clinic's place among those drawn, from 0: names may repeat. `ok` is False, and `value` None.
+    """
+
+    clinic: str
+    error: ArzamedError
+    seconds: float
+    index: int = 0
+    ok: ClassVar[Literal[False]] = False
+    value: ClassVar[None] = None
+
+    def unwrap(self) -> NoReturn:
+        """Raise the error. Its traceback is no longer after the second call than after the first."""
+        raise self.error.with_traceback(_before_unwrap(self.error.__traceback__))
+
+
+def _before_unwrap(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that earlier calls of `unwrap`, and what called it, have not added."""
+    step = traceback
+    while step is not None:
+        if step.tb_frame.f_code is Failure.unwrap.__code__:
+            traceback = step.tb_next
+        step = step.tb_next
+    return traceback
+
+
+Outcome = Success[T] | Failure
 
 
 @final

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._arguments import described, kinds
 from ._calls.call import Call
@@ -17,8 +17,11 @@ from ._validation import plain_text
 from .config import Endpoint, Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, LimitExceededError
-from .models import Doctor, Patient, Response, Slot, Token
+from .models import Doctor, Patient, Slot
 from .resources import Resource, UnpublishedEndpointWarning
+
+if TYPE_CHECKING:
+    from .models import Response, Token
 
 __all__ = ["Clinic", "clinic_of"]
 
@@ -132,6 +135,8 @@ class Clinic:
             shown, url = _shown_and_url(self._engine.base_url, path, params, route)
         finally:
             del path, params, route  # no traceback may show them: they can identify a person
+        from .models import Response
+
         request = Request(self._engine, self._options, self._live(), self.name, shown, url)
         del url
         limit = self._options.limits.body_bytes

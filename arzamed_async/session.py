@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,9 +16,6 @@ from ._calls.engine import Engine, Options
 from ._concurrency.clocks import Clocks
 from ._concurrency.lifetime import Lifetime
 from ._concurrency.single_flight import SingleFlight
-from ._fan_out.fan_out import FanOut, gather
-from ._fan_out.feed import ClinicFeed
-from ._fan_out.workers import FanOutPlan, Progress
 from ._frozen import total_repr
 from ._http.made import make_transport
 from ._http.transport import Http
@@ -46,18 +44,27 @@ from .config import (
 from .credentials import ClinicCredentials
 from .errors import SessionClosedError
 from .events import Observer
-from .models import Outcome
 from .token_store import TokenStore
 
 if TYPE_CHECKING:
+    from ._fan_out.fan_out import FanOut
+    from ._fan_out.feed import ClinicFeed
     from ._fan_out.merge import Merge
+    from ._fan_out.workers import FanOutPlan, Progress
     from ._tokens.shared import SharedTokens
-    from .models import Stats
+    from .models import Outcome, Stats
 
 __all__ = ["ArzamedSession"]
 
 T = TypeVar("T")
 ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | ClinicCredentials]
+
+
+def _load() -> None:
+    """Import what a session needs later: no call reads a file."""
+    load_backoff()
+    for name in ("._fan_out.fan_out", "._responses"):
+        import_module(name, __package__)
 
 
 def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
@@ -118,7 +125,7 @@ class ArzamedSession:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         kinds(tokens=(tokens, TokenPolicy), endpoints=(endpoints, Endpoints), coalesce=(coalesce, bool))
-        load_backoff()
+        _load()
         base_url = api_url("base_url", base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
@@ -223,14 +230,9 @@ class ArzamedSession:
         fetches are cancelled, and clinics drawn later are not started: all fail with DeadlineExceededError.
         `on_progress(done, failed, total)` is called after each; total is None where `clinics` has no length.
         """
-        plan = FanOutPlan(
-            clinics=self._feed(clinics),
-            enter=self._engine.lifetime.enter,
-            concurrency=concurrency,
-            deadline_seconds=deadline_seconds,
-            on_progress=on_progress,
-            crowded=self._engine.paces.crowded,
-        )
+        from ._fan_out.fan_out import FanOut
+
+        plan = self._plan(clinics, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress)
         return FanOut(plan, function("fetch", fetch, "a coroutine function of a clinic"))
 
     async def gather(
@@ -243,6 +245,8 @@ class ArzamedSession:
         on_progress: Progress | None = None,
     ) -> list[Outcome[T]]:
         """Run `fan_out` to its end, and return all outcomes in the order of `clinics`."""
+        from ._fan_out.fan_out import gather
+
         try:
             outcomes = self.fan_out(
                 clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
@@ -271,18 +275,22 @@ class ArzamedSession:
         """
         from ._fan_out.merge import Merge
 
-        plan = FanOutPlan(
-            clinics=self._feed(clinics),
-            enter=self._engine.lifetime.enter,
-            concurrency=concurrency,
-            deadline_seconds=deadline_seconds,
-            on_progress=on_progress,
-            buffer=buffer,
-            crowded=self._engine.paces.crowded,
+        plan = self._plan(
+            clinics, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress, buffer=buffer
         )
         return Merge(plan, function("open_stream", open_stream, "a function of a clinic that returns a stream"))
 
+    def _plan(self, clinics: ClinicIterable, **options: Any) -> FanOutPlan[Clinic]:
+        from ._fan_out.workers import FanOutPlan
+
+        engine = self._engine
+        return FanOutPlan(
+            clinics=self._feed(clinics), enter=engine.lifetime.enter, crowded=engine.paces.crowded, **options
+        )
+
     def _feed(self, clinics: ClinicIterable) -> ClinicFeed[Clinic]:
+        from ._fan_out.feed import ClinicFeed
+
         engine = self._engine  # and not the session: the results may outlive it
         if engine.lifetime.closed:
             raise SessionClosedError

@@ -7,8 +7,8 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import Generic, TypeVar
 
+from .._merged import Outcome, Success
 from ..errors import ConfigurationError
-from ..models import Outcome, Success
 from .feed import Named
 from .results import Results
 from .workers import FanOutPlan, MisuseError, WorkerPool

@@ -8,8 +8,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from .._merged import Failure
 from ..errors import ConfigurationError
-from ..models import Failure
 from .feed import ClinicFeed, Named
 from .workers import FanOutPlan, Serve, WorkerPool
 

@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 from .._arguments import callback
 from .._concurrency.cancel_scope import CancelScope, CancelScopes, current_task_or_none, wait_for_end
 from .._concurrency.semaphore import FairSemaphore
+from .._merged import Failure
 from .._validation import positive_seconds, whole_number
 from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
-from ..models import Failure
 from .feed import ClinicFeed, Named, error_of
 
 __all__ = ["FanOutPlan", "MisuseError", "Progress", "Serve", "WorkerPool"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .._concurrency.cancel_scope import CancelScope
 from ..errors import ArzamedError, TransportError
-from ..models import Headers
 from .decompress import Decompressor, decompressor_for
 from .inbound import Inbound
 from .status import ERROR_BODY_BYTES
+
+if TYPE_CHECKING:
+    from ..models import Headers
 
 __all__ = [
     "ERROR_BODY_SECONDS",
@@ -124,6 +126,8 @@ class HttpResponse:
     @property
     def headers(self) -> Headers:
         """The response's headers."""
+        from ..models import Headers
+
         return Headers(list(self._headers.items()))
 
     def header(self, name: str) -> str | None:

@@ -15,13 +15,15 @@ out first, and the index of the bad one does not depend on how the body was cut 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._json import Exact
 from ..errors import DecodeError, LimitExceededError, TransportError
-from .digest import Digest
 from .elements import decode_list, may_continue, take_apart
 from .json_cuts import DELTAS, MAX_DEPTH, comes_down, last_end, learn_separator, masked, without_escapes
+
+if TYPE_CHECKING:
+    from .digest import Digest
 
 __all__ = ["MAX_DEPTH", "WINDOW_BYTES", "JsonArrayParser"]
 
@@ -107,10 +109,8 @@ class JsonArrayParser:
             if self._scanned == size - 1 and not self._in_string and self._count_one(byte):
                 self._looked = size
                 return None
-        elif self._separator:
-            values = self._guess()
-            if values is not None:
-                return values
+        elif self._separator and (values := self._guess()) is not None:
+            return values
         values = self._exact()
         if values is None:
             self._looked = len(self._buffer)

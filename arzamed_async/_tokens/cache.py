@@ -6,8 +6,7 @@ It is given a coroutine function that fetches a token, and knows no HTTP. The li
        callers take it      | one refresh in    | callers wait for   | never sent
                             | the background    | the new one        |
 
-Its age is the larger of the ages by two clocks: the monotonic one stands still while a computer sleeps, and the time of day can
-be set.
+Its age is the larger of those by two clocks: the monotonic one stands still while a computer sleeps, the other can be set.
 """
 
 from __future__ import annotations
@@ -17,19 +16,21 @@ import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
 
 from .._concurrency.single_flight import Describe, Flight, SingleFlight
 from .._masked import Masked
 from ..config import TokenPolicy
 from ..credentials import ClinicCredentials
 from ..errors import ArzamedError, CredentialsRejectedError, TokenError, TokenUnavailableError
-from ..models import Token
 from .oauth2 import IssuedToken, Rejected, pause_of
+
+if TYPE_CHECKING:
+    from ..models import Token
 
 __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
-#: How long a failure is shared after its request, so that callers which arrive just after it do not send another. One with
-#: a Retry-After is remembered for that long.
+#: How long a failure without a Retry-After is shared after its request: callers just after it do not send another.
 FAILURE_SHARED_SECONDS = 1.0
 NEVER = -math.inf  # one object, since there are many clinics
 HEADER_SECONDS = 3600.0  # within which one token of a clinic is replaced for its header
@@ -50,9 +51,7 @@ class CachedToken:
         self.refresh_at_wall = refresh_at - issued.requested_at + issued.requested_at_wall  # the same by the wall clock
         self.wait_at = wait_at
         self.expires_at = expires_at
-        self.from_401 = (
-            from_401  # fetched because the API rejected the token before it, with HTTP 401 or for its header
-        )
+        self.from_401 = from_401  # the API rejected the token before it, with HTTP 401 or for its header
         self.accepted = False  # the API has responded to it with success
         self.blocked = False  # fetched for a 401, and the API responded to it with HTTP 401 as well
         self._token: Token | None = None
@@ -80,11 +79,12 @@ class CachedToken:
 
     def token(self) -> Token:
         """Return the token as callers receive it, created lazily."""
-        token = self._token
-        if token is None:
+        if self._token is None:
+            from ..models import Token
+
             expires_at = self.issued.requested_at_wall + self.issued.lifetime_seconds
-            token = self._token = Token(self.issued.text, datetime.fromtimestamp(expires_at, timezone.utc))
-        return token
+            self._token = Token(self.issued.text, datetime.fromtimestamp(expires_at, timezone.utc))
+        return self._token
 
 
 class TokenSource:

@@ -1,0 +1,94 @@
+"""A token, and the response to `clinic.get`: frozen values. Imported when a session is created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from attrs import field
+
+from ._frozen import empty_mapping, frozen
+from ._json import loads
+from ._masked import as_plain, masked_repr
+from ._memory import excess, most_memory
+from ._tracebacks import hides_arguments
+from .errors import DecodeError, LimitExceededError
+
+__all__ = ["Headers", "Response", "Token"]
+
+
+@frozen
+class Token:
+    """An access token, valid until `expires_at` (aware, UTC). The repr does not show `access_token`, a plain str."""
+
+    access_token: str = field(converter=as_plain, repr=masked_repr)
+    expires_at: datetime
+
+
+class Headers(Mapping[str, str]):
+    """Response headers. Names are case-insensitive; the values of a repeated header are joined by ', '."""
+
+    __slots__ = ("_values",)
+
+    @hides_arguments
+    def __init__(self, items: Mapping[str, str] | list[tuple[str, str]]) -> None:
+        values: dict[str, str] = {}
+        for name, value in items.items() if isinstance(items, Mapping) else items:
+            key = name.lower()
+            values[key] = f"{values[key]}, {value}" if key in values else value
+        self._values = values
+
+    if not TYPE_CHECKING:
+        __getattr__ = empty_mapping
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self._values)} headers>"
+
+
+@frozen
+class Response:
+    """The response to `clinic.get`: `body` is decompressed; `clinic` and `path` are for errors.
+
+    `received_bytes` is the number of bytes that a compressed body was received as (0: it was not compressed).
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+    clinic: str = ""
+    path: str = ""
+    received_bytes: int = field(default=0, repr=False, eq=False)
+
+    def json(self) -> Any:
+        """Return the body decoded as JSON. Raises DecodeError if it is not JSON.
+
+        Raises LimitExceededError, before it is decoded, if the values take over 3 MiB of memory and 256 times the bytes received.
+        """
+        if sizes := excess(self.body, self.received_bytes or len(self.body)):
+            raise self._too_large(sizes)
+        try:
+            return loads(self.body.removeprefix(b"\xef\xbb\xbf"))  # a byte order mark, as in a list
+        except orjson.JSONDecodeError:
+            pass  # its `doc` holds the body: nothing may chain to it
+        raise DecodeError("the body is not JSON", clinic=self.clinic, method="GET" if self.path else "", path=self.path)
+
+    def _too_large(self, sizes: dict[str, int]) -> LimitExceededError:
+        what, hint, method = "the body expands to too much memory", "Its bytes are in .body", "GET" if self.path else ""
+        most = most_memory(sizes["received_bytes"])
+        error = LimitExceededError(
+            what, limit="body_bytes", limit_bytes=most, hint=hint, clinic=self.clinic, method=method
+        )
+        error.path = self.path
+        error.add_sizes(**sizes)
+        return error
