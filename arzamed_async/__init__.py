@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         Success,
         Token,
     )
+    from .session_thread import SessionThread
     from .token_store import Lease, StoredRejection, StoredToken
 
 __all__ = [
@@ -139,6 +140,7 @@ __all__ = [
     "SecretFromFile",
     "ServiceUnavailableError",
     "SessionClosedError",
+    "SessionThread",
     "Slot",
     "Span",
     "Stats",
@@ -178,6 +180,7 @@ if not TYPE_CHECKING:
         "._listed": ("ListResponse",),
         "._merged": ("Failure", "Finished", "Outcome", "Record", "Success"),
         "._responses": ("Headers", "Response", "Token"),
+        ".session_thread": ("SessionThread",),
         "._stats": ("ClinicStats", "PacingStats", "PoolStats", "Stats"),
         "._stored": ("Lease", "StoredRejection", "StoredToken"),
     }  # fmt: skip

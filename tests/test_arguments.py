@@ -30,6 +30,7 @@ from arzamed_async import (
     Endpoint,
     Observer,
     Resource,
+    SessionThread,
     TokenStore,
 )
 from arzamed_async.testing import MemoryTokenStore
@@ -188,6 +189,8 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "Resource.read": {"params": NO_PARAMS},
     "Resource.stream": {"params": NO_PARAMS, "collect_errors": NO_FLAGS},
     "Resource.batches": {"params": NO_PARAMS, "size": [each for each in NO_COUNTS if each is not None]},
+    "SessionThread": {"open_session": [*NO_CALLABLES, None]},
+    "SessionThread.run": {"work": [*NO_CALLABLES, None], "deadline_seconds": NO_SECONDS},
     "ClinicCredentials": {
         "client_id": [*NO_TEXTS, ""],
         "client_secret": [*NO_TEXTS, "", CANARY.encode(), f"{CANARY}\n"],
@@ -308,6 +311,7 @@ def bound(name: str, session: ArzamedSession) -> tuple[Callable[..., Any], dict[
     """Return what to call under a name, and arguments that are right."""
     clinic = session.clinic(CREDENTIALS)
     owners: dict[str, Any] = {"ArzamedSession": session, "Clinic": clinic, "Resource": clinic.doctors}
+    owners["SessionThread"] = SessionThread()
     owner, _, method = name.partition(".")
     function = (
         getattr(owners.get(owner, getattr(arzamed_async, owner, None)), method) if method else dict(public())[name]
@@ -321,6 +325,7 @@ def bound(name: str, session: ArzamedSession) -> tuple[Callable[..., Any], dict[
         "Endpoint": {"path": "x", "model": Doctor},
         "RedisTokenStore": {"url_or_client": "redis://127.0.0.1:9"},
         "FileTokenStore": {},
+        "run": {"work": coroutine_function},
     }
     return function, right.get(method or name, {})
 

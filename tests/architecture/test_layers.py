@@ -79,6 +79,7 @@ MAY_IMPORT = {
     "resources": {*VALUES, *LOW, "_calls", "_readers", "_records"},
     "clinic": {*VALUES, *LOW, "_calls", "_readers", "_records", "resources"},
     "session": {*VALUES, *LOW, "_calls", "_fan_out", "_readers", "_records", "_tokens", "clinic", "clinics_file", "resources"},
+    "session_thread": {"_arguments", "_frozen", "_tracebacks", "_validation", "errors", "session"},
 }  # fmt: skip
 #: These decide from values: none of them waits.
 NEVER_WAIT = re.compile(

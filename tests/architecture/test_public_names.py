@@ -35,7 +35,7 @@ def test_public_names_are_pinned() -> None:
         "Merge", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
-        "SessionClosedError", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
+        "SessionClosedError", "SessionThread", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
         "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenStoreFailed", "TokenUnavailableError", "Tracer", "TransportError",
         "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "Work", "__version__", "load_clinics", "to_dict",
     ]  # fmt: skip
