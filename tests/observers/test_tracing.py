@@ -158,7 +158,7 @@ async def test_headers_that_would_do_harm_are_not_sent(lane: str) -> None:
         "authorization": "Bearer other", "Host": "elsewhere.invalid", "content-length": "7", "Transfer-Encoding": "chunked",
         "x-one": "a\r\nx-two: b", "x three": "c", "x-four": 4, "x-good": "yes", "Content-Type": "text/plain",
         "ACCEPT": "text/html", "user-agent": "other", "Accept-Encoding": "br", "TE": "trailers", "Keep-Alive": "9", "Cookie": "a=b",
-        "Proxy-Authorization": "Basic x", "x-five": "caf\xe9", "X-Good": "twice", "Trailer": "x-six", "x_seven": "z", "x-eight": Other("i"),
+        "Proxy-Authorization": "Basic x", "x-five": "perch\xe9", "X-Good": "twice", "Trailer": "x-six", "x_seven": "z", "x-eight": Other("i"),
     }  # fmt: skip
     http = {"http": aiohttp.ClientSession} if lane == "aiohttp" else {}
     async with RawServer() as server, session_of(server, Keeper(bad), **http) as session:  # type: ignore[arg-type]
