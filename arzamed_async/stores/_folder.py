@@ -34,6 +34,15 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def file(self, name: str) -> str:
+        """Return the path of a file. No Path: it interns the name, which CPython before 3.13 may keep for ever."""
+        return f"{self.path}{os.sep}{name}"
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it exists. Of a link, the link is removed."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.file(name))  # noqa: PTH108 - see `file`
+
     def check(self) -> bool:
         """Return whether the folder exists. Raises ConfigurationError if other users can change its content."""
         try:
@@ -63,13 +72,13 @@ class Folder:
         """Return a file's content, or None if there is no such file. An oversized file is truncated, and so invalid."""
         if not self.check():
             return None
-        path = self.path / name
+        path = self.file(name)
         try:
             file = os.open(path, os.O_RDONLY | _NO_LINK)
         except FileNotFoundError:
             return None
         except OSError:
-            if not path.is_symlink():
+            if not os.path.islink(path):  # noqa: PTH114 - see `file`
                 raise
             file = -1
         if file < 0:
@@ -84,16 +93,17 @@ class Folder:
 
         Requires the file's lock. The temporary file of a process that was killed is overwritten by the next write.
         """
-        half = self.path / f"{name}.tmp"
-        half.unlink(missing_ok=True)
+        temporary = f"{name}.tmp"
+        half = self.file(temporary)
+        self.remove(temporary)
         file = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, 0o600)
         try:
             with os.fdopen(file, "wb") as opened:
                 _allow_owner(file, 0o600)
                 opened.write(content)  # not synced: after a power cut, a lost token costs one token request
-            half.replace(self.path / name)
+            os.replace(half, self.file(name))  # noqa: PTH105 - see `file`
         except BaseException:  # a full disk
-            half.unlink(missing_ok=True)
+            self.remove(temporary)
             raise
 
     @contextlib.contextmanager
@@ -107,8 +117,8 @@ class Folder:
         """Return a new lock, which any thread can acquire and release; the system frees it when this process ends."""
         from filelock import FileLock
 
-        path = self.path / name
-        if path.is_symlink():
+        path = self.file(name)
+        if os.path.islink(path):  # noqa: PTH114 - see `file`
             raise ConfigurationError(f"the lock file {path} is a symbolic link")
         return FileLock(path, mode=0o600, thread_local=False)
 

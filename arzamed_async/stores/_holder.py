@@ -63,7 +63,7 @@ class Holder:
         """Unlock and remove the file: other processes then see this holder as ended."""
         lock = self._locks.pop(os.getpid(), None)
         if lock is not None:
-            (self._folder.path / self._name).unlink(missing_ok=True)
+            self._folder.remove(self._name)
             lock.release()
 
     def _is_ours(self, name: str) -> bool:
@@ -73,13 +73,14 @@ class Holder:
         """Return whether the lock of a file was free; None if there is no such file."""
         from filelock import Timeout
 
-        path = self._folder.path / name
-        if not path.exists():  # acquiring the lock would create it
+        try:
+            os.stat(self._folder.file(name))  # noqa: PTH116 - acquiring the lock would create it
+        except FileNotFoundError:
             return None
         try:
             with self._folder.lock(name).acquire(blocking=False):
                 if remove:
-                    path.unlink(missing_ok=True)
+                    self._folder.remove(name)
                 return True
         except Timeout:
             return False

@@ -54,6 +54,8 @@ class Sweeper:
         from filelock import Timeout
 
         with suppress(OSError, ValueError, Timeout):  # Timeout: another process sweeps (or it is an OSError)
+            if not self._folder.check():  # removed meanwhile: filelock would create it, with any mode
+                return
             lock: BaseFileLock = self._folder.lock(_LOCK)
             with lock.acquire(blocking=False):
                 if not self._was_swept():
@@ -94,7 +96,7 @@ class Sweeper:
             text = self._folder.read(name)
             entry = None if text is None else parse(text)
             if entry is not None and self._is_gone(entry):
-                (self._folder.path / name).unlink(missing_ok=True)  # a link would itself be removed
+                self._folder.remove(name)
 
     def _is_gone(self, entry: Entry) -> bool:
         # Without its file, the numbers of a key's leases begin with the time: none may have been above that.

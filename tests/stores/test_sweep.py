@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+import sys
 import threading
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from test_store_file import KEY, LONG, OTHER_KEY, Clock, token
 from arzamed_async import ArzamedError, ArzamedSession, CredentialsRejectedError, StoredRejection, StoredToken
 from arzamed_async._tokens.shared import store_key
 from arzamed_async.stores import FileTokenStore, _sweep
+from arzamed_async.stores._folder import Folder
 
 pytestmark = pytest.mark.asyncio
 
@@ -283,3 +285,29 @@ async def test_no_content_of_a_file_breaks_a_call(tmp_path_factory: pytest.TempP
         assert server.token_requests <= 1
     await swept()
     await store.aclose()
+
+
+async def test_a_sweep_creates_no_folder(folder: Path, clock: Clock) -> None:
+    """A folder that is gone when a sweep starts stays gone: the library that locks files would create it with any mode."""
+    sweeper = _sweep.Sweeper(Folder(folder), clock, lambda key: f"{key[:2]}.lock")
+    sweeper.sweep()
+    assert not folder.exists()
+
+
+async def test_names_of_token_files_are_not_interned(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name of a clinic's file is interned, as a Path does: CPython 3.12 keeps each one for as long as the process runs."""
+    interned: list[str] = []
+    intern = sys.intern
+    monkeypatch.setattr(sys, "intern", lambda text: interned.append(text) or intern(text))
+    store = FileTokenStore(folder)
+    lease = await store.acquire(KEY, LONG)
+    assert lease is not None
+    await store.save(KEY, token(), lease)
+    await store.renew(lease, LONG)
+    await store.release(lease)
+    assert await store.load(KEY) is not None
+    assert await store.load(OTHER_KEY) is None
+    await store.discard(KEY, "another")
+    await swept()
+    await store.aclose()
+    assert [name for name in interned if KEY in name or OTHER_KEY in name] == []
