@@ -54,17 +54,22 @@ class WeakWhenIdle(Generic[K, V]):
     def keep(self, key: K, value: V) -> None:
         """Hold a value that is about to have something worth keeping."""
         for _ in range(min(LOOKS, len(self._held))):
-            self._look()
+            if not self._look():
+                break
         self._weak.pop(key, None)
         self._held[key] = value
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Look at the first one; return whether to look at the next. An idle one that may stay is the first to go later."""
         key, value = next(iter(self._held.items()))
         if self._is_idle(value, len(self._held) > self._most_idle):
             self._weak[key] = value
             del self._held[key]
+        elif self._is_idle(value, True):
+            return False
         else:
             self._held.move_to_end(key)
+        return True
 
     def pop(self, key: K) -> V | None:
         """Forget the value of this key, and return it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -66,10 +67,16 @@ def blocks() -> int:
     return sys.getallocatedblocks()
 
 
-async def push_out(session: ArzamedSession, server: RawServer, number: int = MOST_IDLE) -> None:
-    """Let so many other clinics be seen that an idle one is dropped."""
-    for other in range(number + 64):
-        session.clinic(server.credentials(f"other{other}"))
+_others = itertools.count()
+
+
+async def push_out(session: ArzamedSession, server: RawServer) -> None:
+    """Let so many other clinics be seen that an idle one is dropped: of those seen before them, none is held."""
+    idle = server.credentials(f"idle{next(_others)}")
+    session.clinic(idle)
+    for _ in range(MOST_IDLE + 64):
+        session.clinic(server.credentials(f"other{next(_others)}"))
+    assert session._engine.clinics.get(idle) is None
 
 
 async def test_handles_alone_leave_nothing(platform: Platform) -> None:

@@ -56,3 +56,14 @@ def test_a_dropped_value_that_somebody_has_is_found() -> None:
     assert kept.get(-1) is None
     kept.clear()
     assert kept.values() == []
+
+
+def test_no_idle_value_stays_by_chance() -> None:
+    """An idle value is gone once enough others have come after it, however busy ones are mixed with idle ones."""
+    for busy in range(12):
+        kept: WeakWhenIdle[int, Value] = WeakWhenIdle(idle_if_many, 10)
+        for number in range(busy):
+            kept.keep(-1 - number, Value(busy=True))
+        for number in range(500):
+            kept.keep(number, Value())
+        assert min(number for number, value in kept.items() if not value.busy) > 500 - 10 - 2 * LOOKS
