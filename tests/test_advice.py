@@ -72,7 +72,7 @@ def of_connections() -> list[str]:
     found += [remedy for _, remedy in reasons._TLS.values()]
     found += [remedy for _, _, remedy in reasons._LOOK_UPS.values()] + [reasons.look_up_reason(None)[2]]
     found += [reasons.proxy_reason(status)[2] for status in (403, 405, 407, 418, 502, 503, 504)]
-    heads = [reasons.head_reason(text, 1, 1) for text in ("Got more than 1", "Too many headers")]
+    heads = [reasons.head_reason(text, 1, 1, 1) for text in ("Got more than 1", "Too many headers", "Head too long")]
     return [*found, *(each[2] for each in heads if each), *failures.REMEDIES.values()]
 
 

@@ -55,9 +55,6 @@ class ByteBudget:
         turn = self.waiting[account] = asyncio.get_running_loop().create_future()
         self._number += 1
         account.number = self._number
-        if len(self._least) > 2 * len(self.waiting):
-            self._least = [each for each in self._least if self._is_waiting(each)]
-            heapq.heapify(self._least)
         heapq.heappush(self._least, (account.over, account.number, account))
         self.serve()
         return turn
@@ -67,6 +64,12 @@ class ByteBudget:
 
     def serve(self) -> None:
         """Let those go on for which there is room now."""
+        self._let_all()
+        if len(self._least) > 2 * len(self.waiting) + 2:  # entries of those that no longer wait
+            self._least = [each for each in self._least if self._is_waiting(each)]
+            heapq.heapify(self._least)
+
+    def _let_all(self) -> None:
         while self.waiting:
             while not self._is_waiting(self._least[0]):
                 heapq.heappop(self._least)
@@ -79,6 +82,12 @@ class ByteBudget:
                 least.expect()
             else:
                 return
+
+    def wake(self, account: Account) -> None:
+        """Let an account go on, if it waits: there is nothing more to read."""
+        if account in self.waiting:
+            self._let(account)
+            self.serve()
 
     def _let(self, account: Account) -> None:
         turn = self.waiting.pop(account)
@@ -140,6 +149,10 @@ class Account:
             self._charge(self.over)
             self._budget.serve()
             raise
+
+    def wake(self) -> None:
+        """End the wait, with or without room."""
+        self._budget.wake(self)
 
     def take_turn(self) -> None:
         """Read on until the end of a record or body."""

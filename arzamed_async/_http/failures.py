@@ -8,7 +8,15 @@ import aiohttp
 from aiohttp.http import HttpProcessingError
 
 from ..errors import TransportError
-from .handler import HEADER_BYTES, MOST_HEADERS, DisconnectedError, LookUpTimeoutError, NotHttpError, SilentError
+from .handler import (
+    HEAD_BYTES,
+    HEADER_BYTES,
+    MOST_HEADERS,
+    DisconnectedError,
+    LookUpTimeoutError,
+    NotHttpError,
+    SilentError,
+)
 from .reasons import (
     NAME_SERVER,
     Reason,
@@ -72,7 +80,8 @@ def _found(error: BaseException) -> Reason | None:
         return proxy_reason(error.status)
     for each in (error, error.__cause__):
         if isinstance(each, (HttpProcessingError, NotHttpError)):
-            return head_reason(str(getattr(each, "message", each)), HEADER_BYTES, MOST_HEADERS)
+            message = str(getattr(each, "message", each))
+            return head_reason(message, HEADER_BYTES, MOST_HEADERS, HEAD_BYTES)
     return _of_the_system(error)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aiohttp
 
 from ..errors import ConfigurationError
@@ -19,6 +21,7 @@ except ImportError:
 __all__ = [
     "EMPTY_PAYLOAD",
     "HEADER_BYTES",
+    "HEAD_BYTES",
     "MOST_HEADERS",
     "PATCHED_WHY",
     "UNPROMISED_NAMES",
@@ -36,6 +39,11 @@ __all__ = [
 EMPTY_PAYLOAD = aiohttp.EMPTY_PAYLOAD
 #: Limits of a response's head: bytes of a line, and number of headers.
 HEADER_BYTES, MOST_HEADERS = 8190, 128
+#: What may be received before the end of a response's head, with all interim responses; and after it in a row without a
+#: byte of the body: trailers, chunk extensions.
+HEAD_BYTES = 65_536
+#: A head is parsed in pieces of this size: a read may hold thousands of interim responses, each an object.
+_STEP_BYTES = 16_384
 
 #: What both lanes use of aiohttp although aiohttp does not promise it.
 UNPROMISED_NAMES = {
@@ -88,11 +96,75 @@ class NotHttpError(aiohttp.ClientError):
 
 
 class Handler(ResponseHandler):
-    """aiohttp's protocol, but a body that is still incomplete fails whenever its connection fails.
+    """aiohttp's protocol, but headers are bounded in all, and an incomplete body fails whenever its connection fails.
 
     aiohttp's fast parser drops the body when it encounters bytes that are not HTTP, so that its reader would wait in
-    vain; and it takes a reset for the end of a body without a length.
+    vain; and it takes a reset for the end of a body without a length. (Names that are not of aiohttp begin with `arz`.)
     """
+
+    arz_has_head = False
+    arz_counted = 0  # bytes received of the head, or after it without a byte of the body
+    arz_still = False  # the parser keeps what it receives until the body is read
+
+    def set_response_params(self, **params: Any) -> None:
+        """Expect the head of a response."""
+        self.arz_has_head, self.arz_counted = False, 0
+        super().set_response_params(**params)
+
+    def feed_data(self, data: tuple[Any, Any], size: int = 0) -> None:
+        """Receive the head of a response, interim or final."""
+        if data[0].code >= 200 or data[0].code == 101:
+            self.arz_has_head, self.arz_counted = True, 0
+        super().feed_data(data, size)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the bytes. (aiohttp calls this with b"" as well.)"""
+        if data and not self.arz_has_head:
+            data = self._arz_parse_head(data)
+            if not data:
+                return
+        body, still = self._payload, self.arz_still
+        before = 0 if body is None else body.total_bytes
+        super().data_received(data)
+        if body is None or still or body.total_bytes != before or body.is_eof():
+            self.arz_counted = 0
+        else:
+            self.arz_counted += len(data)
+            if self.arz_counted > HEAD_BYTES:
+                self._arz_refuse()
+
+    def _arz_parse_head(self, data: bytes) -> bytes:
+        """Parse bytes up to the end of the head. Return those that are left, none after a failure."""
+        while data and not self.arz_has_head:
+            piece = data[: min(_STEP_BYTES, HEAD_BYTES - self.arz_counted)]
+            super().data_received(piece)
+            if self.exception() is not None:
+                return b""
+            data = data[len(piece) :]
+            if not self.arz_has_head:
+                self.arz_counted += len(piece)
+                if self.arz_counted >= HEAD_BYTES:
+                    self._arz_refuse()
+                    return b""
+        return data
+
+    def _arz_refuse(self) -> None:
+        error, body = HttpProcessingError(message="Head too long"), self._payload
+        if self.transport is not None:
+            self.transport.close()
+        if body is not None and not body.is_eof():
+            body.set_exception(error)
+        self.set_exception(error)
+
+    def pause_reading(self) -> None:
+        """Let the parser keep what it receives: aiohttp's body is full."""
+        self.arz_still = True
+        super().pause_reading()
+
+    def resume_reading(self, *args: Any, **options: Any) -> None:
+        """Parse and read on."""
+        self.arz_still = False
+        super().resume_reading(*args, **options)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Fail the body first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from .._concurrency.byte_budget import Account, ByteBudget
@@ -9,6 +10,8 @@ from .._concurrency.cancel_scope import CancelScope
 
 __all__ = ["WAITING_FOR_ROOM", "ConnectionFlow", "Flow", "Inbound"]
 
+#: A Content-Length with more digits is not read as a number: no limit is that large.
+LENGTH_DIGITS = 18
 WAITING_FOR_ROOM = "waiting for room in the session's buffers (Limits.buffered_bytes)"
 
 
@@ -104,8 +107,11 @@ class Inbound:
         if not self._account.fits():
             self._flow.arz_pause()
 
-    async def room(self, kept: int, most: int, scope: CancelScope) -> None:
-        """Wait for room for the next bytes: all that were received are read, and the caller has `kept` some of them."""
+    async def room(self, kept: int, most: int, scope: CancelScope, headers: Mapping[str, str]) -> None:
+        """Wait for room for the next bytes: all that were received are read, and the caller has `kept` some of them.
+
+        It comes to keep `most`, or the whole body if that is less.
+        """
         account = self._account
         self._kept = kept
         account.hold(kept)
@@ -113,19 +119,25 @@ class Inbound:
             self._flow.arz_pause()
             phase = scope.phase
             scope.set_phase(WAITING_FOR_ROOM)
-            await account.wait(most)
+            length = "" if "Content-Encoding" in headers else headers.get("Content-Length", "")
+            await account.wait(min(most, int(length)) if length.isdecimal() and len(length) <= LENGTH_DIGITS else most)
             scope.set_phase(phase)
         account.expect()
         self._flow.arz_resume()
 
     def delivered(self, kept: int) -> None:
-        """Return a turn: records were delivered, and their reader may take its time."""
-        self._kept = kept
-        if self._account.has_turn:
-            self._account.hold(self._held())
-            self._account.end_turn()
+        """Count what is `kept`, and return a turn: records were delivered, and their reader may take its time."""
+        account, self._kept = self._account, kept
+        if account.over or kept > self._free_bytes:
+            account.hold(self._held())
+            account.end_turn()
+
+    def lost(self) -> None:
+        """End a wait for room: the connection is lost, which the next read reports."""
+        self._account.wake()
 
     def leave(self) -> None:
         """Release all of it: nobody reads any more."""
         self._left = True
+        self._account.wake()
         self._account.hold(0)

@@ -105,6 +105,8 @@ class Exchange:
         parsed, self._parsed = self._parsed, None
         if parsed is not None:
             parsed.connection_lost(error)
+        if self._inbound is not None:
+            self._inbound.lost()
         self.end(error or DisconnectedError())
 
     def give_back(self) -> None:
@@ -215,7 +217,7 @@ class Line(asyncio.BufferedProtocol):
         if self.owner is None:
             self.close()  # there is no request they could belong to
             return
-        self._filled = nbytes >= SMALL_READ_BYTES and (
+        self._filled = nbytes >= len(self._small_view) and (
             nbytes == len(self._view) or (nbytes == SMALL_READ_BYTES and nbytes == len(self.get_buffer(-1)))
         )
         self.owner.received(self._view[:nbytes].tobytes())

@@ -42,7 +42,7 @@ class Receiver(Protocol):
 
 
 class Parsed(Handler):
-    """Reads one response for one exchange. (Names that are not of aiohttp begin with `arz`.)"""
+    """Reads one response for one exchange."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, exchange: Receiver, transport: asyncio.Transport) -> None:
         super().__init__(loop)
@@ -63,7 +63,8 @@ class Parsed(Handler):
         message, body = data
         if self.arz_body is not None:
             self.arz_more = True
-        elif not 100 <= message.code <= 199 or message.code == 101:
+        elif message.code >= 200 or message.code == 101:
+            self.arz_has_head, self.arz_counted = True, 0
             exchange = self.arz_exchange
             if exchange is None:
                 return

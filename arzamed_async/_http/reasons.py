@@ -134,7 +134,7 @@ def proxy_reason(status: int) -> Reason:
     return f"{what} (HTTP {status})", transient, remedy
 
 
-def head_reason(message: str, limit_bytes: int, most_headers: int) -> Reason | None:
+def head_reason(message: str, limit_bytes: int, most_headers: int, head_bytes: int) -> Reason | None:
     """Return which limit a response's head exceeds, by the parser's message; None if it is not HTTP at all."""
     remedy = "The server's operator has to send smaller headers: this limit is fixed"
     if message.startswith("Got more than"):
@@ -145,6 +145,9 @@ def head_reason(message: str, limit_bytes: int, most_headers: int) -> Reason | N
         )
     if message.startswith("Too many headers"):
         return f"the response has more headers than the limit of {most_headers}", False, remedy
+    if message.startswith("Head too long"):  # see Handler: a limit that aiohttp does not have
+        what = "the headers of the response, with interim responses and trailers, are"
+        return f"{what} longer than the limit of {head_bytes:,} bytes", False, remedy
     return None
 
 

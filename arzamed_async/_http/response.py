@@ -93,7 +93,7 @@ class HttpResponse:
     """
 
     __slots__ = (
-        "_checked", "_close", "_content", "_decompressor", "_headers", "_host", "_pieces", "_slots", "_transport_error",
+        "_checked", "_close", "_compressed_held", "_content", "_decompressor", "_headers", "_host", "_pieces", "_slots", "_transport_error",
         "compressed_bytes", "scope", "status",
     )  # fmt: skip
 
@@ -147,9 +147,12 @@ class HttpResponse:
         self.scope = scope
 
     def delivered(self, kept: int) -> None:
-        """Record that records are delivered, and that `kept` bytes are left of what was read: see Inbound."""
+        """Record that records are delivered, and that `kept` bytes are left of what was read: see Inbound.
+
+        The compressed bytes that are not yet decompressed are held as well.
+        """
         if self._content.__class__ is Inbound:
-            self._content.delivered(kept)
+            self._content.delivered(kept if self._pieces is None else kept + self._compressed_held)
 
     def received(self) -> bytes | None:
         """Return the whole body if it has been received completely, without any coding; None where `read` is needed."""
@@ -183,6 +186,7 @@ class HttpResponse:
                 self._decompressor.finish()
                 return b""
             self.compressed_bytes += len(data)
+            self._compressed_held = len(data)
             self._pieces = self._decompressor.feed(data)
 
     def at_hand(self) -> bytes:
@@ -200,7 +204,7 @@ class HttpResponse:
         data = await self._read_raw(0, 0)
         if decompressor is None:
             return data
-        self.compressed_bytes = len(data)
+        self.compressed_bytes = self._compressed_held = len(data)
         if self._content.at_eof() and (body := decompressor.whole(data)) is not None:
             self._decompressor = None
             return body
@@ -222,7 +226,7 @@ class HttpResponse:
             if data or content.at_eof():
                 return data
             if content.__class__ is Inbound:
-                await content.room(kept, most, scope)
+                await content.room(kept, most, scope, self._headers)
             scope.expect_bytes()
             while True:
                 data = await content.readany()

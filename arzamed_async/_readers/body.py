@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -45,7 +46,7 @@ class BodyReader(Generic[T]):
 
     __slots__ = (
         "_at_end", "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_kept", "_large", "_limits", "_parser",
-        "_turns", "_watch", "response",
+        "_report_at", "_turns", "_watch", "response",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +71,9 @@ class BodyReader(Generic[T]):
         self._large: LargeRecords | None = None  # created with the parser
         self._count = 0
         self._turns = 0
+        self._report_at = (
+            -1
+        )  # what is kept is counted where it is this or less: once after each read, then at halves of it
         self._begun = self._ended = self._at_end = False
         self._bad_record: DecodeError | None = None
 
@@ -82,7 +86,10 @@ class BodyReader(Generic[T]):
         first, self._count = self._count, self._count + len(values)
         if (parser := self._parser) is not None:  # else it is a small body of a stream
             if self._digest is not None:  # a stream's reader may take its time
-                self.response.delivered(parser.received_bytes - parser.delivered_bytes)
+                kept = parser.received_bytes - parser.delivered_bytes
+                if kept <= self._report_at:
+                    self.response.delivered(kept)
+                    self._report_at = kept // 2 if kept > WINDOW_BYTES else -1
             if self._kept is not None:
                 json_bytes = parser.received_bytes
                 self._kept.add(len(values), source, json_bytes, self.response.compressed_bytes or json_bytes)
@@ -146,6 +153,7 @@ class BodyReader(Generic[T]):
     def _feed(self, data: bytes) -> None:
         parser = self._ensure_parser()
         self._at_end = not data
+        self._report_at = sys.maxsize
         parser.feed(data)
         if parser.received_bytes > self._limits.list_bytes:
             raise LimitExceededError(limit="list_bytes", limit_bytes=self._limits.list_bytes)
@@ -189,6 +197,7 @@ class BodyReader(Generic[T]):
         parser.rewind()
         self._at_end = False
         if rest:
+            self._report_at = sys.maxsize
             parser.feed(rest)
         self.response = response
         if self._large is not None:

@@ -111,4 +111,4 @@ def test_status_error_facts() -> None:
     assert status_error(403, {"x-request-id": "bad id\n"}, b"", (), NOW).request_id == ""
     assert status_error(403, {"x-request-id": "has-s3cret"}, b"", ("s3cret",), NOW).request_id == ""
     assert type(status_error(418, {}, b"<html>", (), NOW)) is StatusError
-    assert "Redirects are not followed" in str(status_error(308, {}, b"", (), NOW))
+    assert "the address that the redirect leads to" in str(status_error(308, {}, b"", (), NOW))
