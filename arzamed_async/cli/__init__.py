@@ -15,6 +15,8 @@ In reading order:
     results     the outcome of each clinic: totals and `--report`
     spool       the records of clinics that are not finished
     formats     records as ndjson, json and csv
+    excel       csv for a spreadsheet: encoding, separator
+    parquet     records as Parquet
     table       records as a table
     encoding    a record as JSON, for all formats
     output      standard output, written from a thread

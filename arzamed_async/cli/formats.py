@@ -1,4 +1,4 @@
-"""Records as text: ndjson, json and csv record by record, a table once all have arrived."""
+"""Records as bytes: ndjson, json, csv and Parquet as they arrive, a table once all have arrived."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol, cast
 
 from .encoding import Item, fields, json_text
+from .excel import BYTE_ORDER_MARK, decimal_sign, without_commas
 from .invisible import CONTROLS, INVISIBLE, SPACES
 from .messages import printable
 
@@ -23,6 +24,8 @@ class Format(StrEnum):
     json = "json"
     ndjson = "ndjson"
     csv = "csv"
+    excel_csv = "excel-csv"
+    parquet = "parquet"
 
 
 class Writer(Protocol):
@@ -55,6 +58,12 @@ def writer_for(kind: Format, *, open_records: bool, terminal: bool = False) -> W
         from .table import TableWriter
 
         return TableWriter(open_records=open_records)
+    if kind is Format.parquet:
+        from .parquet import ParquetWriter
+
+        return ParquetWriter(open_records=open_records)
+    if kind is Format.excel_csv:
+        return CsvWriter(open_records=open_records, terminal=terminal, excel=True)
     if kind is Format.csv:
         return CsvWriter(open_records=open_records, terminal=terminal)
     return JsonWriter() if kind is Format.json else NdjsonWriter()
@@ -104,7 +113,10 @@ class JsonWriter(NdjsonWriter):
         return b"]\n" if self._first else b"\n]\n"
 
 
-_SEPARATOR = re.compile(r"[;\t\r\n]")
+_CONTROL = re.compile(f"[{CONTROLS}]")
+
+
+_SEPARATOR = re.compile(r"[,;\t\r\n]")
 #: Where a cell begins, also for a spreadsheet that separates by semicolons (Italian Excel) or tabs; what a spreadsheet
 #: may pass over there; and the sign of a formula, full-width and small ones too. Each run is read once: a match that
 #: required the sign would be tried again at each tab of it.
@@ -112,12 +124,17 @@ _BEGINNING = re.compile(
     rf"(?:^|[;\t\r\n])[\"'{SPACES}{INVISIBLE}]*+"
     r"(?=([=+\-@\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20])?)"
 )
-_CONTROL = re.compile(f"[{CONTROLS}]")
+#: The same in a file of semicolons, which another spreadsheet separates by commas.
+_ANY_BEGINNING = re.compile(
+    rf"(?:^|[,;\t\r\n])[\"'{SPACES}{INVISIBLE}]*+"
+    r"(?=([=+\-@\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20])?)"
+)
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, separator: str) -> str:
     """Return a cell's text: an apostrophe before what a spreadsheet would run, a mark for each control character."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _BEGINNING.sub(_disarmed, text))
+    text = _BEGINNING.sub(_disarmed, text) if separator == "," else _ANY_BEGINNING.sub(_disarmed, text)
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _disarmed(found: re.Match[str]) -> str:
@@ -130,24 +147,30 @@ def _disarmed(found: re.Match[str]) -> str:
 
 
 class CsvWriter:
-    """RFC 4180 with a header, single-character line ends, and no cell that a spreadsheet would run as a formula."""
+    """RFC 4180 with a header, single-character line ends, and no cell that a spreadsheet would run as a formula.
 
-    def __init__(self, *, open_records: bool, terminal: bool = False) -> None:
+    With `excel` it opens with a double click: a mark of UTF-8, and semicolons where the decimal sign is a comma.
+    """
+
+    def __init__(self, *, open_records: bool, terminal: bool = False, excel: bool = False) -> None:
+        self._mark = BYTE_ORDER_MARK if excel else b""
+        self._separator = ";" if excel and decimal_sign() == "," else ","
         self._columns = ("clinic", "data") if open_records else ("clinic", "name", "profileImage")
         self._terminal = terminal
 
     def head(self) -> bytes:
         """Return the header."""
-        return self._line(self._columns)
+        return self._mark + self._line(self._columns)
 
     def encode(self, clinic: str, record: Item) -> bytes:
-        """Return a row. An open record's `data` is JSON; its semicolons are written as escapes."""
-        cells = [_cell(clinic)]
+        """Return a row. An open record's `data` is JSON; in its text, other separators are written as escapes."""
+        cells = [_cell(clinic, self._separator)]
         for value in fields(record).values():
             if isinstance(value, Mapping):
-                cells.append(json_text(cast("Mapping[str, Any]", value), clinic).decode().replace(";", "\\u003b"))
+                text = json_text(cast("Mapping[str, Any]", value), clinic).decode().replace(";", "\\u003b")
+                cells.append(without_commas(text) if self._separator == ";" else text)
             else:
-                cells.append(_cell(str(value)) if value is not None else "")
+                cells.append(_cell(str(value), self._separator) if value is not None else "")
         return self._line(cells)
 
     def piece(self, encoded: bytes) -> bytes:
@@ -165,7 +188,7 @@ class CsvWriter:
         if self._terminal:
             cells = [printable(cell) for cell in cells]
         line = io.StringIO()
-        csv.writer(line).writerow(
+        csv.writer(line, delimiter=self._separator).writerow(
             cells
         )  # before Python 3.13 it quotes a line break only if it is one of its line end's
         return line.getvalue().removesuffix("\r\n").encode() + b"\n"

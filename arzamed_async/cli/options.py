@@ -33,7 +33,7 @@ FormatName = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="table, json, ndjson or csv. Default: table on a terminal, else that of the file's name, else ndjson.",
+        help="table, json, ndjson, csv, excel-csv or parquet. Default: table on a terminal, else that of the file's name, else ndjson.",
     ),
 ]
 Params = Annotated[

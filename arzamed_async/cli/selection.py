@@ -27,7 +27,7 @@ from .sources import DEFAULT_FILE
 __all__ = ["Listing", "Selection"]
 
 #: The format of a file by the end of its name; any other is ndjson.
-_ENDINGS = {".csv": Format.csv, ".json": Format.json}
+_ENDINGS = {".csv": Format.csv, ".json": Format.json, ".parquet": Format.parquet}
 
 
 @frozen(kw_only=True)
@@ -62,6 +62,8 @@ class Selection:
         if output is not None:
             usual = _ENDINGS.get(output.suffix.lower(), usual)
         self.format = listing.format or usual
+        if self.format is Format.parquet and self.terminal:
+            raise ConfigurationError("--format parquet is not text for a terminal: name a file with --output")
 
     def resource(self, clinic: Clinic) -> Resource[Doctor] | Resource[Slot] | Resource[Patient]:
         """Return the list to read of a clinic."""

@@ -49,7 +49,7 @@ def test_one_function_makes_the_text_for_a_missing_package() -> None:
     spelled = [name for name, text in texts().items() if name.startswith("arzamed_async/") and "pip install" in text]
     assert spelled == ["arzamed_async/_extras.py"]
     calls = [call for text in texts().values() for call in re.findall(r'missing_package\("[^"]+", \S+ "(\w+)"\)', text)]
-    assert set(calls) == {"cli", "dask", "otel"}
+    assert set(calls) == {"cli", "dask", "otel", "parquet"}
     assert set(calls) <= EXTRAS
 
 
