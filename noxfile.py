@@ -29,7 +29,7 @@ ENDS = [
 ]
 
 nox.options.sessions = [
-    "tests", "surroundings", "faults", "lowest", "latest", "stores", "interop", "web", "instructions", "lint", "types", "audit",
+    "tests", "surroundings", "faults", "lowest", "latest", "stores", "interop", "recipes", "web", "instructions", "lint", "types", "audit",
     "demo", "docs", "build",
 ]  # fmt: skip
 nox.options.error_on_missing_interpreters = True  # otherwise nox skips such a session and ends with success
@@ -316,6 +316,13 @@ def interop(session: nox.Session) -> None:
     """Run the client against third-party authorization servers; one of them needs node and npm."""
     session.install("-q", "-e", ".[test,interop]")
     session.run("python", "-m", "pytest", "tests/interop", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def recipes(session: nox.Session) -> None:
+    """Run the applications of docs/recipes, with the frameworks that they are for."""
+    session.install("-q", "-e", ".[test,recipes]")
+    session.run("python", "-m", "pytest", "tests/recipes", *session.posargs)
 
 
 @nox.session(python=OLDEST)

@@ -20,6 +20,10 @@ from arzamed_async.cli.app import app
 #: Pages whose blocks need more than the harness gives, and the test that runs them.
 ELSEWHERE = {
     "docs/observability.md": "tests/docs/test_observability_page.py",
+    **{
+        f"docs/recipes/{name}.md": "tests/recipes/test_recipes.py"
+        for name in ("celery", "django", "flask", "lambda", "quart")
+    },
     "docs/testing.md": "tests/testing/test_plugin.py",
     "docs/web-apps.md": "tests/web/test_web_apps_page.py",
 }
