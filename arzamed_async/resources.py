@@ -139,7 +139,11 @@ class Resource(Generic[T]):
         return RecordStream(reader.records(), reader, errors)
 
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
-        """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter)."""
+        """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter).
+
+        The records collected for one of `size` count against the limits of a list (see Limits); a step over them raises
+        LimitExceededError.
+        """
         try:
             if size is not None:
                 _whole_number("size", size)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Callable
 from typing import ClassVar, Generic, TypeVar
 
+from .._concurrency.metering import METER, Meter
 from .._concurrency.queueing import QUEUE_TIME_COUNTS
 from .._merged import Finished, Record
 from ..errors import ConfigurationError
@@ -30,7 +31,7 @@ class Merge(Results[Record[T] | Finished], Generic[T]):
                     case Failure(clinic, error): ...  # not all: the records received before are a part
 
     Each clinic drawn yields its records in their order, then exactly one completion item, Finished or Failure.
-    At most `buffer` records of all clinics together are held; a slow reader slows the streams.
+    At most `buffer` records of all clinics together are held, fewer if they take more than 16 MiB; a slow reader slows the streams.
     """
 
     what: ClassVar[str] = "a merge"
@@ -49,17 +50,19 @@ _Pool = WorkerPool[Record[T] | Finished]
 async def _pump(pool: _Pool[T], clinic: str, stream: AsyncIterable[T]) -> int:
     """Move one clinic's records into the shared buffer and return their number. Closes the stream in any case."""
     buffer, share = pool.buffer, pool.fair_share
+    meter = Meter()
+    METER.set(meter)
     count = 0
     try:
         async for value in stream:
-            record = Record(clinic, value)
-            if not buffer.acquire_nowait():
+            record, size = Record(clinic, value), meter.value_bytes
+            if not buffer.enter_nowait(size):
                 try:
-                    await buffer.acquire()
+                    await buffer.enter(size)
                 except asyncio.CancelledError:
-                    pool.put(record, buffered=False)  # the deadline: this record has arrived, and is not lost
+                    pool.put(record)  # the deadline: this record has arrived, and is not lost
                     raise
-            pool.put(record)
+            pool.put(record, size)
             del value, record  # they are the consumer's now; see Call.run
             count += 1
             if count % share == 0:

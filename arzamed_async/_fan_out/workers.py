@@ -12,10 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from .._arguments import callback
 from .._concurrency.cancel_scope import CancelScope, CancelScopes, current_task_or_none, wait_for_end
-from .._concurrency.semaphore import FairSemaphore
 from .._merged import Failure
 from .._validation import positive_seconds, whole_number
 from ..errors import ArzamedError, ConfigurationError, DeadlineExceededError
+from .buffer import RecordBuffer
 from .feed import ClinicFeed, Named, error_of
 
 __all__ = ["FanOutPlan", "MisuseError", "Progress", "Serve", "WorkerPool"]
@@ -60,8 +60,8 @@ class FanOutPlan(Generic[H]):
 
 #: How often a lane looks whether there is room for its next clinic.
 LOOK_AGAIN_SECONDS = 0.1
-#: What follows when an item is taken: nothing, a slot of the buffer is free again, or the next clinic is drawn.
-_NOTHING, _FREE_SLOT, _NEXT_CLINIC = range(3)
+#: What follows when an item is taken: nothing, or the next clinic is drawn. A size is that of a record: it leaves the buffer.
+_NOTHING, _NEXT_CLINIC = -1, -2
 
 
 class MisuseError(Exception):
@@ -107,7 +107,7 @@ class WorkerPool(Generic[Item]):
         self._done = self._failed = 0
         self._bug: BaseException | None = None
         self._stopping = False
-        self.buffer = FairSemaphore(plan.buffer)
+        self.buffer = RecordBuffer(plan.buffer)
         total = plan.clinics.total
         # At least one lane looks: a list may have been filled since its length was read.
         self._lanes = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
@@ -228,9 +228,9 @@ class WorkerPool(Generic[Item]):
         """Return the loop's time, in seconds."""
         return self._loop.time()
 
-    def put(self, item: Item, *, buffered: bool = True) -> None:
-        """Add an item. The caller holds a slot of `buffer` for it, unless `buffered` is false."""
-        self._ready.append((-1, item, _FREE_SLOT if buffered else _NOTHING))
+    def put(self, item: Item, size: int = _NOTHING) -> None:
+        """Add an item. It has entered `buffer` with this size, unless none is given."""
+        self._ready.append((-1, item, size))
         if self._readers:
             self._wake_readers()
 
@@ -239,8 +239,8 @@ class WorkerPool(Generic[Item]):
         if not self._ready or self._bug is not None:
             return None
         index, item, then = self._ready.popleft()
-        if then == _FREE_SLOT:
-            self.buffer.release()
+        if then >= 0:
+            self.buffer.leave(then)
         elif then == _NEXT_CLINIC:
             self._go_on()
         return index, item

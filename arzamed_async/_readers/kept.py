@@ -10,19 +10,22 @@ from .._records.footprint import RECORD_FLOOR_BYTES, Footprint
 from ..config import Limits
 from ..errors import LimitExceededError
 
-__all__ = ["KeptRecords", "LargeRecords", "check_count", "check_small"]
+__all__ = ["BATCH_HINT", "KeptRecords", "LargeRecords", "check_count", "check_small"]
 
 LIST_HINT = (
     "stream() holds one record at a time; or give the size that you expect: Limits(list_bytes=..., list_records=...)"
 )
+BATCH_HINT = (
+    "A smaller `size` holds fewer records at a time; or give what you expect: Limits(list_bytes=..., list_records=...)"
+)
 RECORD_HINT = "clinic.get returns the bytes of the response"
 
 
-def check_count(limits: Limits, footprint: Footprint, count: int) -> None:
+def check_count(limits: Limits, footprint: Footprint, count: int, hint: str = LIST_HINT) -> None:
     """Raise LimitExceededError if a list has more records than it may have."""
     most = limits.list_records or footprint.most_records
     if count > most:
-        raise LimitExceededError(limit="list_records", limit_records=most, hint=LIST_HINT)
+        raise LimitExceededError(limit="list_records", limit_records=most, hint=hint)
 
 
 def check_small(limits: Limits, footprint: Footprint, values: list[object], data: bytes, received_bytes: int) -> None:
@@ -51,16 +54,19 @@ class LargeRecords:
 
 
 class KeptRecords:
-    """The records that one list read keeps: their number and their memory, against the limits.
+    """The records that one list read, or a batch, keeps: their number and their memory, against the limits.
 
     With `turns`, one list at a time expands the bytes it has received: many bombs at once hold next to nothing.
     """
 
-    __slots__ = ("_footprint", "_limits", "_memory", "_records", "_turn", "_turns")
+    __slots__ = ("_footprint", "_hint", "_limits", "_memory", "_records", "_turn", "_turns")
 
-    def __init__(self, limits: Limits, footprint: Footprint, turns: FairSemaphore | None = None) -> None:
+    def __init__(
+        self, limits: Limits, footprint: Footprint, turns: FairSemaphore | None = None, *, hint: str = LIST_HINT
+    ) -> None:
         self._limits = limits
         self._footprint = footprint
+        self._hint = hint
         self._turns = turns
         self._turn = False
         self._records = self._memory = 0
@@ -70,18 +76,23 @@ class KeptRecords:
         footprint = self._footprint
         self._records += count
         self._memory += RECORD_FLOOR_BYTES * count if isinstance(source, Exact) else footprint.of(count, source)
-        check_count(self._limits, footprint, self._records)
+        check_count(self._limits, footprint, self._records, self._hint)
         if self._memory <= FREE_BYTES:
             return
         what, limit, most = "the records take too much memory", "list_bytes", self._limits.list_bytes
         if self._memory <= most and self._limits.list_records is None:
             what, limit, most = "the list expands to too much memory", "list_records", most_memory(received_bytes)
         if self._memory > most:
-            error = LimitExceededError(what, limit=limit, limit_bytes=most, hint=LIST_HINT)
+            error = LimitExceededError(what, limit=limit, limit_bytes=most, hint=self._hint)
             error.add_sizes(
                 records=self._records, received_bytes=received_bytes, json_bytes=json_bytes, memory_bytes=self._memory
             )
             raise error
+
+    def drop(self, count: int) -> None:
+        """Forget the first of the records: a batch has been taken."""
+        self._memory -= self._memory * count // self._records
+        self._records -= count
 
     async def take_turn(self) -> None:
         """Wait for the turn to expand what has been received, unless this list has it."""

@@ -28,6 +28,7 @@ from ..errors import (
     TransportError,
 )
 from .body import BodyReader
+from .kept import BATCH_HINT, KeptRecords
 
 __all__ = ["RecordStream", "ResumingReader"]
 
@@ -49,6 +50,8 @@ class ResumingReader(Generic[T]):
         self._lifetime = request.engine.lifetime
         self._decoder = decoder
         self._errors = errors
+        self._kept: KeptRecords | None = None
+        self._keeps = False  # whether records are collected, for batches of one size
         self._call = Call(request, leave_open=True)
         self._body: BodyReader[T] | None = None
         self._retries = Retries(request.options.retry)
@@ -98,9 +101,12 @@ class ResumingReader(Generic[T]):
         if self._errors is not None:
             self._errors.clear()  # those of a failed attempt
         request = self._request
+        limits = request.options.limits
+        if self._keeps:
+            self._kept = KeptRecords(limits, self._decoder.footprint, hint=BATCH_HINT)
         watch = request.engine.observers.field_watcher(request.name, request.path)
         body = BodyReader(
-            response, self._decoder, request.options.limits, errors=self._errors, watch=watch, resumable=True
+            response, self._decoder, limits, errors=self._errors, watch=watch, resumable=True, kept=self._kept
         )
         return body, await body.next()
 
@@ -184,8 +190,11 @@ class ResumingReader(Generic[T]):
     async def batches(self, size: int | None) -> AsyncGenerator[list[T], None]:
         """Yield lists of records: as decoded, or of `size` (the last one shorter)."""
         held: list[T] = []
+        self._keeps = size is not None
         try:
             while (window := await self.next()) is not None:
+                if self._body is not None:
+                    self._body.meter_batch(size or len(window))
                 if size is None:
                     if window:
                         yield window
@@ -194,6 +203,8 @@ class ResumingReader(Generic[T]):
                 held += window
                 while len(held) >= size:
                     batch, held = held[:size], held[size:]
+                    if self._kept is not None:
+                        self._kept.drop(size)
                     yield batch
                     self.delivered += size
             if held:

@@ -22,7 +22,7 @@ class Footprint:
     fields of a class in them; `bulky` are values such as dates. A document of up to `free_bytes` stays below FREE_BYTES.
     """
 
-    __slots__ = ("_each", "_each_object", "_each_value", "_nested", "free_bytes", "most_records")
+    __slots__ = ("_each", "_each_object", "_each_value", "_most_each_byte", "_nested", "free_bytes", "most_records")
 
     def __init__(self, *, widest: int, slots: bool, nested: bool, is_open: bool, bulky: bool) -> None:
         instance = 64 if slots else 200
@@ -34,7 +34,12 @@ class Footprint:
         densest = (
             max(RECORD_FLOOR_BYTES, self._each_object + self._each_value + _OPEN_RECORD) if self._nested else self._each
         )
-        self.free_bytes = FREE_BYTES // (max(densest // 3, self._each_value // 2) + 4)
+        self._most_each_byte = max(densest // 3, self._each_value // 2) + 4
+        self.free_bytes = FREE_BYTES // self._most_each_byte
+
+    def most(self, count: int, size: int) -> int:
+        """Return the most memory that `count` records of `size` bytes of JSON may take."""
+        return max(RECORD_FLOOR_BYTES * count, self._most_each_byte * size)
 
     def of(self, count: int, data: bytes) -> int:
         """Return about how much memory the `count` records of this JSON take."""
