@@ -22,7 +22,7 @@ ELSEWHERE = {
     "docs/observability.md": "tests/docs/test_observability_page.py",
     **{
         f"docs/recipes/{name}.md": "tests/recipes/test_recipes.py"
-        for name in ("celery", "django", "flask", "lambda", "quart")
+        for name in ("celery", "django", "fastapi", "flask", "lambda", "quart", "vcrpy")
     },
     "docs/testing.md": "tests/testing/test_plugin.py",
     "docs/web-apps.md": "tests/web/test_web_apps_page.py",

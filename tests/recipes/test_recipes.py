@@ -1,4 +1,4 @@
-"""The pages of docs/recipes: flask.md, django.md, celery.md, lambda.md and quart.md, each run as it stands."""
+"""The pages of docs/recipes: celery.md, django.md, fastapi.md, flask.md, lambda.md, quart.md, vcrpy.md, each run as it stands."""
 
 from __future__ import annotations
 
@@ -131,3 +131,37 @@ def test_quart(page: Any, fake_arzamed: FakeArzamed) -> None:
 
     asyncio.run(main())
     fake_arzamed.assert_token_requests("Milano", 1)
+
+
+@pytest.mark.filterwarnings("ignore:Using `httpx`")  # of Starlette's test client
+@pytest.mark.parametrize("page", ["fastapi"], indirect=True)
+def test_fastapi(page: Any, fake_arzamed: FakeArzamed) -> None:
+    """Records have the API's names, with one token; each error of the table has its status, as a JSON detail."""
+    from fastapi.testclient import TestClient
+
+    with TestClient(page.app) as client:
+        for _ in range(2):
+            body = client.get("/clinics/Milano/doctors").json()
+            assert [each["name"] for each in body] == NAMES
+            assert all(each.keys() == {"name", "profileImage"} for each in body)
+        fake_arzamed.assert_token_requests("Milano", 1)
+        assert client.get("/clinics/nowhere/doctors").status_code == 404
+        assert "Bari" in client.get("/clinics/Bari/doctors").json()["detail"]
+        for status, ours in ((404, 404), (403, 502)):
+            fake_arzamed.script(status)
+            assert client.get("/clinics/Milano/doctors").status_code == ours
+        fake_arzamed.fail(503, times=None)
+        assert client.get("/clinics/Milano/doctors").status_code == 503
+
+
+@pytest.mark.parametrize("page", ["vcrpy"], indirect=True)
+def test_vcrpy(page: Any, fake_arzamed: FakeArzamed, tmp_path: Path) -> None:
+    """A cassette replays without a server, and holds neither the secret nor the token."""
+    cassette = tmp_path / "doctors.yaml"
+    assert asyncio.run(page.names(str(cassette))) == NAMES
+    fake_arzamed.close()
+    assert asyncio.run(page.names(str(cassette))) == NAMES
+    text = cassette.read_text(encoding="utf-8")
+    assert "authorization" not in text.lower()
+    assert "access_token" in text
+    assert "eyJ" not in text
