@@ -20,7 +20,7 @@ class TokenStore(Protocol):
 
     A `key` is a digest (64 hex digits) of a clinic's credentials. Times are seconds from now by the store's own clock,
     since the clocks of machines may differ. Any method may raise any exception, or take too long: the session then
-    requests its own token, and emits `TokenStoreFailed` once. All methods run on the session's event loop and must not
+    requests its own token, and emits `TokenStoreFailed`, once in five minutes. All methods run on the session's event loop and must not
     block it.
 
     A lease is the right to request a key's token. A key has at most one at a time. It ends by `release`, or `seconds`

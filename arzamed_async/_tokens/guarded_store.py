@@ -55,7 +55,8 @@ class StoreUnavailableError(Exception):
 
 
 class StoreBudget:
-    """What the store may cost for one token: the `seconds_left` for its calls, and whether one of them has failed.
+    """What the store may cost for one token: the `seconds_left` for its calls, whether one of them has failed, and whether
+    one that changes something has succeeded (`wrote`).
 
     The token is stored under `key`. A rejection is stored under `refusal_key`, which depends on the secret as well.
     If the token to be stored replaces one that the API rejected, that is recorded: `record` is the key, and for how long.
@@ -67,7 +68,7 @@ class StoreBudget:
         self.refusal_key = refusal_key
         self.began_at = began_at
         self.seconds_left = BUDGET_SECONDS
-        self.failed = False
+        self.failed = self.wrote = False
         self.record: tuple[str, float] | None = None
 
     def copy(self) -> StoreBudget:
@@ -114,7 +115,7 @@ class GuardedStore:
         self._store = store
         self._observers = observers
         self._lifetime = lifetime
-        self._failing = False
+        self._failing = self._refuses_writes = False
         self._rests_until = self._reports_at = 0.0
         self._late = 0
         self._reported: set[tuple[str, type[Exception]]] = set()
@@ -170,9 +171,12 @@ class GuardedStore:
         await self._try(budget, "release", lease)
 
     def record_success(self, budget: StoreBudget) -> None:
-        """Note that all calls for a token went well, if so: the next failure is reported again."""
-        if not budget.failed and budget.began_at >= self._rests_until:
-            self._failing = False
+        """Note that all calls for a token went well, if so: the next failure is reported again.
+
+        A token that could be loaded does not end an outage in which nothing can be written: a replica, a full server.
+        """
+        if not budget.failed and budget.began_at >= self._rests_until and (budget.wrote or not self._refuses_writes):
+            self._failing = self._refuses_writes = False
 
     async def _try(self, budget: StoreBudget, method: str, *arguments: object) -> None:
         budget.reset()
@@ -198,9 +202,11 @@ class GuardedStore:
                     self._report_mistake(method, failure, _place(error.__traceback__))
             else:
                 self._late = 0
+                budget.wrote |= method != "load"
                 return result
         finally:
             slots.release()
+        self._refuses_writes |= method != "load"
         self._record_failure(budget, failure, rests=not mistake)
         raise StoreUnavailableError
 

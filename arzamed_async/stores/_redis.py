@@ -17,7 +17,8 @@ from arzamed_async._extras import hides_arguments
 
 from ._extras import require
 from ._forks import on_fork
-from ._redis_client import BoundClient
+from ._redis_client import BoundClient, GivenClient
+from ._redis_errors import is_refusal, is_wrong_server, remedy
 from ._redis_source import Source
 from ._scripts import ACQUIRE, BAD, DISCARD, DROP, LOAD, RELEASE, RENEW, SAVE
 
@@ -37,13 +38,14 @@ _GIVE_BACK_AGAIN_SECONDS = 0.3
 class RedisTokenStore:
     """A TokenStore in Redis, for many machines (extra `redis`; server version 5 or newer).
 
-    `url_or_client` is a `redis://` or `rediss://` (TLS) URL, with redis-py's options as its query, a reference to one
-    (`SecretFromEnv`, `SecretFromFile`), which is read once for each event loop, at its first call, or a
-    `redis.asyncio` client, including those of Sentinel and Cluster. With a URL, a call times out after 0.5 s
+    `url_or_client` is a `redis://`, `rediss://` (TLS) or `unix://` URL, or `valkey://` or `valkeys://`, with redis-py's
+    options as its query, a reference to one (`SecretFromEnv`, `SecretFromFile`), which is read at the first call of an
+    event loop, and again when the server rejects the login, or a `redis.asyncio` client, including those of Sentinel
+    and Cluster, whose pool has 6 connections or more. With a URL, a call times out after 0.5 s
     (`socket_timeout`; a session waits 0.2 s) and reconnects once; there are at most 8 connections for an event loop,
     and certificates are read when the store is created. A client keeps its own limits, is used on the event loops that
-    it supports, and is never closed. An invalid URL is a ConfigurationError. Calls raise TimeoutError, and redis-py's
-    errors unchanged. A value that is not valid is deleted, logged once, and counts as missing. A store with a password in
+    it supports, and is never closed. An invalid URL is a ConfigurationError, and so is a login or a right that the
+    server refuses. Calls raise TimeoutError, and redis-py's other errors unchanged. A value that is not valid is deleted, logged once, and counts as missing. A store with a password in
     its URL, or with a client, is not pickled (ConfigurationError); one with a reference is pickled as the reference.
 
         store = RedisTokenStore("rediss://:password@redis.example:6380/0?ssl_ca_certs=/etc/ssl/redis.pem")
@@ -54,6 +56,9 @@ class RedisTokenStore:
     Each clinic has three keys, which consist of `prefix`, a digest and a purpose; each has a time to live. They contain
     no secret and no client id, but the access token is not encrypted: anyone who can read the keys can use it until it
     expires, and anyone who can write them can replace it.
+
+    After a failed call, the next one has new connections, for which the name of the server is resolved again: it may lead
+    to another one by now. If a server responds that it is a replica, or not ready, the call is retried at once, once.
 
     Times are by the server's clock. If the response with a lease was lost, or the call was cancelled, the lease is
     released as soon as the server responds again. A response that belongs to another call (one left unread in the
@@ -74,6 +79,7 @@ class RedisTokenStore:
         self._prefix = prefix
         self._bound: dict[asyncio.AbstractEventLoop, BoundClient] = {}
         self._going_back: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], BoundClient] = {}
         self._told = False
         on_fork(self)
 
@@ -121,7 +127,9 @@ class RedisTokenStore:
         owner = secrets.token_hex(16)
         try:
             fence = await self._run(ACQUIRE, key, owner, max(1, _milliseconds(seconds)), _REMEMBER_MILLISECONDS)
-        except (Exception, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, ConfigurationError) or is_refusal(error):
+                raise
             # The server may have granted the lease, or may do so yet: without a release all callers would wait for it.
             work = asyncio.get_running_loop().create_task(self._give_back(key, owner, seconds))
             self._going_back.add(work)
@@ -142,23 +150,26 @@ class RedisTokenStore:
         if not vars(self):  # the constructor has raised
             return
         running = asyncio.get_running_loop()
-        if going := {work for work in self._going_back if work.get_loop() is running}:
+        retired = {work: each for work, each in self._retired.items() if work.get_loop() is running}
+        if going := {work for work in self._going_back if work.get_loop() is running} | retired.keys():
             for work in going:
                 work.cancel()
             await asyncio.wait(going)
-        bound = self._bound.pop(running, None)
-        if bound is not None:
-            await bound.closer.aclose()
+        for bound in (self._bound.pop(running, None), *retired.values()):
+            if bound is not None:
+                await bound.closer.aclose()
+        if self._source.client is not None:
+            await self._source.client.end_calls()
 
     def leave_process(self) -> object:
         """Leave all connections to the parent of this forked child. Returns what must not be freed here."""
-        bound, going = dict(self._bound), set(self._going_back)
-        self._bound.clear()
-        self._going_back.clear()
-        left = [each.leave_process() for each in bound.values()]
+        bound, going, retired = dict(self._bound), set(self._going_back), dict(self._retired)
+        for each in (self._bound, self._going_back, self._retired):
+            each.clear()
+        left = [each.leave_process() for each in (*bound.values(), *retired.values())]
         if self._source.client is not None:
             left.append(self._source.client.leave_process())
-        return bound, going, left
+        return bound, going, retired, left
 
     async def _give_back(self, key: str, owner: str, seconds: float) -> None:
         """Release a lease as soon as the server responds; give up when the lease has expired anyway."""
@@ -172,15 +183,52 @@ class RedisTokenStore:
     async def _run(self, script: str, key: str, *arguments: str | bytes | float) -> Any:
         # The braces keep the three keys in one hash slot of a Cluster.
         places = [f"{self._prefix}{{{key}}}:{what}" for what in ("kept", "lease", "fence")]
-        client = self._source.client or await self._bind()
         number = secrets.token_hex(8)
-        reply = await client.eval(script, len(places), *places, *arguments, number)
+        call = len(places), *places, *arguments, number
+        client, reply, failure = await self._call(script, *call)
+        if failure is not None and is_wrong_server(failure):
+            if isinstance(client, GivenClient):
+                await client.drop_idle()
+            client, reply, failure = await self._call(script, *call)
+        if failure is not None:
+            advice = remedy(failure, cluster=client.cluster)
+            raise failure if advice is None else ConfigurationError(advice)
         # A client passed by the caller may or may not decode replies.
         parts: list[Any] = reply if isinstance(reply, list) else []  # pyright: ignore[reportUnknownVariableType]
         if len(parts) == 2 and parts[0] in (number, number.encode()):
             return parts[1]
         await client.drop_idle()
         raise _not_this_calls()
+
+    async def _call(self, script: str, *rest: Any) -> tuple[BoundClient | GivenClient, Any, Exception | None]:
+        """Return the client, and what it returns or raises. After a failure the next call has new connections."""
+        client = self._source.client or await self._bind()
+        began = time.monotonic()
+        try:
+            # A call to load a token is harmless, whenever the server runs it.
+            return client, await client.eval(script, *rest, finish=script is LOAD), None
+        except (Exception, asyncio.CancelledError) as error:
+            if client.has_lost(error, time.monotonic() - began):
+                self._look_again(client, error)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            return client, None, error
+
+    def _look_again(self, client: BoundClient | GivenClient, error: BaseException) -> None:
+        """Give the next call new connections: the name of the server may lead to another one by now.
+
+        A reference to the URL is read again then: the password may have been replaced.
+        """
+        if isinstance(client, GivenClient):
+            client.look_again()
+            return
+        loop = asyncio.get_running_loop()
+        new_url = remedy(error, cluster=False) is not None
+        if self._bound.get(loop) is client and (new_url or client.is_connected()):
+            del self._bound[loop]
+            work = loop.create_task(client.retire())
+            self._retired[work] = client
+            work.add_done_callback(lambda _: self._retired.pop(work, None))
 
     async def _bind(self) -> BoundClient:
         """Return the client of the running event loop."""
@@ -190,6 +238,8 @@ class RedisTokenStore:
             make = await self._source.maker()
             for old in [each for each in self._bound if each.is_closed()]:
                 del self._bound[old]
+            for work in [each for each in self._retired if each.get_loop().is_closed()]:
+                del self._retired[work]
             bound = self._bound.get(loop)  # another call may have created it meanwhile
             if bound is None:
                 bound = self._bound[loop] = BoundClient(make())

@@ -9,14 +9,15 @@ from urllib.parse import parse_qsl, urlsplit
 
 from arzamed_async import ConfigurationError, SecretFromEnv, SecretFromFile
 
-from ._redis_client import GivenClient, check_client, client_maker
+from ._redis_client import GivenClient
+from ._redis_from_url import SCHEMES, check_client, client_maker, pool_problem
 from ._worker_pool import WorkerPool
 
 __all__ = ["Source"]
 
 _BAD_URL = (
-    "the URL of a RedisTokenStore must begin with redis:// or rediss://, with options that redis-py supports"
-    " and files that are readable"
+    f"the URL of a RedisTokenStore must begin with {', '.join(list(SCHEMES)[:-1])} or {list(SCHEMES)[-1]}, with options"
+    " that redis-py supports and files that are readable"
 )
 _NOT_PICKLED = (
     "a RedisTokenStore with {} is not pickled: anyone who sees the copy would have the password. Create it from a reference,"
@@ -39,10 +40,8 @@ class Source:
             self._reference = self._picklable = given
             client_maker("redis://127.0.0.1")  # imports redis-py, which takes longer than a call to a store may
         elif isinstance(given, str):
-            self._make = client_maker(given)
+            self._make = _checked("url_or_client", client_maker(given))
             self._picklable = None if _may_hold_password(given) else str(given)
-            if self._make is None:
-                raise ConfigurationError(f"url_or_client: {_BAD_URL}")
         else:
             check_client(given)
             self.client = GivenClient(given)
@@ -64,10 +63,15 @@ class Source:
 
     def _resolved(self) -> Callable[[], Any]:
         assert self._reference is not None
-        make = client_maker(self._reference.resolve())
-        if make is None:
-            raise ConfigurationError(f"{self._reference!r}: {_BAD_URL}")
-        return make
+        return _checked(repr(self._reference), client_maker(self._reference.resolve()))
+
+
+def _checked(name: str, make: Callable[[], Any] | None) -> Callable[[], Any]:
+    """Return what creates a client. Raises ConfigurationError if it is None, or its clients have too few connections."""
+    problem = _BAD_URL if make is None else pool_problem(make())
+    if make is None or problem is not None:
+        raise ConfigurationError(f"{name}: {problem}")
+    return make
 
 
 def _may_hold_password(url: str) -> bool:

@@ -252,3 +252,35 @@ async def test_an_outage_is_reported_again_while_it_lasts(
         assert await warnings_after(3) == 1
         await session.aclose()
     assert door.REPORT_SECONDS == 1e9
+
+
+async def test_a_store_that_only_loads_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing can be written, tokens that can still be loaded do not make each failure a new outage."""
+    monkeypatch.setattr(door, "REST_SECONDS", 0.0)
+    refuses = False
+
+    async def before(name: str) -> None:
+        if refuses and name != "load":
+            raise ConnectionError
+
+    events: list[Event] = []
+    async with Numbered() as server:
+        (session,) = sessions(server, Wrapped(before), 1, observers=[events.append])
+        kept = server.credentials("kept")
+
+        async def read(name: str) -> None:
+            session.forget(kept)
+            await session.clinic(kept).token()  # loaded
+            await session.clinic(server.credentials(name)).token()
+
+        await session.clinic(kept).token()
+        refuses = True
+        for n in range(3):
+            await read(f"new{n}")
+        assert store_failures(events) == ["ConnectionError"]
+        refuses = False
+        await read("written")
+        refuses = True
+        await read("later")
+        assert store_failures(events) == ["ConnectionError"] * 2
+        await session.aclose()

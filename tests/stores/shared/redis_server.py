@@ -81,13 +81,7 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it; RuntimeError where it ends at once."""
-        port = ["--port", str(self.port)]
-        if self.tls:
-            port = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
-            port += [word for name in ("cert", "key", "ca") for word in (_TLS_OPTIONS[name], self.tls[name])]
-        secret = ["--requirepass", self.password] if self.password else []
-        kept = ["--save", "", "--appendonly", "no", "--dir", str(self.folder), "--logfile", str(self.folder / "log")]
-        self._process = subprocess.Popen([self.program, "--bind", "127.0.0.1", *port, *kept, *secret, *self.options])
+        self._process = subprocess.Popen(self._command())
         end = time.monotonic() + _BOUND_SECONDS
         while True:
             if self._process.poll() is not None:
@@ -97,6 +91,15 @@ class RedisServer:
                 return
             assert time.monotonic() < end, self._log()
             time.sleep(0.005)
+
+    def _command(self) -> list[str]:
+        port = ["--port", str(self.port)]
+        if self.tls:
+            port = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            port += [word for name in ("cert", "key", "ca") for word in (_TLS_OPTIONS[name], self.tls[name])]
+        secret = ["--requirepass", self.password] if self.password else []
+        kept = ["--save", "", "--appendonly", "no", "--dir", str(self.folder), "--logfile", str(self.folder / "log")]
+        return [self.program, "--bind", "127.0.0.1", *port, *kept, *secret, *self.options]
 
     def kill(self) -> None:
         """Kill it (-9), paused or not; all that it kept is lost."""

@@ -478,7 +478,7 @@ async def test_a_password(tmp_path: Path) -> None:
         assert PASSWORD not in repr(vars(store))
         await store.aclose()
         closed = RedisTokenStore(server.url.replace("//", f"//:{PASSWORD}-not@"))
-        with pytest.raises(redis.AuthenticationError) as caught:
+        with pytest.raises(ConfigurationError, match="does not accept the login") as caught:
             await closed.load(KEY)
         assert PASSWORD not in str(caught.value)
         await closed.aclose()
@@ -494,7 +494,7 @@ async def test_a_user_with_the_least_rights(server: RedisServer) -> None:
     url = server.url.replace("//", f"//arzamed:{PASSWORD}@")
     store, elsewhere = RedisTokenStore(url), RedisTokenStore(url, prefix="elsewhere:")
     await use(store)
-    with pytest.raises(redis.ResponseError):
+    with pytest.raises(ConfigurationError, match="lacks a permission: docs/scaling.md has the ACL"):
         await elsewhere.load(KEY)
     await store.aclose()
     await elsewhere.aclose()
@@ -569,14 +569,14 @@ def test_event_loops_one_after_the_other(server: RedisServer) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "", "redis.example", "http://redis.example", "unix:///tmp/redis", f"redis://:{PASSWORD}/x@redis.example",
+        "", "redis.example", "http://redis.example", "unix:/tmp/redis", f"redis://:{PASSWORD}/x@redis.example",
         f"redis://:{PASSWORD}@redis.example?db=x", f"redis://:{PASSWORD}@redis.example?no_option_of_redis=1",
         f"rediss://:{PASSWORD}@redis.example?ssl_ca_certs=/no/such/file.pem",
     ],
 )  # fmt: skip
 def test_a_bad_url_is_refused(url: str) -> None:
     """A URL that cannot work is refused at once, and no part of it shows in the error, locals included."""
-    with pytest.raises(ConfigurationError, match="redis:// or rediss://") as caught:
+    with pytest.raises(ConfigurationError, match="redis://, rediss://, valkey://, valkeys:// or unix://") as caught:
         RedisTokenStore(url)
     ours = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     frames = [frame for frame in ours.stack if "arzamed_async" in frame.filename]  # there may be none
