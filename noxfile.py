@@ -21,6 +21,7 @@ ENDS = [
     "tests/calls/test_request_path_cost.py",
     "tests/cli/test_cli_demo.py",
     "tests/cli/test_cli_ending.py",
+    "tests/cli/test_cli_export.py",
     "tests/cli/test_cli_wire.py",
     "tests/docs/test_docs.py",
     "tests/docs/test_endpoints_page.py",

@@ -25,6 +25,7 @@ from .selection import Listing, Selection
 from .session import open_session
 from .spool import Spool
 from .streams import UnwrittenError
+from .table import TableWriter
 
 __all__ = ["list_records"]
 
@@ -71,6 +72,8 @@ class _Reading:
                 run(self._read())
             code = code_of(self._results.complete, len(self._results.failures))
             self._report_failures(last=True)
+            if isinstance(self._writer, TableWriter) and (notice := self._writer.notice()):
+                self._reporter.message(notice)
         except OutputError as error:
             self._report_failures(last=True)
             self._reporter.message(str(error))

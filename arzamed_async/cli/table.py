@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from arzamed_async import Doctor, LimitExceededError
+from arzamed_async import Doctor
 
 from .encoding import Item, json_text
 from .messages import cut, printable
@@ -21,8 +21,8 @@ __all__ = ["TableWriter"]
 
 #: With more columns than this a table is unreadable, and the record is shown as JSON.
 _MOST_COLUMNS = 8
-#: The most rows of a clinic: they are kept, and a small response may expand to millions. (Open records first, then doctors.)
-_MOST_OPEN_ROWS, _MOST_ROWS = 50_000, 200_000
+#: The most rows, which are kept and take half a millisecond each to lay out: a small response may expand to millions.
+_MOST_ROWS = 10_000
 #: Of a longer cell the beginning is shown, and its length: one value of a megabyte would take many seconds to lay out.
 _HEADING_LENGTH, _CELL_LENGTH = 100, 4000
 
@@ -33,6 +33,9 @@ class TableWriter:
     def __init__(self, *, open_records: bool) -> None:
         self._open = open_records
         self._rows: dict[str, list[dict[str, object]]] = {}
+        self._count = 0
+        #: The number of records of each clinic that are not in the table.
+        self.left_out: dict[str, int] = {}
         self._keys: dict[str, None] = {}  # in the order of first arrival
 
     def head(self) -> bytes:
@@ -40,7 +43,7 @@ class TableWriter:
         return b""
 
     def encode(self, clinic: str, record: Item) -> bytes:
-        """Keep the record. A clinic with too many fails, and none of its rows is kept."""
+        """Keep the record, or count it where there are too many."""
         if isinstance(record, Doctor):
             row: dict[str, object] = {"Name": record.name, "Photo": record.profile_image}
         else:
@@ -50,20 +53,18 @@ class TableWriter:
             row = dict(record.data)
             if len(self._keys) <= _MOST_COLUMNS:
                 self._keys.update(dict.fromkeys(row))
-        rows = self._rows.setdefault(clinic, [])
-        most = _MOST_OPEN_ROWS if self._open else _MOST_ROWS
-        if len(rows) >= most:
-            del self._rows[clinic]
-            what = f"a table has at most {most:,} rows of a clinic"
-            raise LimitExceededError(
-                what,
-                limit="list_records",
-                limit_records=most,
-                hint="The formats ndjson, json and csv have no limit",
-                clinic=clinic,
-            )
-        rows.append(row)
+        if self._count < _MOST_ROWS:
+            self._rows.setdefault(clinic, []).append(row)
+            self._count += 1
+        else:
+            self.left_out[clinic] = self.left_out.get(clinic, 0) + 1
         return b""
+
+    def notice(self) -> str:
+        """Return a line on the records that are not in the table, empty where all are."""
+        more = sum(self.left_out.values())
+        all_of_them = "--format csv or ndjson writes all, with --output FILE to a file"
+        return f"the table has {self._count:,} of {self._count + more:,} records: {all_of_them}" if more else ""
 
     def piece(self, encoded: bytes) -> bytes:
         """Return nothing."""
@@ -71,7 +72,8 @@ class TableWriter:
 
     def drop(self, clinic: str) -> None:
         """Forget the rows of a clinic."""
-        self._rows.pop(clinic, None)
+        self._count -= len(self._rows.pop(clinic, ()))
+        self.left_out.pop(clinic, None)
 
     def tail(self, most: int | None = None, /) -> bytes:
         """Return the table, with at most `most` rows; nothing if there is no record."""
