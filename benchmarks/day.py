@@ -55,8 +55,8 @@ START = 1_893_456_000.0
 FAULTS = {"500": 0.01, "reset": 0.006, "cut": 0.006, "slow": 0.004}
 TOKEN_FAULTS = {"500": 0.01, "reset": 0.004}
 REVOKED_SHARE = 0.05
-#: A store that has failed is left alone for so long; this much is waited after an hour without it.
-STORE_RESTS_SECONDS = 10.5
+#: After an hour without a store, so many rests of it are waited: it is used again from then on.
+RESTS = 2.1
 #: The time limit of a store's call. The machine may have other work, and a store that was late is no part of what is counted.
 STORE_SECONDS = 20.0
 #: Rounds in which a process reads its clinics, until the last has been read.
@@ -226,7 +226,7 @@ async def read_all(
     return len(wanted) - len(left), rounds
 
 
-async def worker(place: str, origin: str, traced: bool) -> None:
+async def worker(place: str, origin: str, traced: bool, rests: float) -> None:
     """Read what the coordinator says, and report."""
     hours = 0.0
 
@@ -237,6 +237,11 @@ async def worker(place: str, origin: str, traced: bool) -> None:
     store: TokenStore = RedisTokenStore(place) if kind == "redis" else FileTokenStore(place, clock=clock)
     retry = RetryPolicy(initial_backoff_seconds=0.002, max_backoff_seconds=0.02)
     guarded_store.ANSWER_SECONDS = guarded_store.BUDGET_SECONDS = STORE_SECONDS
+    guarded_store.REST_SECONDS = rests
+    for number in range(
+        300_000
+    ):  # CPython's table of interned strings gets its size: it is 2 MB in one piece, and no leak
+        sys.intern(f"{number} warms up")
     if traced:
         tracemalloc.start()
     failed: list[str] = []
@@ -346,10 +351,11 @@ class Redis:
 class Day:
     """The hours."""
 
-    def __init__(self, clinics: int, hours: int, each: int, folder: Path) -> None:
+    def __init__(self, clinics: int, hours: int, each: int, folder: Path, rests: float) -> None:
         self.names = [f"c{n}" for n in range(clinics)]
         self.hours = hours
         self.each = each  # processes with one store
+        self.rests = rests  # seconds for which a store that has failed is left alone
         self.folder = folder
         self.files = folder / "tokens"
         self.redis = Redis(folder)
@@ -362,7 +368,7 @@ class Day:
         for kind, place in (("file", str(self.files)), ("redis", self.redis.url)):
             for number in range(self.each):
                 process = await asyncio.create_subprocess_exec(
-                    sys.executable, __file__, "--worker", place, origin, str(int(number == 0)),
+                    sys.executable, __file__, "--worker", place, origin, str(int(number == 0)), str(self.rests),
                     stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 22,
                 )  # fmt: skip
                 self.workers.append(Worker(process, kind))
@@ -399,7 +405,7 @@ class Day:
         elif out == "redis":
             await self.redis.start()
         if out:
-            await asyncio.sleep(STORE_RESTS_SECONDS)
+            await asyncio.sleep(RESTS * self.rests)
         errors = sum((Counter(each["errors"]) for each in (*reports, *again)), Counter[str]())
         row: dict[str, Any] = {
             "hour": hour + 1, "out": out, "tokens": issued, "revoked": len(revoked), "errors": errors,
@@ -435,26 +441,34 @@ class Day:
             assert await each.process.wait() == 0
         self.redis.client.eval(AGE, 0, int(HOUR * 1000))
         kept = len(self.redis.client.keys("*:kept")) + len(self.redis.client.keys("*:lease"))
-        alive = [each.name for each in self.files.iterdir() if each.suffix not in {".json", ".lock"}]
-        assert (kept, alive, self.platform.connections) == (0, [], 0)
+        alive = [
+            each.name for each in self.files.iterdir() if each.suffix not in {".json", ".lock"} and each.name != "swept"
+        ]
+        left_over = (kept, alive, self.platform.connections)
+        assert left_over == (0, [], 0), left_over
         return {"redis keys": kept, "token files": len(list(self.files.glob("*.json"))), "other files": len(alive)}
 
 
-def flat(log: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the memory at some hours, and hold it to what is flat."""
+def memory(log: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the memory at some hours."""
     hours = sorted({min(2, len(log)), (len(log) + 1) // 2, len(log)})
-    rows = {str(hour): {name: log[hour - 1][name] for name in ("rss", "traced", "files", "threads")} for hour in hours}
-    first, last = rows[str(hours[0])], rows[str(hours[-1])]
+    return {str(hour): {name: log[hour - 1][name] for name in ("rss", "traced", "files", "threads")} for hour in hours}
+
+
+def check_flat(rows: dict[str, Any]) -> None:
+    """Hold the memory of the last hour to that of the first one."""
+    first, *_, last = rows.values()
     for name, most in (("traced", 1_000_000), ("rss", 12_000_000)):
         for before, after in zip(first[name], last[name], strict=True):
             assert before is None or after - before < most, f"memory grows: {rows}"
-    return rows
 
 
-async def run(clinics: int, hours: int, each: int) -> dict[str, Any]:
-    """Let the day pass, and return the report."""
+async def run(clinics: int, hours: int, each: int, *, rests: float) -> tuple[dict[str, Any], BaseException | None]:
+    """Let the day pass; return the report, and why it ended early, if it did."""
+    failure: BaseException | None = None
+    left: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        day = Day(clinics, hours, each, Path(folder))
+        day = Day(clinics, hours, each, Path(folder), rests)
         server = await asyncio.start_server(day.platform.serve, "127.0.0.1", 0, backlog=1024)
         origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         began = time.monotonic()
@@ -465,6 +479,9 @@ async def run(clinics: int, hours: int, each: int) -> dict[str, Any]:
             for hour in range(hours):
                 await day.hour(hour, out.get(hour, ""))
             left = await day.end()
+            check_flat(memory(day.log))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - what was measured until then is written
+            failure = error
         finally:
             for each_worker in day.workers:
                 if each_worker.process.returncode is None:
@@ -473,17 +490,18 @@ async def run(clinics: int, hours: int, each: int) -> dict[str, Any]:
             await day.redis.stop()
             day.redis.client.close()
             server.close()
-    return {
-        "facts": facts(), "clinics": clinics, "hours": hours, "processes": len(day.workers),
-        "seconds": round(time.monotonic() - began), "requests": day.platform.figures, "left": left,
-        "memory": flat(day.log), "log": day.log,
+    report = {
+        "facts": facts("aiohttp", "filelock", "redis"), "clinics": clinics, "hours": hours, "processes": len(day.workers),
+        "seconds": round(time.monotonic() - began), "failed": None if failure is None else str(failure)[:2000],
+        "requests": day.platform.figures, "left": left, "memory": memory(day.log) if day.log else {}, "log": day.log,
     }  # fmt: skip
+    return report, failure
 
 
 def main() -> None:
     """Run it."""
     if sys.argv[1:2] == ["--worker"]:
-        asyncio.run(worker(sys.argv[2], sys.argv[3], sys.argv[4] == "1"))
+        asyncio.run(worker(sys.argv[2], sys.argv[3], sys.argv[4] == "1", float(sys.argv[5])))
         return
     parser = new_parser(__doc__, quick="60 clinics, 6 hours")
     parser.add_argument("--clinics", type=int, default=2000)
@@ -491,9 +509,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.clinics, options.hours = 60, 6
-    report = asyncio.run(run(options.clinics, options.hours, each=2))
+    report, failure = asyncio.run(run(options.clinics, options.hours, each=2, rests=0.2 if options.quick else 5.0))
     print(json.dumps({name: report[name] for name in ("requests", "left", "memory", "seconds")}, indent=1))
-    write_report(report, options.out, "day")
+    write_report(report | {"quick": options.quick}, options.out, "day")
+    if failure is not None:
+        raise failure
 
 
 if __name__ == "__main__":

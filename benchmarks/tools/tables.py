@@ -289,6 +289,37 @@ def token_store(report: Report) -> list[str]:
     return _table(["what", "measured"], rows) + _machine(report)
 
 
+def day(report: Report) -> list[str]:
+    """Return what a simulated day has cost, and the memory of its processes."""
+    log, requests, clinics = report["log"], report["requests"], report["clinics"]
+    quiet = [row for row in log if not row["out"]]
+    exact = sum(row["tokens"] == 2 * (clinics + row["revoked"]) for row in quiet)
+    faults = sum(number for name, number in requests.items() if ": " in name and name != "API: 401")
+    rows = [
+        ["requests of the API, and of tokens", f"{requests['API requests']:,}, {requests['token requests']:,}"],
+        ["of these, failed, reset, cut or slow", f"{faults:,}"],
+        ["tokens revoked", f"{2 * sum(row['revoked'] for row in log):,}"],
+        ["hours with both stores in order", str(len(quiet))],
+        ["of these, with one token a clinic and store, and one for each revoked", str(exact)],
+    ]
+    rows += [
+        [f"tokens in hour {row['hour']}, for {clinics:,} clinics, 2 stores and {row['revoked']} revoked: {row['out']}",
+         f"{row['tokens']:,}"]
+        for row in log if row["out"]
+    ]  # fmt: skip
+    rows += [
+        [f"memory after hour {hour}: two processes with files, two with Redis",
+         ", ".join(f"{size / 2**20:.1f}" for size in found["rss"]) + " MiB"]
+        for hour, found in report["memory"].items()
+    ]  # fmt: skip
+    rows += [
+        [f"of these, Python's objects after hour {hour}: one process with files, one with Redis",
+         ", ".join(f"{size / 2**20:.2f}" for size in found["traced"] if size is not None) + " MiB"]
+        for hour, found in report["memory"].items()
+    ]  # fmt: skip
+    return _table(["what", "measured"], rows) + _machine(report)
+
+
 def cancellation(report: Report) -> list[str]:
     lines: list[str] = []
     for name, rows in report.items():
@@ -388,6 +419,7 @@ TABLES: dict[str, tuple[str, Callable[[Report], list[str]]]] = {
     "fan_out_rest": ("fan_out", fan_out_rest),
     "dask_fan_out": ("dask_fan_out", dask_fan_out),
     "token_store": ("token_store", token_store),
+    "day": ("day", day),
     "cancellation": ("cancellation", cancellation),
     "pacing": ("pacing", pacing),
     "pacing_sockets": ("pacing_sockets", pacing_sockets),
