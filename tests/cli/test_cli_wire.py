@@ -70,14 +70,16 @@ def on_a_terminal(*arguments):
 
 
 def test_on_a_terminal_there_is_a_table_and_progress(place, monkeypatch):
-    """A person sees progress and a table, and no escape sequence of the data; NO_COLOR is obeyed."""
+    """A person sees progress with rate and time left, and a table, and no escape sequence of the data; NO_COLOR is obeyed."""
     monkeypatch.setenv("NO_COLOR", "1")
     with Beside() as beside:
         file = beside.clinics(place, "Milano", "Roma", doctors=["Dr. \x1b]0;taken\x07"])
         beside.do(lambda fake: fake.revoke_key("Roma"))
         code, seen = on_a_terminal("doctors", "--clinics", file, "--base-url", beside.fake.base_url)
     assert code == 3
-    assert "Reading clinics" in seen
+    assert re.search(r"Reading clinics .*\d records, \d+/s .* left ", seen), (
+        "clinics, records, their rate, the time left"
+    )
     assert "Clinic" in seen
     assert "\x1b]" not in seen
     assert not re.search(r"\x1b\[[\d;]*3\d", seen), "a colour"
