@@ -456,9 +456,9 @@ def memory(log: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def check_flat(rows: dict[str, Any]) -> None:
-    """Hold the memory of the last hour to that of the first one."""
+    """Hold the memory of the last hour to that of the first one. CPython's table of interned strings may double once: 2 MB."""
     first, *_, last = rows.values()
-    for name, most in (("traced", 1_000_000), ("rss", 12_000_000)):
+    for name, most in (("traced", 3_000_000), ("rss", 12_000_000)):
         for before, after in zip(first[name], last[name], strict=True):
             assert before is None or after - before < most, f"memory grows: {rows}"
 
