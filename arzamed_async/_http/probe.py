@@ -47,12 +47,22 @@ class _Witness:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
         self.outcome: Received | BaseException | None = None
+        self.reader: Any = None
         self.returned = self.closed = False
         self.parser = Parsed(loop, self, _Still())
         self.parser.data_received(data)
 
+    def forget(self) -> None:
+        """Let go of what was parsed: a parser and its body hold each other, and errors hold the frames of whoever calls."""
+        if isinstance(self.outcome, BaseException):
+            _without_frames(self.outcome)
+        if self.reader is not None:
+            _without_frames(self.reader.exception())
+        self.outcome = None
+
     def inbound(self, reader: Any, flow: Flow) -> Inbound:
         """Return the body that a reader receives."""
+        self.reader = reader
         return Inbound(reader, ByteBudget(_BUDGET_BYTES, 1), flow)
 
     def end(self, outcome: Received | BaseException) -> None:
@@ -72,18 +82,25 @@ class _Witness:
         self.closed = True
 
 
+def _without_frames(error: BaseException | None) -> None:
+    """Drop the tracebacks of an error and of what it is chained to: by way of its frames they hold those of the caller."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def parser_works(loop: asyncio.AbstractEventLoop) -> bool:
     """Return whether aiohttp's parser does what the direct lane needs. Whatever it raises propagates.
 
     It has to deliver a whole response, and to fail a body that was cut. After a response that ends the connection, one with
     bytes after it, and after what is not HTTP, the connection has to be closed.
     """
-    ends = [_Witness(loop, data) for data in _LAST]
-    return (
-        _delivers(_Witness(loop, _WHOLE))
-        and _fails_cut(_Witness(loop, _CUT))
-        and all(witness.closed and not witness.returned for witness in ends)
-    )
+    whole, cut, *ends = witnesses = [_Witness(loop, data) for data in (_WHOLE, _CUT, *_LAST)]
+    try:
+        return _delivers(whole) and _fails_cut(cut) and all(each.closed and not each.returned for each in ends)
+    finally:
+        for witness in witnesses:
+            witness.forget()
 
 
 def _delivers(witness: _Witness) -> bool:

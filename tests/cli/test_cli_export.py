@@ -1,4 +1,4 @@
-"""A nightly export: 300 clinics, five of which fail in five ways, at the API's limit of 50 requests a second."""
+"""A nightly export: 300 clinics, five of which fail in five ways, at 50 requests a second of an API that limits them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.cli import Beside, neutral_environment, toml
 
-CLINICS, RATE = 300, 50
+CLINICS, RATE, LIMIT = 300, 50, 60  # a server on a busy machine may see some requests in a row
 #: How each of the five fails, and the class of its error.
 FAILING = {
     "Roma": "CredentialsRejectedError",
@@ -38,7 +38,7 @@ def prepare(fake):
     fake.fail(403, times=None, clinic="Bari")
     fake.cut_body(60_000, times=None, clinic="Udine")
     fake.set_latency(600, "Siena")
-    fake.limit_rate(RATE)
+    fake.limit_rate(LIMIT)
     return clinics
 
 
