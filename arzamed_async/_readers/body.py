@@ -46,8 +46,8 @@ class BodyReader(Generic[T]):
     """
 
     __slots__ = (
-        "_at_end", "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_kept", "_large", "_limits", "_meter",
-        "_metered", "_parser", "_report_at", "_turns", "_watch", "response",
+        "_at_end", "_bad_record", "_begun", "_count", "_decoder", "_digest", "_ended", "_errors", "_kept", "_large", "_limits", "_parser",
+        "_report_at", "_turns", "_watch", "meter", "response",
     )  # fmt: skip
 
     def __init__(
@@ -70,8 +70,7 @@ class BodyReader(Generic[T]):
         self._watch = watch
         self._kept = kept
         self._large: LargeRecords | None = None  # created with the parser
-        self._meter = METER.get() if resumable else None
-        self._metered = 0  # the bytes of JSON whose records it counted
+        self.meter = METER.get() if resumable else None
         self._count = 0
         self._turns = 0
         self._report_at = (
@@ -96,7 +95,7 @@ class BodyReader(Generic[T]):
             if self._kept is not None:
                 json_bytes = parser.received_bytes
                 self._kept.add(len(values), source, json_bytes, self.response.compressed_bytes or json_bytes)
-        if self._digest is not None:
+        if self.meter is not None or (self._kept is not None and parser is None):
             self._count_of_stream(len(values), source)
         if self._errors is not None:
             records = self._decoder.decode_each(values, first, self._errors, source)
@@ -115,20 +114,14 @@ class BodyReader(Generic[T]):
         if self._kept is not None and self._parser is None:
             size = 0 if isinstance(source, Exact) else len(source)
             self._kept.add(count, source, size, self.response.compressed_bytes or size)
-        if self._meter is not None:
-            self._note(self._meter, count, source)
+        if self.meter is not None:
+            self._note(self.meter, count, source)
 
     def _note(self, meter: Meter, count: int, source: bytes | Exact) -> None:
         delivered = 0 if self._parser is None else self._parser.delivered_bytes
-        size, self._metered = delivered - self._metered, delivered
-        footprint = self._decoder.footprint
+        footprint, size = self._decoder.footprint, meter.step_to(delivered)
         memory = footprint.most(count, size) if isinstance(source, Exact) else footprint.of(count, source)
         meter.note(memory // max(count, 1), self.response.compressed_bytes or self.response.received_bytes())
-
-    def meter_batch(self, count: int) -> None:
-        """Note that the values are lists of `count` records."""
-        if self._meter is not None:
-            self._meter.note_lists(count)
 
     async def next(self) -> list[T] | None:
         """Return the next records (an empty list if all of a window are bad), None at the end of the list.

@@ -193,8 +193,8 @@ class ResumingReader(Generic[T]):
         self._keeps = size is not None
         try:
             while (window := await self.next()) is not None:
-                if self._body is not None:
-                    self._body.meter_batch(size or len(window))
+                if self._body is not None and self._body.meter is not None:
+                    self._body.meter.note_lists(size or len(window))
                 if size is None:
                     if window:
                         yield window
