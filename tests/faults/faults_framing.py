@@ -189,6 +189,16 @@ HEADS = themed(
     Fault(
         name="10,000 headers", act=headed(*(f"X-Invented-{number}: x" for number in range(10_000))), expect=TOO_LARGE
     ),
+    Fault(
+        name="headers of 60 KiB in all",
+        act=headed(*(f"X-Invented-{number}: {'x' * 1000}" for number in range(60))),
+        expect=WORKS,
+    ),
+    Fault(
+        name="headers of 90 KiB in all",
+        act=headed(*(f"X-Invented-{number}: {'x' * 1000}" for number in range(92))),
+        expect=TOO_LARGE,
+    ),
     Fault(name="headers without end", act=endless_headers, expect=TOO_LARGE),
     Fault(name="a header without a colon", act=headed("X-Invented"), expect=GARBLED),
     Fault(name="a header without a name", act=headed(": x"), expect=GARBLED),
