@@ -22,7 +22,7 @@ __all__ = ["TableWriter"]
 #: With more columns than this a table is unreadable, and the record is shown as JSON.
 _MOST_COLUMNS = 8
 #: The most rows, which are kept and take half a millisecond each to lay out: a small response may expand to millions.
-_MOST_ROWS = 10_000
+_MOST_ROWS = 5_000
 #: Of a longer cell the beginning is shown, and its length: one value of a megabyte would take many seconds to lay out.
 _HEADING_LENGTH, _CELL_LENGTH = 100, 4000
 
