@@ -28,8 +28,15 @@ pytest.register_assert_rewrite(
 # leaves it open. pytest before 8.4 fails whichever test runs when that is collected.
 asyncio.set_event_loop(None)
 
+# Without a database: no run depends on an earlier one, leaves a folder behind, or needs one that it can write to. The blob
+# that a failure prints repeats it.
 settings.register_profile(
-    "default", deadline=None, print_blob=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    "default",
+    database=None,
+    deadline=None,
+    print_blob=True,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("deep", settings.get_profile("default"), max_examples=500)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
