@@ -33,7 +33,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _is_number(value: object, kinds: tuple[type, ...] = (int, float)) -> TypeGuard[float]:
-    return isinstance(value, kinds) and not isinstance(value, bool) and not math.isnan(cast("float", value))
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    try:
+        return not math.isnan(cast("float", value))
+    except OverflowError:  # an int beyond every float, which no clock could wait for
+        return False
 
 
 def _number(attribute: Attribute[Any], value: Any, kinds: tuple[type, ...] = (int, float)) -> None:
