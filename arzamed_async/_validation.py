@@ -29,7 +29,8 @@ __all__ = [
     "zero_or_more",
 ]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: C1 controls move a terminal's cursor as ESC does, and readers of logs take U+2028 and U+2029 for ends of lines.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def _is_number(value: object, kinds: tuple[type, ...] = (int, float)) -> TypeGuard[float]:

@@ -91,7 +91,7 @@ NO_FLAGS: list[Any] = ["no", 1, 0, None, Given()]
 NO_SECONDS: list[Any] = [0, -1, "5", True, 10**400, float("nan"), Given(), dt.timedelta(seconds=5)]
 NO_COUNTS: list[Any] = [0, -1, 1.5, "5", True, None, Given()]
 NO_AMOUNTS: list[Any] = [-1, "5", True, None, 10**400, float("nan"), Given()]
-NO_TEXTS: list[Any] = [5, True, None, b"x", Given(), "a\nb", "a\ud800"]
+NO_TEXTS: list[Any] = [5, True, None, b"x", Given(), "a\nb", "a\x9bb", "a\u2028b", "a\ud800"]
 NO_PATHS: list[Any] = [5, True, None, b"x", Given(), ["a"]]
 NO_PARAMS: list[Any] = [5, CANARY, Given(), [CANARY], {"name": Given()}, {5: "x"}, {"name": float("nan")}, {"a\n": 1}]
 NO_URLS: list[Any] = [
