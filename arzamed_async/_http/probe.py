@@ -83,7 +83,7 @@ class _Witness:
 
 
 def _without_frames(error: BaseException | None) -> None:
-    """Drop the tracebacks of an error and of what it is chained to: by way of its frames they hold those of the caller."""
+    """Drop the tracebacks of an error and of what it is chained to: through its frames they hold those of the caller."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
