@@ -53,7 +53,7 @@ class _Witness:
         self.parser.data_received(data)
 
     def forget(self) -> None:
-        """Let go of what was parsed: a parser and its body hold each other, and errors hold the frames of whoever calls."""
+        """Drop the outcome, and the tracebacks of its errors."""
         if isinstance(self.outcome, BaseException):
             _without_frames(self.outcome)
         if self.reader is not None:
@@ -83,7 +83,7 @@ class _Witness:
 
 
 def _without_frames(error: BaseException | None) -> None:
-    """Drop the tracebacks of an error and of what it is chained to: through its frames they hold those of the caller."""
+    """Drop the tracebacks of an error and of the errors that it is chained to: their frames hold those of the caller."""
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__

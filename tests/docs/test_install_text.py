@@ -15,7 +15,7 @@ from arzamed_async._extras import INSTALL, missing_package
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = set(PROJECT["optional-dependencies"])
 #: Extras for work on the project itself, of which CONTRIBUTING.md tells.
-FOR_WORK = {"bench", "dev", "docs", "interop", "test", "web"}
+FOR_WORK = {"bench", "dev", "docs", "interop", "recipes", "test", "web"}
 #: `pip install` up to what is installed, options passed over.
 _INSTALL = re.compile(r"pip3? (?:--python \S+ )?install(?: -\w)* (?P<what>'[^']*'|\"[^\"]*\"|[^\s`]+)")
 #: Packages of others that a page tells to install.

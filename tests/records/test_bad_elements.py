@@ -161,7 +161,7 @@ def test_why_a_record_is_no_json() -> None:
     }
     for element, reason in reasons.items():
         for size in SIZES:
-            assert read(b"[1," + element + b",2]", size)[3] == f"record 1: {reason}"
+            assert read(b"[1," + element + b",2]", size)[3].partition(". ")[0] == f"record 1: {reason}"
 
 
 @given(
