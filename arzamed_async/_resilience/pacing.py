@@ -51,7 +51,7 @@ class Pacing:
 
     def __init__(self, origin: OriginScope, lots: random.Random | None = None) -> None:
         self.origin = origin
-        self.turns = Turns(lots or random.Random())  # noqa: S311 - a lot between two lanes is no secret  # nosec B311
+        self.turns = Turns() if lots is None else Turns(lots.random)
         self._timer: asyncio.TimerHandle | None = None
         self._wire = None if origin.known is None else KnownRate(origin.known.rate)
         self._on_wire = asyncio.Lock()

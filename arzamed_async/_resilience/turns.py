@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import random
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from .clinic_scope import ClinicScope
 
@@ -87,11 +88,12 @@ class _Lane:
 class Turns:
     """The two lanes."""
 
-    __slots__ = ("_first", "_random", "_repeats")
+    __slots__ = ("_first", "_lot", "_repeats")
 
-    def __init__(self, lots: random.Random) -> None:
+    def __init__(self, lot: Callable[[], float] = random.random) -> None:
+        """Draw lots from `random`, which Python seeds again in a forked child: copies with a state of their own go in step."""
         self._first, self._repeats = _Lane(), _Lane()
-        self._random = lots
+        self._lot = lot
 
     def __len__(self) -> int:
         return self._first.size + self._repeats.size
@@ -110,7 +112,7 @@ class Turns:
 
     def pop(self, now: float) -> tuple[Waiter, bool] | None:
         """Return the waiter whose turn it is, and whether it repeats; None while no clinic is ready."""
-        repeats_first = self._repeats.size > 0 and (self._first.size == 0 or self._random.random() < 0.5)
+        repeats_first = self._repeats.size > 0 and (self._first.size == 0 or self._lot() < 0.5)
         for repeat in (repeats_first, not repeats_first):
             waiter = (self._repeats if repeat else self._first).pop(now)
             if waiter is not None:
