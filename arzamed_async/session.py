@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ._arguments import clock_function, function, kinds, observer_functions, store_object
 from ._calls.clinics import ClinicRegistry
-from ._calls.engine import Engine, Options
+from ._calls.engine import Engine, Options, not_pickled
 from ._concurrency.clocks import Clocks
 from ._concurrency.lifetime import Lifetime
 from ._concurrency.single_flight import SingleFlight
@@ -156,6 +156,8 @@ class ArzamedSession:
     @total_repr
     def __repr__(self) -> str:
         return f"<ArzamedSession {self._engine.base_url}{' closed' if self._engine.lifetime.closed else ''}>"
+
+    __reduce__ = not_pickled
 
     async def __aenter__(self) -> Self:
         self._engine.lifetime.enter()

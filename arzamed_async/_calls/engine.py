@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from .._arguments import kinds
@@ -18,7 +19,15 @@ from ..config import Endpoints, Limits, RetryPolicy, Timeouts
 from ..errors import ArzamedError
 from .clinics import ClinicRegistry, ClinicState
 
-__all__ = ["Engine", "Options"]
+__all__ = ["Engine", "Options", "not_pickled"]
+
+
+def not_pickled(self: object) -> NoReturn:
+    """Refuse to pickle a session, and with it each clinic and resource: connections stay in a process, and so do secrets."""
+    raise TypeError(
+        "an ArzamedSession and its clinics are not pickled: open a session in the other process, and send it what is needed"
+        " to read the credentials there (see load_clinics)"
+    )
 
 
 class Options:
@@ -79,6 +88,8 @@ class Engine:
         lifetime.on_fork(observers.leave_process)
         self._leave_loop()
         lifetime.on_new_loop(self._leave_loop)
+
+    __reduce__ = not_pickled
 
     def _leave_loop(self) -> None:
         self.list_turns = FairSemaphore(1)
