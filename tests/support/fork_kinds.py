@@ -166,7 +166,7 @@ class Run:
             gc.collect()
         os.write(report, json.dumps(vars(found)).encode())
         os.close(report)
-        if ending == "_exit":
+        if ending == "_exit" or sys.version_info >= (3, 14):  # there, no copy of a loop of asyncio ends well
             os._exit(0)
         if leave and ending == "exception":
             raise ChildEndedError
