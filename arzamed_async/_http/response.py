@@ -151,7 +151,7 @@ class HttpResponse:
 
         The compressed bytes that are not yet decompressed are held as well.
         """
-        if self._content.__class__ is Inbound:
+        if isinstance(self._content, Inbound):
             self._content.delivered(kept if self._pieces is None else kept + self._compressed_held)
 
     def received(self) -> bytes | None:
@@ -225,7 +225,7 @@ class HttpResponse:
             data = content.read_nowait()  # a small body often arrives with its headers
             if data or content.at_eof():
                 return data
-            if content.__class__ is Inbound:
+            if isinstance(content, Inbound):
                 await content.room(kept, most, scope, self._headers)
             scope.expect_bytes()
             while True:
@@ -249,7 +249,7 @@ class HttpResponse:
         if content.__class__ is not WholeBody:  # its connection is in the pool already
             if not content.at_eof():
                 self._close()
-            if content.__class__ is Inbound:
+            if isinstance(content, Inbound):
                 content.leave()
         slots, self._slots = self._slots, ()
         for slot in slots:

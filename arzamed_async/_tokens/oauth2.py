@@ -32,6 +32,7 @@ __all__ = [
 Rejected = Literal["", "401", "header"]
 DEFAULT_LIFETIME_SECONDS = 300.0
 LONGEST_LIFETIME_SECONDS = 86_400.0
+_HOUR = 3600.0
 _NUMBER = r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")  # RFC 3986 section 2.3: what form-encoding leaves as it is
 
@@ -130,6 +131,8 @@ def _lifetime_seconds(value: object) -> float | None:
         return DEFAULT_LIFETIME_SECONDS
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
         return None
+    if value == _HOUR:  # the usual one: all clinics' tokens share the number
+        return _HOUR
     return min(float(value), LONGEST_LIFETIME_SECONDS)
 
 
