@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import copy
 import logging
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -70,6 +71,12 @@ class StoreBudget:
         self.seconds_left = BUDGET_SECONDS
         self.failed = self.wrote = False
         self.record: tuple[str, float] | None = None
+        self._process = os.getpid()
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a forked child's copy: what was begun in the store is its parent's, and so is a lease."""
+        return self._process != os.getpid()
 
     def copy(self) -> StoreBudget:
         """Return a budget of its own, with what is left of this one."""

@@ -273,7 +273,12 @@ class SharedTokens:
             await asyncio.wait([task])
 
     async def _settle(self, budget: StoreBudget, lease: Lease, *entries: StoreEntry) -> None:
-        """Store the outcome and release the lease. The caller waits within its budget; the rest continues in the background."""
+        """Store the outcome and release the lease. The caller waits within its budget; the rest continues in the background.
+
+        A forked child that is cancelled with its copy of the parent's request leaves both to the parent.
+        """
+        if budget.forked:
+            return
         own = budget.copy()
 
         async def settle() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,35 @@ async def test_a_lease_is_held_while_the_request_takes_its_time(
         await call
         assert released == renewed[:1]
         await session.aclose()
+
+
+async def test_a_forked_child_leaves_the_lease_to_its_parent(
+    store: MemoryTokenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of a request under way, which ends in another process than it began in, releases no lease and stores nothing."""
+    released: list[Lease] = []
+
+    async def release(lease: Lease, /) -> None:
+        released.append(lease)
+
+    monkeypatch.setattr(store, "release", release)
+    began = asyncio.Event()
+
+    async def hang(_request: Request, _writer: asyncio.StreamWriter) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    async with RawServer(hang) as server, ArzamedSession(base_url=server.base_url, token_store=store) as session:
+        call = asyncio.create_task(session.clinic(server.credentials()).token())
+        await began.wait()
+        monkeypatch.setattr(os, "getpid", lambda process=os.getpid(): process + 1)
+        for task in [each for each in asyncio.all_tasks() if "SingleFlight" in repr(each)]:
+            task.cancel()
+        await asyncio.wait([call], timeout=5)
+        monkeypatch.undo()
+        assert released == []
+        call.cancel()
+        await asyncio.wait([call])
 
 
 async def test_a_refused_token_is_taken_out_before_another_is_asked_for(store: MemoryTokenStore) -> None:
