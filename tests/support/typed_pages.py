@@ -1,7 +1,8 @@
 """The Python blocks of README.md and the docs as modules for type checkers: `python typed_pages.py FOLDER`.
 
-Each program is a module as it stands. The snippets of a page, which share names, are one coroutine function whose
-parameters are what every page may rely on. A checker that is happy with the modules is happy with the pages.
+Each program is a module as it stands, and so is each block of a page that shows applications. The snippets of another page,
+which share names, are one coroutine function whose parameters are what every page may rely on. Frameworks that are not
+installed count as Any.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from support.docs_pages import Block, blocks_of, pages
 
 __all__ = ["modules_of", "write_pages"]
 
+_APPLICATIONS = re.compile(r"docs/(recipes/|web-apps)")
 _GIVEN = (
     "from arzamed_async import ArzamedSession, Clinic, ClinicCredentials\n"
     "from arzamed_async.testing import FakeArzamed\n\n\n"
@@ -32,8 +34,9 @@ def modules_of(page: str, blocks: list[Block]) -> dict[str, str]:
     """Return the modules of a page: their source by name. A line that is no Python on its own is a fault of the page."""
     name = re.sub(r"\W+", "_", page.removesuffix(".md")).strip("_").lower()
     python = [block for block in blocks if block.language == "python" and block.no_run is None]
-    modules = {f"{name}_{block.line}": block.code for block in python if block.is_program}
-    snippets = [f"# {block}\n{block.given}\n{block.code}" for block in python if not block.is_program]
+    whole = [block for block in python if block.is_program or _APPLICATIONS.match(page)]
+    modules = {f"{name}_{block.line}": block.code for block in whole}
+    snippets = [f"# {block}\n{block.given}\n{block.code}" for block in python if block not in whole]
     if snippets:
         body = "\n".join(snippets)
         ast.parse(f"async def page():\n{textwrap.indent(body, '    ')}")
@@ -47,7 +50,7 @@ def write_pages(folder: Path) -> int:
     for left in folder.glob("*.py"):
         left.unlink()
     written = {name: code for page in pages() for name, code in modules_of(page, blocks_of(page)).items()}
-    settings = {"typeCheckingMode": "standard", "reportRedeclaration": False}  # a page may define a name again
+    settings = {"typeCheckingMode": "standard", "reportRedeclaration": False, "reportMissingImports": False}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
     for name, code in written.items():
         (folder / f"{name}.py").write_text(code, encoding="utf-8")
