@@ -69,9 +69,10 @@ class Observers:
             left: object = self.safely(type(event).__name__, observer, event)
             if isinstance(left, CoroutineType):
                 left.close()
-                logger.error(
-                    "an observer returned a coroutine for %s: it is called, and not awaited", type(event).__name__
-                )
+                with contextlib.suppress(Exception):  # a handler of the program's may raise
+                    logger.error(
+                        "an observer returned a coroutine for %s: it is called, and not awaited", type(event).__name__
+                    )
 
         if self._logs and is_logged(logging.WARNING):  # else no level that an event has
             from ._logs.sentences import log_event
@@ -106,7 +107,8 @@ class Observers:
             return callback(*arguments)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - no observer may break a call
             kind = type(error).__name__
-        logger.error("an observer raised %s for %s", kind, what)
+        with contextlib.suppress(Exception):
+            logger.error("an observer raised %s for %s", kind, what)
         return None
 
     def pace_changed(

@@ -152,7 +152,8 @@ class Transport:
 
     def _note_lane(self, why: str) -> None:
         self.lane = f"aiohttp: {why}" if why else "direct"
-        _log.debug("requests take the lane: %s", self.lane)
+        with contextlib.suppress(Exception):  # a handler of the program's may raise
+            _log.debug("requests take the lane: %s", self.lane)
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts."""

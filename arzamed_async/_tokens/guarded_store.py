@@ -246,14 +246,16 @@ class GuardedStore:
         if (method, error) not in self._reported:
             self._reported.add((method, error))
             text = "the token store has a bug: %s.%s() raised %s%s; tokens are requested without it"
-            _log.error(text, type(self._store).__name__, method, error.__name__, place)
+            with contextlib.suppress(Exception):  # a handler of the program's may raise
+                _log.error(text, type(self._store).__name__, method, error.__name__, place)
 
     def _report_configuration(self, error: ConfigurationError) -> None:
         """Log why the store cannot be used as it is configured, once: no rest helps there."""
         if ("", ConfigurationError) not in self._reported:
             self._reported.add(("", ConfigurationError))
             what = printable_excerpt(str(error), ())
-            _log.error("the token store cannot be used: %s; tokens are requested without it", what)
+            with contextlib.suppress(Exception):
+                _log.error("the token store cannot be used: %s; tokens are requested without it", what)
 
     def _record_failure(self, budget: StoreBudget, error: type[Exception], *, rests: bool) -> None:
         budget.failed = True

@@ -11,6 +11,7 @@ import importlib
 import logging
 import uuid
 from collections import deque
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from attrs import define, evolve
@@ -200,7 +201,8 @@ class Run(Generic[T]):
                 await queue.put(_marker(_END))  # releases a cancelled get that still waits
                 await queue.get(batch=True)
         except (OSError, RuntimeError) as error:  # a timeout, a lost connection, a client closed meanwhile
-            _log.warning("a Dask cluster was not cleared up after a fan-out: %s", type(error).__name__)
+            with suppress(Exception):  # a handler of the program's may raise
+                _log.warning("a Dask cluster was not cleared up after a fan-out: %s", type(error).__name__)
         queue.close()
         queue.close()  # a Queue that was awaited is counted twice
 

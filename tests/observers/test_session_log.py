@@ -24,6 +24,8 @@ from arzamed_async import (
     RetryScheduled,
     ServiceUnavailableError,
     StatusError,
+    StoredRejection,
+    StoredToken,
     TokenRequestFinished,
     TokenUnavailableError,
     TransportError,
@@ -32,6 +34,7 @@ from arzamed_async._logs import failures
 from arzamed_async._logs.failures import FailureLog
 from arzamed_async._logs.setup import StderrHandler, follow_environment, logger
 from arzamed_async.logs import LoggingObserver
+from arzamed_async.testing import MemoryTokenStore
 
 QUICK = RetryPolicy(initial_backoff_seconds=0.001)
 DEAD = "http://127.0.0.1:1/token"
@@ -381,6 +384,33 @@ async def test_a_filter_that_raises_disturbs_no_call(package_logger: logging.Log
                 await session.clinic(server.credentials()).doctors.list()
         finally:
             package_logger.removeFilter(broken)
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_raises_disturbs_no_call(package_logger: logging.Logger) -> None:
+    """Nor does a broken handler from the first line on: those of the lane, of a bad observer and of a bad store included."""
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("invented")
+
+    class Store(MemoryTokenStore):
+        async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
+            raise TypeError("invented")
+
+    def observe(event: object) -> None:
+        raise ValueError("invented")
+
+    package_logger.setLevel(logging.DEBUG)
+    package_logger.addHandler(broken := Broken())
+    try:
+        async with (
+            RawServer() as server,
+            ArzamedSession(base_url=server.base_url, token_store=Store(), observers=[observe]) as session,
+        ):
+            assert len(await session.clinic(server.credentials()).doctors.list()) == 3
+    finally:
+        package_logger.removeHandler(broken)
 
 
 @pytest.mark.asyncio
