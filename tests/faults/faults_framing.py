@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fault_model import END_MISSING, Fault, broken, failed, good, reads, themed, works
 from fault_server import DOCTORS_JSON, Act, Wire
 
-from arzamed_async import DeadlineExceededError, TokenError
+from arzamed_async import DeadlineExceededError, StreamInterruptedError, TokenError
 
 WORKS = works()
 GARBLED = broken()
@@ -260,7 +260,12 @@ LENGTHS = themed(
         act=chunked(chunk(b"[" * 50, "1"), rest=False, then=""),
         expect=broken(body=True),
     ),
-    Fault(name="a chunk extension of 1 MiB", act=chunked(b"0;" + b"x" * MEBIBYTE + b"\r\n\r\n", then=""), expect=WORKS),
+    Fault(name="a chunk extension of 16 KiB", act=chunked(b"0;" + b"x" * 16_384 + b"\r\n\r\n", then=""), expect=WORKS),
+    Fault(
+        name="a chunk extension of 1 MiB",
+        act=chunked(b"0;" + b"x" * MEBIBYTE + b"\r\n\r\n", then=""),
+        expect={**TOO_LARGE, "stream": failed(StreamInterruptedError, 1, delivered=3)},
+    ),
     Fault(
         name="a trailer of 10,000 lines",
         act=chunked(b"0\r\n" + b"X: 1\r\n" * 10_000 + b"\r\n", then=""),
