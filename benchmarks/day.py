@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from tools.command import new_parser, write_report
 from tools.measure import facts
 
@@ -322,7 +324,8 @@ class Redis:
         self.url = (
             f"redis://127.0.0.1:{self.port}/0?socket_connect_timeout={STORE_SECONDS:g}&socket_timeout={STORE_SECONDS:g}"
         )
-        self.client = redis.Redis(port=self.port)
+        once = Retry(NoBackoff(), 0)  # start() asks again, and a ping holds the event loop
+        self.client = redis.Redis(port=self.port, retry=once, socket_connect_timeout=5, socket_timeout=5)
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -330,11 +333,12 @@ class Redis:
         program = shutil.which("redis-server")
         assert program, "redis-server is not here"
         quiet = ["--save", "", "--appendonly", "no", "--dir", str(self.folder), "--logfile", str(self.folder / "log")]
-        self.process = await asyncio.create_subprocess_exec(
-            program, "--bind", "127.0.0.1", "--port", str(self.port), *quiet
-        )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
+                if self.process is None or self.process.returncode is not None:  # its port may be in use for a moment
+                    self.process = await asyncio.create_subprocess_exec(
+                        program, "--bind", "127.0.0.1", "--port", str(self.port), *quiet
+                    )
                 with contextlib.suppress(redis.RedisError):
                     if self.client.ping():
                         return
