@@ -13,7 +13,7 @@ from uuid import UUID
 import attrs
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arzamed_async import Doctor, Slot
@@ -175,7 +175,7 @@ VALUES = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=12) | st.dic
 RECORDS = st.lists(st.dictionaries(TEXTS, VALUES, max_size=12), min_size=1, max_size=5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.data_too_large, HealthCheck.too_slow])
 @given(RECORDS, st.booleans())
 def test_the_estimate_is_never_far_below(records: list[dict[str, Any]], ascii_only: bool) -> None:
     """No records are found that take more than five fourths of their estimate."""

@@ -18,7 +18,8 @@ FOLDER = Path(__file__).parent
 def environment(server: Named) -> dict[str, str]:
     """Return the environment of a server that forks."""
     path = os.pathsep.join(filter(None, (str(FOLDER), os.environ.get("PYTHONPATH"))))
-    return {**os.environ, "ARZAMED_FORK_URL": server.origin, "PYTHONPATH": path}
+    # multiprocessing has its sockets below TMPDIR, and the path of a Unix socket has 107 bytes at most
+    return {**os.environ, "TMPDIR": "/tmp", "ARZAMED_FORK_URL": server.origin, "PYTHONPATH": path}
 
 
 async def report_of(server: Named, how: str) -> list[dict[str, Any]]:
