@@ -50,6 +50,17 @@ def lead_nowhere(numbers: Iterable[int]) -> None:
                 os.dup2(nowhere.fileno(), number, inheritable=False)
 
 
+class _LeftWriter:
+    """In place of a connection's writer: a command that was about to be written finds the connection lost."""
+
+    def __bool__(self) -> bool:
+        return False  # redis-py warns of a writer that was not closed
+
+    def writelines(self, _data: Iterable[bytes]) -> None:
+        """Raise ConnectionError."""
+        raise ConnectionError("the connection is that of the process that this one was forked from")
+
+
 def leave_connections(client: Any) -> object:
     """Let a client of redis-py, in a forked child, open connections of its own. Returns the parent's."""
     nodes: list[Any] = client.get_nodes() if hasattr(client, "get_nodes") else [client.connection_pool]
@@ -62,11 +73,11 @@ def leave_connections(client: Any) -> object:
     left: list[object] = []
     for connection in connections:
         writer = getattr(connection, "_writer", None)
-        if writer is None:
+        if not writer:
             continue
         left += [connection._reader, writer]  # noqa: SLF001
         opened = writer.get_extra_info("socket")
         if opened is not None:
             lead_nowhere([opened.fileno()])
-        connection._reader = connection._writer = None  # noqa: SLF001 - so it connects before its next use
+        connection._reader, connection._writer = None, _LeftWriter()  # noqa: SLF001 - so it connects before its next use
     return left

@@ -67,7 +67,10 @@ async def run_forks(folder: Path, how: str, *, tls: bool = False, **plan: Any) -
         finally:
             if program.returncode is None:
                 program.kill()
-        assert errors.decode() == "", given
+        # A child that unwinds its copy of the parent's loop ends what redis-py was doing there, which asyncio.run may log.
+        cut_off = b"unhandled exception during asyncio.run() shutdown\ntask: <Task finished"
+        if not (given_to_it and errors.startswith(cut_off) and b"coro=<Redis.execute_command()" in errors):
+            assert errors.decode() == "", given
         assert json.loads(out) == {"foreign": 0, "failed": []}, given
         assert server.most_tokens("a") == server.most_tokens("kept") == 1, given
         new = 0 if plan.get("lane") == "given" else 1  # with a given session a child's calls are refused
