@@ -39,22 +39,22 @@ HEADER_SECONDS = 3600.0  # within which one token of a clinic is replaced for it
 class CachedToken:
     """A token and the moments that rule its use, by the monotonic clock."""
 
-    __slots__ = (
-        "_token", "accepted", "blocked", "expires_at", "from_401", "issued", "refresh_at", "refresh_at_wall", "wait_at",
-    )  # fmt: skip
+    __slots__ = ("_token", "accepted", "blocked", "from_401", "issued", "refresh_at", "refresh_at_wall", "wait_at")
 
-    def __init__(
-        self, issued: IssuedToken, refresh_at: float, wait_at: float, expires_at: float, *, from_401: bool
-    ) -> None:
+    def __init__(self, issued: IssuedToken, refresh_at: float, wait_at: float, *, from_401: bool) -> None:
         self.issued = issued
         self.refresh_at = refresh_at
         self.refresh_at_wall = refresh_at - issued.requested_at + issued.requested_at_wall  # the same by the wall clock
         self.wait_at = wait_at
-        self.expires_at = expires_at
         self.from_401 = from_401  # the API rejected the token before it, with HTTP 401 or for its header
         self.accepted = False  # the API has responded to it with success
         self.blocked = False  # fetched for a 401, and the API responded to it with HTTP 401 as well
         self._token: Token | None = None
+
+    @property
+    def expires_at(self) -> float:
+        """The end of its life by the monotonic clock. Rarely used, and so not kept: it would be one more number a clinic."""
+        return self.issued.requested_at + self.issued.lifetime_seconds
 
     def accept(self) -> None:
         """Note that the API has accepted it. One that was fetched for a 401 is an ordinary token from now on."""
@@ -276,7 +276,6 @@ class TokenCache:
             issued=issued,
             refresh_at=refresh_at,
             wait_at=wait_at,
-            expires_at=expires_at,
             from_401=self._rejected is not None,
         )
         if self._expired(held):

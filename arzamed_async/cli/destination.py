@@ -40,6 +40,8 @@ class FileOutput:
         try:
             self.target = Path(os.path.realpath(path))
             folder = self.target.parent
+            with suppress(FileNotFoundError):
+                os.lstat(self.target)  # raises for an invalid name; Path's methods return False from 3.14 on
             if self.target.is_dir():
                 problem = "is a folder"
             elif self.target.exists() and not self.target.is_file():
