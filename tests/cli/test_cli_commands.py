@@ -9,17 +9,11 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.cli import Beside, neutral_environment, run, toml
+from support.cli import neutral_environment, run, toml
 
 from arzamed_async import ClinicCredentials, load_clinics
 from arzamed_async.cli.init import TEMPLATE
 from arzamed_async.cli.running import finish
-
-
-@pytest.fixture
-def beside():
-    with Beside() as beside:
-        yield beside
 
 
 @pytest.fixture(autouse=True)

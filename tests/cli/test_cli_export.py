@@ -6,8 +6,7 @@ import json
 import time
 
 import pyarrow.parquet as pq
-import pytest
-from support.cli import Beside, neutral_environment, toml
+from support.cli import Beside, toml
 
 CLINICS, RATE, LIMIT = 300, 50, 60  # a server on a busy machine may see some requests in a row
 #: How each of the five fails, and the class of its error.
@@ -18,14 +17,6 @@ FAILING = {
     "Udine": "StreamInterruptedError",
     "Siena": "DeadlineExceededError",
 }
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Give a folder, a cache and an environment of its own."""
-    neutral_environment(monkeypatch, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def prepare(fake):

@@ -6,28 +6,16 @@ import json
 import re
 
 import pytest
-from support.cli import Beside, neutral_environment, run
+from support.cli import run
 
 from arzamed_async import PRODUCTION, SANDBOX
 from arzamed_async._logs.setup import logger
 from arzamed_async.cli.verbose import environment_proxies, place_of
 
+pytestmark = pytest.mark.usefixtures("place")
+
 #: Nothing listens there: only a proxy can have responded.
 NOWHERE = "http://127.0.0.1:9/api/v1"
-
-
-@pytest.fixture
-def beside():
-    with Beside() as beside:
-        yield beside
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """Give a folder, a cache and an environment of its own to each test."""
-    neutral_environment(monkeypatch, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_timeout_limits_a_call_and_the_advice_names_it(beside, place):

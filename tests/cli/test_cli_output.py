@@ -11,7 +11,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from support.cli import SECONDS, Beside, Held, neutral_environment, poll, running, start, toml
+from support.cli import SECONDS, Held, poll, running, start, toml
 
 from arzamed_async.cli import destination, listing, spool
 from arzamed_async.cli.destination import FileOutput, OutputError
@@ -20,22 +20,10 @@ from arzamed_async.testing import Answer
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes and links are others there")
 
+pytestmark = pytest.mark.usefixtures("place")
+
 #: The third record is none, so that the list fails half-way.
 HALF = ["Dr. Uno", "Dr. Due", {"name": 3, "profileImage": None}]
-
-
-@pytest.fixture
-def beside():
-    with Beside() as beside:
-        yield beside
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """Give a folder, a cache and an environment of its own to each test."""
-    neutral_environment(monkeypatch, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture

@@ -13,19 +13,13 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.cli import Beside, neutral_environment
+from support.cli import Beside
 
 from arzamed_async import Doctor, Slot
 from arzamed_async.cli import excel, formats
 from arzamed_async.cli.formats import CsvWriter, Format, writer_for
 
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
-    """Give a folder and an environment of its own to each test."""
-    neutral_environment(monkeypatch, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("place")
 
 
 @pytest.fixture(params=[",", ";"])
