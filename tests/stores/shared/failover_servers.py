@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 from redis_server import RedisServer
@@ -74,15 +74,18 @@ class Pair(contextlib.ExitStack):
         return "role:master" in ask(self.replica, "INFO", "replication")
 
 
-class StableName:
-    """A port that leads to a server, as a name in DNS does: what is connected stays with the one that it led to then."""
+class Port:
+    """A port on loopback whose connections are counted, and ended with it. A subclass serves them."""
 
-    def __init__(self, server: RedisServer) -> None:
-        self.leads_to = server.port
+    def __init__(self) -> None:
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> StableName:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
@@ -97,12 +100,21 @@ class StableName:
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = asyncio.ensure_future(self._relay(reader, writer))
+        task = asyncio.ensure_future(self.serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: writer.transport.abort())
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+class StableName(Port):
+    """A port that leads to a server, as a name in DNS does: what is connected stays with the one that it led to then."""
+
+    def __init__(self, server: RedisServer) -> None:
+        super().__init__()
+        self.leads_to = server.port
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Relay it to where the name leads now."""
         there, to = await asyncio.open_connection("127.0.0.1", self.leads_to)
         copies = [asyncio.ensure_future(_copy(reader, to)), asyncio.ensure_future(_copy(there, writer))]
         try:

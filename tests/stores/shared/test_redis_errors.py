@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import redis
-from failover_servers import Pair, StableName, ask
+from failover_servers import Pair, Port, StableName, ask
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster, Sentinel
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -52,35 +52,16 @@ MISTAKES = [
 ]
 
 
-class Refusing:
+class Refusing(Port):
     """A server of Redis' protocol that refuses scripts with an error, if it has one, and returns nil to them otherwise."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.error = ""
-        self.connections = self.scripts = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.scripts = 0
 
-    async def __aenter__(self) -> Refusing:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        self.port = int(self._server.sockets[0].getsockname()[1])
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for _ in range(2):  # the sockets are closed in the next turns
-            await asyncio.sleep(0)
-
-    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.ensure_future(self._talk(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: writer.transport.abort())
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Reply to its commands."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while line := await reader.readline():
                 words = []
