@@ -9,7 +9,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.cli import neutral_environment, run, toml
+from support.cli import neutral_environment, run
+from support.clinics_files import toml
 
 from arzamed_async import ClinicCredentials, load_clinics
 from arzamed_async.cli.init import TEMPLATE

@@ -6,7 +6,8 @@ import json
 import time
 
 import pyarrow.parquet as pq
-from support.cli import Beside, toml
+from support.cli import Beside
+from support.clinics_files import toml
 
 CLINICS, RATE, LIMIT = 300, 50, 60  # a server on a busy machine may see some requests in a row
 #: How each of the five fails, and the class of its error.

@@ -11,7 +11,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from support.cli import SECONDS, Held, poll, running, start, toml
+from support.cli import SECONDS, Held, poll, running, start
+from support.clinics_files import toml
 
 from arzamed_async.cli import destination, listing, spool
 from arzamed_async.cli.destination import FileOutput, OutputError

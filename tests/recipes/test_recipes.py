@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from support.clinics_files import milano_and_bari
 
 from arzamed_async import CredentialsRejectedError
 from arzamed_async.testing import FakeArzamed
@@ -25,15 +26,7 @@ def page(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fake_arzamed: FakeArzamed
 ) -> Iterator[Any]:
     """The module that a page shows, over a clinics file with Milano and, revoked, Bari."""
-    tables = []
-    for city in ("Milano", "Bari"):
-        clinic = fake_arzamed.add_clinic(city, doctors=[f"Dr. Inventata {city}", "Dr. Finto"])
-        tables.append(
-            f'[clinics.{city}]\nclient_id = "{clinic.client_id}"\nclient_secret = "{clinic.client_secret}"\n'
-            f'token_url = "{clinic.token_url}"\n'
-        )
-    fake_arzamed.revoke_key("Bari")
-    (tmp_path / "clinics.toml").write_text("\n".join(tables), encoding="utf-8")
+    milano_and_bari(fake_arzamed, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ARZAMED_BASE_URL", fake_arzamed.base_url)
     monkeypatch.setenv("CELERY_BROKER", "memory://")

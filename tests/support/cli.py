@@ -20,10 +20,10 @@ from typing import IO, Any, NamedTuple, TypeVar
 import pytest
 from typer.testing import CliRunner
 
-from arzamed_async import ClinicCredentials
 from arzamed_async.cli.app import app
 from arzamed_async.testing import FakeArzamed
 from support import RawServer, token_answer
+from support.clinics_files import toml
 
 T = TypeVar("T")
 
@@ -70,21 +70,6 @@ class Beside:
     def run(self, *arguments: str) -> Done:
         """Run a command in this process, against the fake."""
         return run(*arguments, "--base-url", self.fake.base_url)
-
-
-def toml(folder: Path, clinics: list[ClinicCredentials], name: str = "invented.toml") -> str:
-    file = folder / name
-    lines = []
-    for clinic in clinics:
-        lines += [
-            f'[clinics."{clinic.name}"]',
-            f'client_id = "{clinic.client_id}"',
-            f'client_secret = "{clinic.client_secret}"',
-            f'token_url = "{clinic.token_url}"',
-        ]
-    file.write_text("\n".join(lines), encoding="utf-8")  # as TOML has it, whatever the locale
-    file.chmod(0o600)
-    return str(file)
 
 
 class Done(NamedTuple):

@@ -13,6 +13,7 @@ from types import ModuleType
 import aiohttp
 import pytest
 from aiohttp import web
+from support.clinics_files import milano_and_bari
 from web_support import serving
 
 from arzamed_async.testing import FakeArzamed
@@ -49,15 +50,7 @@ async def application(
 ) -> AsyncIterator[tuple[str, FakeArzamed]]:
     """Run the page's block under this heading, over a clinics file with Milano and, revoked, Bari."""
     async with FakeArzamed() as fake:
-        tables = []
-        for city in ("Milano", "Bari"):
-            clinic = fake.add_clinic(city, doctors=[f"Dr. Inventata {city}", "Dr. Finto"])
-            tables.append(
-                f'[clinics.{city}]\nclient_id = "{clinic.client_id}"\nclient_secret = "{clinic.client_secret}"\n'
-                f'token_url = "{clinic.token_url}"\n'
-            )
-        fake.revoke_key("Bari")
-        (folder / "clinics.toml").write_text("\n".join(tables), encoding="utf-8")
+        milano_and_bari(fake, folder)
         monkeypatch.chdir(folder)
         monkeypatch.setenv("ARZAMED_BASE_URL", fake.base_url)
         module = ModuleType(f"web_apps_{name.lower().replace('.', '_')}")
