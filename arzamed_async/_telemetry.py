@@ -15,7 +15,7 @@ from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ._logs.setup import follow_environment, logger
+from ._logs.setup import follow_environment, logger, write
 from .events import Observer, Tracer
 
 if TYPE_CHECKING:
@@ -69,10 +69,8 @@ class Observers:
             left: object = self.safely(type(event).__name__, observer, event)
             if isinstance(left, CoroutineType):
                 left.close()
-                with contextlib.suppress(Exception):  # a handler of the program's may raise
-                    logger.error(
-                        "an observer returned a coroutine for %s: it is called, and not awaited", type(event).__name__
-                    )
+                text = "an observer returned a coroutine for %s: it is called, and not awaited"
+                write(logging.ERROR, text, type(event).__name__)
 
         if self._logs and is_logged(logging.WARNING):  # else no level that an event has
             from ._logs.sentences import log_event
@@ -107,8 +105,7 @@ class Observers:
             return callback(*arguments)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - no observer may break a call
             kind = type(error).__name__
-        with contextlib.suppress(Exception):
-            logger.error("an observer raised %s for %s", kind, what)
+        write(logging.ERROR, "an observer raised %s for %s", kind, what)
         return None
 
     def pace_changed(

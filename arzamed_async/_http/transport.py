@@ -25,6 +25,7 @@ from .._concurrency.forks import lead_nowhere
 from .._concurrency.queueing import wait_in_queue
 from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.threads import Threads
+from .._logs.setup import write
 from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ArzamedError, ConfigurationError
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Http", "Transport"]
 
-_log = logging.getLogger("arzamed_async")
 
 _POOL_QUEUE = "waiting for one of the session's {} connections (PoolLimits.connections)"
 
@@ -152,8 +152,7 @@ class Transport:
 
     def _note_lane(self, why: str) -> None:
         self.lane = f"aiohttp: {why}" if why else "direct"
-        with contextlib.suppress(Exception):  # a handler of the program's may raise
-            _log.debug("requests take the lane: %s", self.lane)
+        write(logging.DEBUG, "requests take the lane: %s", self.lane)
 
     def _timeout(self, timeouts: Timeouts) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts."""

@@ -14,7 +14,7 @@ from ..errors import (
     TokenUnavailableError,
     TransportError,
 )
-from .setup import cleaned, logger
+from .setup import cleaned, logger, write
 
 __all__ = ["FailureLog", "named", "shared_cause"]
 
@@ -83,7 +83,7 @@ class FailureLog:
                 "arzamed_host": group.error.host,
                 "arzamed_clinics": [cleaned(name) for name in group.others],
             }
-            logger.warning("%s", cleaned(group.summary()), extra=fields)
+            write(logging.WARNING, "%s", cleaned(group.summary()), extra=fields)
 
     def flush(self) -> None:
         """Report what was counted: the session is closed, or its event loop has ended."""
@@ -123,4 +123,4 @@ def _write(level: int, error: ArzamedError) -> None:
     }
     call_id = f" [call {error.call_id}]" if error.call_id else ""
     text = cleaned(f"{type(error).__name__}: {error}{call_id}")
-    logger.log(level, "%s", text, extra={name: cleaned(value) for name, value in fields.items()})
+    write(level, "%s", text, extra={name: cleaned(value) for name, value in fields.items()})

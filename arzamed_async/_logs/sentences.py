@@ -17,7 +17,7 @@ from .._events import (
     TokenStoreFailed,
     UnknownField,
 )
-from .setup import cleaned, logger
+from .setup import cleaned, logger, write
 
 __all__ = ["fields_of", "log_event", "sentence_of"]
 
@@ -27,7 +27,7 @@ def log_event(event: Event) -> None:
     level = _level(event)
     if logger.isEnabledFor(level):
         text, facts = sentence_of(event)
-        logger.log(level, text, *facts, extra=fields_of(event))
+        write(level, text, *facts, extra=fields_of(event))
 
 
 def fields_of(event: Event) -> dict[str, Any]:

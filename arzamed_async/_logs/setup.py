@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
-__all__ = ["VARIABLE", "StderrHandler", "cleaned", "follow_environment", "logger"]
+__all__ = ["VARIABLE", "StderrHandler", "cleaned", "follow_environment", "logger", "write"]
 
 VARIABLE = "ARZAMED_LOG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
 
 logger = logging.getLogger("arzamed_async")
 logger.addHandler(logging.NullHandler())
+
+
+def write(level: int, text: str, *facts: object, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a line of the package. A handler or a filter of the program's that raises loses the line, and ends no call."""
+    with contextlib.suppress(Exception):
+        logger.log(level, text, *facts, extra=extra, stacklevel=2)
 
 
 class StderrHandler(logging.Handler):

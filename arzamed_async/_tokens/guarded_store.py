@@ -17,6 +17,7 @@ from typing import Any
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import FairSemaphore
 from .._http.status import printable_excerpt
+from .._logs.setup import write
 from .._telemetry import Observers
 from ..errors import ConfigurationError
 from ..events import TokenStoreFailed
@@ -39,8 +40,6 @@ REPORT_SECONDS = 300.0
 PIECE_SECONDS = 0.04
 #: A result may have arrived while the event loop was busy: it is noticed within this number of turns.
 TURNS = 5
-
-_log = logging.getLogger("arzamed_async")
 
 
 class StoreCancelledError(Exception):
@@ -246,16 +245,14 @@ class GuardedStore:
         if (method, error) not in self._reported:
             self._reported.add((method, error))
             text = "the token store has a bug: %s.%s() raised %s%s; tokens are requested without it"
-            with contextlib.suppress(Exception):  # a handler of the program's may raise
-                _log.error(text, type(self._store).__name__, method, error.__name__, place)
+            write(logging.ERROR, text, type(self._store).__name__, method, error.__name__, place)
 
     def _report_configuration(self, error: ConfigurationError) -> None:
         """Log why the store cannot be used as it is configured, once: no rest helps there."""
         if ("", ConfigurationError) not in self._reported:
             self._reported.add(("", ConfigurationError))
             what = printable_excerpt(str(error), ())
-            with contextlib.suppress(Exception):
-                _log.error("the token store cannot be used: %s; tokens are requested without it", what)
+            write(logging.ERROR, "the token store cannot be used: %s; tokens are requested without it", what)
 
     def _record_failure(self, budget: StoreBudget, error: type[Exception], *, rests: bool) -> None:
         budget.failed = True

@@ -11,12 +11,12 @@ import importlib
 import logging
 import uuid
 from collections import deque
-from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from attrs import define, evolve
 
 from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
+from arzamed_async._logs.setup import write
 
 from ._plan import Plan
 from ._worker import CancelledFromWithinError, Job, leave, run_shard
@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 _distributed: Any = importlib.import_module("distributed")
 _cloudpickle: Any = importlib.import_module("cloudpickle")
-_log = logging.getLogger("arzamed_async")
 
 #: The most messages that the scheduler holds; beyond it workers wait. A caller that is killed leaves no more there.
 QUEUED = 8
@@ -201,8 +200,7 @@ class Run(Generic[T]):
                 await queue.put(_marker(_END))  # releases a cancelled get that still waits
                 await queue.get(batch=True)
         except (OSError, RuntimeError) as error:  # a timeout, a lost connection, a client closed meanwhile
-            with suppress(Exception):  # a handler of the program's may raise
-                _log.warning("a Dask cluster was not cleared up after a fan-out: %s", type(error).__name__)
+            write(logging.WARNING, "a Dask cluster was not cleared up after a fan-out: %s", type(error).__name__)
         queue.close()
         queue.close()  # a Queue that was awaited is counted twice
 

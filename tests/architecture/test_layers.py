@@ -35,7 +35,7 @@ VALUES = {
     "models",
     "token_store",
 }
-LOW = {"_concurrency", "_http", "_resilience", "_spans", "_telemetry"}
+LOW = {"_concurrency", "_http", "_logs", "_resilience", "_spans", "_telemetry"}
 #: The whole table. A package imports from these packages and no other; a module on top counts as a package.
 MAY_IMPORT = {
     "_errors": set(),
@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "_resilience": {"_concurrency", "config", "errors"},
     "_records": {"_json", "_memory", "errors", "models"},
     "_http": {
-        "_arguments", "_concurrency", "_hosts", "_validation", "_version", "config", "errors", "models",
+        "_arguments", "_concurrency", "_hosts", "_logs", "_validation", "_version", "config", "errors", "models",
     },
     "_fan_out": {"_arguments", "_concurrency", "_merged", "_tracebacks", "_validation", "errors"},
     "_tokens": {*VALUES, *LOW},
