@@ -159,7 +159,10 @@ def test_a_client_of_redis_leaves_its_connections(monkeypatch: pytest.MonkeyPatc
     pool = SimpleNamespace(_available_connections=[fresh], _in_use_connections={1: connected}.values(), _lock=lock)
     with ours, peer, ours.dup() as parents:
         assert _forks.leave_connections(SimpleNamespace(connection_pool=pool)) == ["reader", writer]
-        assert connected._reader is connected._writer is None
+        assert connected._reader is None
+        assert not connected._writer  # redis-py warns of one that is left open
+        with pytest.raises(ConnectionError, match="forked from"):  # which a command that is about to be written meets
+            connected._writer.writelines([b"PING"])
         assert pool._lock is not lock
         assert ours.recv(10) == b""
         parents.sendall(b"whole")
