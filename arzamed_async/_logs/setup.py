@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["VARIABLE", "StderrHandler", "cleaned", "follow_environment", "logger", "write"]
+__all__ = ["StderrHandler", "cleaned", "follow_environment", "logger", "write"]
 
 VARIABLE = "ARZAMED_LOG"
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}

@@ -16,12 +16,10 @@ from .._resilience.pace import LONGEST_PAUSE_SECONDS
 from ..errors import CredentialsRejectedError, TokenError, TokenUnavailableError
 
 __all__ = [
-    "DEFAULT_LIFETIME_SECONDS",
-    "LONGEST_LIFETIME_SECONDS",
     "IssuedToken",
+    "Rejected",
     "ResolvedSecret",
     "basic_authorization",
-    "is_token",
     "pause_of",
     "read_token_response",
     "token_request_body",
