@@ -18,9 +18,8 @@ _HOST_AND_PORT = r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?"
 _NAME = r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*+\.?"
 _NUMBER = r"[0-9]+|0[xX][0-9A-Fa-f]*"  # a last label that the system's resolver may read as (part of) an address: 127.1
 _LONGEST_NAME = 253  # RFC 1035 section 2.3.4, as text
-_LONGEST_GIVEN = (
-    4 * _LONGEST_NAME
-)  # IDNA may combine characters; its implementations take quadratic time for long labels
+#: IDNA may combine characters; its implementations take quadratic time for long labels.
+_LONGEST_GIVEN = 4 * _LONGEST_NAME
 _LONE_PERCENT = r"%(?![0-9A-Fa-f]{2})"
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 

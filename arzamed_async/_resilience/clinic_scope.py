@@ -28,9 +28,9 @@ LIFE_SECONDS = {429: 65.0}
 SHORT_LIFE_SECONDS = 10.0
 #: Refusals overtake responses that are under way: while no sign of life is known, they wait for one, this long and this often.
 HOLD_SECONDS = 0.025
+HOLD_TIMES = 10
 #: A pace is forgotten this long after the last refusal.
 REST_SECONDS = 30.0
-HOLD_TIMES = 10
 #: Bare 503s (no Retry-After) of one clinic, less half of its responses between, that are more than noise.
 HEAT = 6.0
 COOLING = 0.5
