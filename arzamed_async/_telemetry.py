@@ -19,7 +19,6 @@ from ._logs.setup import follow_environment, logger, write
 from .events import Observer, Tracer
 
 if TYPE_CHECKING:
-    from ._logs.failures import FailureLog
     from .errors import ArzamedError
     from .events import Event, PaceChange
 
@@ -49,13 +48,14 @@ class Observers:
         self._observers = tuple(observers)
         self.present = bool(self._observers)
         # No call has to import what observers receive, and what the log needs.
-        importlib.import_module("._logs.failures", __package__)
+        from ._logs.failures import FailureLog
+
+        self._failures = FailureLog()
         if self.listening(logging.INFO):
             importlib.import_module("._logs.sentences", __package__)
         self.tracers = tuple(cast("Tracer", each) for each in self._observers if hasattr(type(each), "start_span"))
         follow_environment()
         self._logs = not any(getattr(type(each), "logs_events", False) is True for each in self._observers)
-        self._failures: FailureLog | None = None
         self._warned: set[str] = set()
         self._unknown: dict[str, set[str]] = {}
 
@@ -80,24 +80,18 @@ class Observers:
 
     def failed(self, error: ArzamedError) -> None:
         """Log a failure that reaches a caller."""
-        if not is_logged(logging.WARNING):
-            return
-        if self._failures is None:
-            from ._logs.failures import FailureLog
-
-            self._failures = FailureLog()
-        with contextlib.suppress(Exception):
-            self._failures.add(error)
+        if is_logged(logging.WARNING):
+            with contextlib.suppress(Exception):
+                self._failures.add(error)
 
     def flush(self) -> None:
         """Log what was held back: the session is closed, or its event loop has ended."""
-        if self._failures is not None:
-            with contextlib.suppress(Exception):
-                self._failures.flush()
+        with contextlib.suppress(Exception):
+            self._failures.flush()
 
     def leave_process(self) -> None:
         """Leave what was held back to the parent of this forked child."""
-        self._failures = None
+        self._failures.clear()
 
     def safely(self, what: str, callback: Callable[..., R], *arguments: Any) -> R | None:
         """Return what an observer's callback returns, None where it raises: the log then names the class of the exception."""

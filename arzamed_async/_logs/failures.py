@@ -90,6 +90,10 @@ class FailureLog:
         for key in list(self._groups):
             self._report(key)
 
+    def clear(self) -> None:
+        """Forget what was counted: another process reports it."""
+        self._groups.clear()
+
 
 def named(clinics: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
