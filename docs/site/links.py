@@ -12,8 +12,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "README.md": "index.md",
-    "SECURITY.md": "security.md",
-    "examples/clinic_directory/README.md": "clinic-directory.md",
+    "SECURITY.md": "explanation/security.md",
+    "examples/clinic_directory/README.md": "how-to/clinic-directory.md",
 }
 _LINK = re.compile(r"\[([^\]]+)\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)")
 

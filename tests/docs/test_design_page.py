@@ -1,4 +1,4 @@
-"""docs/design.md: its tree, its table of imports, and the walks, which are held against calls that are recorded."""
+"""docs/explanation/design.md: its tree, its table of imports, and the walks, which are held against calls that are recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.sources import CORE, EXTRAS, MODULES, PACKAGE, tree_of
 from arzamed_async import ArzamedError, ArzamedSession, RetryPolicy, Success
 from arzamed_async.testing import FakeArzamed, MemoryTokenStore
 
-TEXT = (Path(__file__).parents[2] / "docs" / "design.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
 Step = tuple[str, str]
 
 

@@ -19,13 +19,13 @@ from arzamed_async.cli.app import app
 
 #: Pages whose blocks need more than the harness gives, and the test that runs them.
 ELSEWHERE = {
-    "docs/observability.md": "tests/docs/test_observability_page.py",
+    "docs/how-to/observability.md": "tests/docs/test_observability_page.py",
     **{
         f"docs/recipes/{name}.md": "tests/recipes/test_recipes.py"
         for name in ("celery", "django", "fastapi", "flask", "lambda", "quart", "vcrpy")
     },
-    "docs/testing.md": "tests/testing/test_plugin.py",
-    "docs/web-apps.md": "tests/web/test_web_apps_page.py",
+    "docs/how-to/testing.md": "tests/testing/test_plugin.py",
+    "docs/how-to/web-apps.md": "tests/web/test_web_apps_page.py",
 }
 
 BLOCKS = {page: blocks_of(page) for page in pages()}

@@ -1,4 +1,4 @@
-"""docs/endpoints.md: what it says about a new endpoint in the package is done to a copy of the package."""
+"""docs/how-to/unpublished-endpoints.md: what it says about a new endpoint in the package is done to a copy of the package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ asyncio.run(main())
 
 def test_an_endpoint_is_added_to_the_package_in_nine_lines(tmp_path):
     """The page's two blocks and the name in its lists are all it takes: `clinic.rooms` lists and streams."""
-    model, handle = (block.code for block in blocks_of("docs/endpoints.md") if block.no_run)
+    model, handle = (block.code for block in blocks_of("docs/how-to/unpublished-endpoints.md") if block.no_run)
     assert len([line for line in (model + handle).splitlines() if line.strip()]) == 9
 
     package = tmp_path / "arzamed_async"

@@ -1,4 +1,4 @@
-"""The tables of docs/errors.md, held against the texts of the package."""
+"""The tables of docs/how-to/errors.md, held against the texts of the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.sources import PACKAGE
 def test_the_phases_of_a_deadline_are_those_that_are_reported() -> None:
     """Each row of the table begins with the words of a phase in the package, and each phase there has a row."""
     table = (
-        (Path(__file__).parents[2] / "docs" / "errors.md")
+        (Path(__file__).parents[2] / "docs" / "how-to" / "errors.md")
         .read_text(encoding="utf-8")
         .partition("| `exceeded while ...` |")[2]
     )

@@ -41,7 +41,7 @@ def test_every_install_command_installs_from_a_checkout() -> None:
             named = re.fullmatch(r"\.(?:\[([a-z,]+|\{extra\})\])?", what)
             assert named is not None, f"{name}: {command[0]}"
             assert named[1] == "{extra}" or set((named[1] or "cli").split(",")) <= EXTRAS, f"{name}: {command[0]}"
-    assert {"README.md", "CONTRIBUTING.md", "docs/start.md", "arzamed_async/_extras.py"} <= set(found)
+    assert {"README.md", "CONTRIBUTING.md", "docs/tutorial/index.md", "arzamed_async/_extras.py"} <= set(found)
 
 
 def test_one_function_makes_the_text_for_a_missing_package() -> None:
@@ -54,17 +54,17 @@ def test_one_function_makes_the_text_for_a_missing_package() -> None:
 
 
 def test_the_text_names_the_package_and_the_command_of_the_docs() -> None:
-    """Who reads the error needs no page: it says what is missing and the command that docs/start.md shows."""
+    """Who reads the error needs no page: it says what is missing and the command that docs/tutorial/index.md shows."""
     text = missing_package("arzamed", "typer", "cli")
     assert text.startswith("arzamed needs typer, which is not installed")
     command = INSTALL.format(extra="cli")
     assert text.endswith(command)
-    assert f"```sh\n{command}\n```" in (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    assert f"```sh\n{command}\n```" in (ROOT / "docs" / "tutorial" / "index.md").read_text(encoding="utf-8")
 
 
 def test_the_start_page_lists_each_extra_for_users() -> None:
     """Its table names all extras but those for work on the project."""
-    page = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "tutorial" / "index.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == EXTRAS - FOR_WORK
 
 

@@ -1,4 +1,4 @@
-"""docs/observability.md: its tables say what the code has, and its examples run."""
+"""docs/how-to/observability.md: its tables say what the code has, and its examples run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from arzamed_async import Event, Work
 from arzamed_async.events import WorkKind
 from arzamed_async.otel import OTelObserver
 
-PAGE = Path(__file__).parents[2] / "docs" / "observability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "observability.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 #: What each example prints, in order.

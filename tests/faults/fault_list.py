@@ -1,4 +1,4 @@
-"""Every fault, in the order of docs/reliability.md."""
+"""Every fault, in the order of docs/explanation/reliability.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes docs/reliability.md from the matrix: `python tests/faults/fault_report.py`. A test compares the two."""
+"""Writes docs/explanation/reliability.md from the matrix: `python tests/faults/fault_report.py`. A test compares the two."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if __name__ == "__main__":
 from fault_list import FAULTS
 from fault_model import LIMITS, RETRY, TIMEOUTS, Fault, Outcome
 
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
 COLUMNS = ("token", "list", "stream", "get", "fan-out")
 
 OPENING = """# Reliability: what fails, and how each call ends
@@ -32,7 +32,7 @@ For operators: find the fault of your server or network, and read how each call 
 - **No silent truncation.** A list is complete, or an error is raised. A stream delivers each record once and in order; if
   it is interrupted and cannot resume, it raises an error with the number of records delivered.
 - **No hidden requests.** Each attempt is one request on the wire; one that a server refuses because of a
-  [rate limit](rate-limits.md) while it serves others is repeated in its turn. Tokens, lists and records are requested again
+  [rate limit](../how-to/rate-limits.md) while it serves others is repeated in its turn. Tokens, lists and records are requested again
   only where that can help. No redirect is followed.
 - **Few tokens.** One request serves all callers. However the API responds, and whatever the clocks do, no more than two tokens a
   minute are replaced; a pause that the token endpoint requires is kept.

@@ -240,8 +240,8 @@ def test_the_installed_plugin_costs_nothing_until_it_is_used(tmp_path: Path) -> 
 
 
 def test_the_testing_page_is_true(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block of docs/testing.md runs as it stands, and its tables name what is there."""
-    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    """Each block of docs/how-to/testing.md runs as it stands, and its tables name what is there."""
+    page = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(blocks) == page.count("```python") == 6
     for name, source in blocks:

@@ -1,4 +1,4 @@
-"""Each application of docs/web-apps.md, run as it stands there on a loopback port."""
+"""Each application of docs/how-to/web-apps.md, run as it stands there on a loopback port."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from web_support import serving
 
 from arzamed_async.testing import FakeArzamed
 
-PAGE = (Path(__file__).parents[2] / "docs" / "web-apps.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "web-apps.md").read_text(encoding="utf-8")
 BLOCKS = {
     heading.partition(":")[0]: code
     for heading, code in re.findall(
@@ -55,7 +55,7 @@ async def application(
         monkeypatch.setenv("ARZAMED_BASE_URL", fake.base_url)
         module = ModuleType(f"web_apps_{name.lower().replace('.', '_')}")
         monkeypatch.setitem(sys.modules, module.__name__, module)  # annotations are looked up there
-        exec(compile(BLOCKS[name], f"docs/web-apps.md ({name})", "exec"), module.__dict__)
+        exec(compile(BLOCKS[name], f"docs/how-to/web-apps.md ({name})", "exec"), module.__dict__)
         async with running(module.app) as url:
             yield url, fake
 
