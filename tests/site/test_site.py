@@ -37,10 +37,10 @@ class Loads(HTMLParser):
 def test_there_is_a_site():
     """The session has built pages, among them the start, a guide and the reference."""
     names = {str(page.relative_to(SITE)) for page in PAGES}
-    assert {"index.html", "start/index.html", "many-clinics/index.html", "api/session/index.html"} <= names
+    assert {"index.html", "tutorial/index.html", "how-to/many-clinics/index.html", "api/session/index.html"} <= names
 
 
-@pytest.mark.parametrize("name", ["Start", "Guides", "Reference", "How it works", "Benchmarks", "Project"])
+@pytest.mark.parametrize("name", ["Tutorial", "How-to", "Reference", "Explanation", "Benchmarks", "Project"])
 def test_each_part_of_the_site_has_a_tab(name):
     """The first page leads to each part by a tab; the benchmarks are not hidden behind another part's name."""
     tabs = (SITE / "index.html").read_text(encoding="utf-8").partition('class="md-tabs"')[2].partition("</nav>")[0]
@@ -84,8 +84,8 @@ def test_the_reference_shows_defaults_and_the_signature_of_a_session():
 
 def test_links_of_files_outside_docs_lead_to_the_pages_that_hold_them():
     """README's link to SECURITY.md leads to the page Security; a link to a file that is on no page is plain text."""
-    assert '<a href="security/">The threat model</a>' in (SITE / "index.html").read_text(encoding="utf-8")
-    security = (SITE / "security" / "index.html").read_text(encoding="utf-8")
+    assert '<a href="explanation/security/">The threat model</a>' in (SITE / "index.html").read_text(encoding="utf-8")
+    security = (SITE / "explanation" / "security" / "index.html").read_text(encoding="utf-8")
     assert "tests/observers/test_tracebacks.py" in security
     assert "../tests/" not in security
     assert re.search(r'<a href="(?!http)[^"]*\.md[#"]', security) is None
