@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from attrs import frozen
 
-from arzamed_async import ArzamedSession, Endpoints, RetryPolicy, load_clinics
+from arzamed_async import ArzamedSession
 from arzamed_async.testing import FakeArzamed
 from support.docs_program import default_base_url, write_clinics
 
@@ -122,27 +122,20 @@ def run_program(block: Block, clinics: str, folder: Path) -> None:
 
 
 async def run_snippets(blocks: list[Block], clinics: str, folder: Path) -> None:
-    """Run the snippets of a page one after the other, in one namespace, over one fake."""
+    """Run the snippets of a page one after the other, in one namespace, over one fake; `given:` comments may use it as `fake`."""
     async with FakeArzamed() as fake:
         with default_base_url(fake.base_url):
             write_clinics(fake, clinics, folder, os.environ)
-            credentials = load_clinics(folder / "clinics.toml")
-            paths = Endpoints(slots="equipe/slots", patients="equipe/patients")
-            retry = RetryPolicy(initial_backoff_seconds=0.001)
-            async with ArzamedSession(base_url=fake.base_url, retry=retry, endpoints=paths) as session:
-                names: dict[str, Any] = {
-                    "__name__": "page",
-                    "clinic": session.clinic(credentials[0]),
-                    "clinics": credentials,
-                    "credentials": credentials[0],
-                    "fake": fake,
-                    "session": session,
-                }
+            names: dict[str, Any] = {"__name__": "page"}
+            try:
                 for block in blocks:
-                    exec(block.given, names)
+                    exec(block.given, {"fake": fake, **names})
                     check_printed(block, await _run_snippet(block, names))
                     fake.clear_faults()
                     fake.latency_seconds = 0.0
+            finally:
+                for opened in [each for each in names.values() if isinstance(each, ArzamedSession)]:
+                    await opened.aclose()
 
 
 async def _run_snippet(block: Block, names: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """The Python blocks of README.md and the docs as modules for type checkers: `python typed_pages.py FOLDER`.
 
 Each program is a module as it stands, and so is each block of a page that shows applications. The snippets of another page,
-which share names, are one coroutine function whose parameters are what every page may rely on. Frameworks that are not
-installed count as Any.
+which share names, are one coroutine function: a name that the page does not show is an error. Frameworks that are not installed
+count as Any.
 """
 
 from __future__ import annotations
@@ -20,15 +20,7 @@ from support.docs_pages import Block, blocks_of, pages
 
 __all__ = ["modules_of", "write_pages"]
 
-_APPLICATIONS = re.compile(r"docs/(recipes/|web-apps)")
-_GIVEN = (
-    "from arzamed_async import ArzamedSession, Clinic, ClinicCredentials\n"
-    "from arzamed_async.testing import FakeArzamed\n\n\n"
-    "async def page(\n"
-    "    clinic: Clinic,\n    clinics: list[ClinicCredentials],\n    credentials: ClinicCredentials,\n"
-    "    fake: FakeArzamed,\n    session: ArzamedSession,\n) -> None:\n"
-)
-
+_APPLICATIONS = re.compile(r"docs/(recipes/|how-to/web-apps)")
 
 def modules_of(page: str, blocks: list[Block]) -> dict[str, str]:
     """Return the modules of a page: their source by name. A line that is no Python on its own is a fault of the page."""
@@ -36,11 +28,11 @@ def modules_of(page: str, blocks: list[Block]) -> dict[str, str]:
     python = [block for block in blocks if block.language == "python" and block.no_run is None]
     whole = [block for block in python if block.is_program or _APPLICATIONS.match(page)]
     modules = {f"{name}_{block.line}": block.code for block in whole}
-    snippets = [f"# {block}\n{block.given}\n{block.code}" for block in python if block not in whole]
+    snippets = [f"# {block}\n{block.code}" for block in python if block not in whole]
     if snippets:
         body = "\n".join(snippets)
         ast.parse(f"async def page():\n{textwrap.indent(body, '    ')}")
-        modules[name] = _GIVEN + textwrap.indent(body, "    ")
+        modules[name] = "async def page() -> None:\n" + textwrap.indent(body, "    ")
     return modules
 
 
