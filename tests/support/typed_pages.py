@@ -22,6 +22,7 @@ __all__ = ["modules_of", "write_pages"]
 
 _APPLICATIONS = re.compile(r"docs/(recipes/|how-to/web-apps)")
 
+
 def modules_of(page: str, blocks: list[Block]) -> dict[str, str]:
     """Return the modules of a page: their source by name. A line that is no Python on its own is a fault of the page."""
     name = re.sub(r"\W+", "_", page.removesuffix(".md")).strip("_").lower()
