@@ -160,7 +160,7 @@ def types(session: nox.Session) -> None:
     session.install("-q", "-e", ".[cli,dask,otel,redis,stores,test]", "mypy", "pyright")
     session.run("mypy")
     session.run("pyright")
-    session.install("-q", "fastapi", "litestar", "starlette")  # of what pages show, the typed ones
+    session.install("-q", "-e", ".[recipes]")  # what pages show
     pages = Path(session.create_tmp()) / "pages"
     session.run("python", "tests/support/typed_pages.py", str(pages))
     session.run(
@@ -328,8 +328,8 @@ def interop(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def recipes(session: nox.Session) -> None:
-    """Run the applications of docs/recipes, with the frameworks that they are for."""
-    session.install("-q", "-e", ".[test,recipes]")
+    """Run the programs and tests that docs/recipes shows, with the frameworks that they are for, and a real Redis."""
+    session.install("-q", "-e", ".[redis,test,recipes]")
     session.run("python", "-m", "pytest", "tests/recipes", *session.posargs)
 
 
