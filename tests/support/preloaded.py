@@ -82,11 +82,6 @@ def application() -> web.Application:
     return app
 
 
-async def application_of_worker() -> web.Application:
-    """Return it where gunicorn's workers ask for it."""
-    return application()
-
-
 def report_to(pipe: Any) -> None:
     """Be a process of multiprocessing."""
     pipe.send(asyncio.run(reported(5)))
