@@ -80,7 +80,7 @@ def _lister(kind: str) -> Callable[..., None]:
             from .sources import clinics_of
 
             request = request_of(
-                lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
+                lambda: clinics_of(clinics, clinic, reporter, verbose=verbose), concurrency=concurrency, deadline=deadline, timeout=timeout,
                 verbose=verbose, token_store=not no_token_store, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
             )  # fmt: skip
             listing = Listing(
@@ -126,7 +126,7 @@ def _check(
 
         # Without the store: a stored token would prove nothing about the secret.
         request = request_of(
-            lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
+            lambda: clinics_of(clinics, clinic, reporter, verbose=verbose), concurrency=concurrency, deadline=deadline, timeout=timeout,
             verbose=verbose, token_store=False, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
         return check_clinics(request, reporter)
@@ -143,12 +143,17 @@ def _token(
     clinics: options.Clinics = None,
     clinic: options.Names = None,
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Show the token itself: anyone who has it can read.")
+        bool,
+        typer.Option(
+            "--reveal", help="Write the token itself and nothing else, for $(...): anyone who has it can read."
+        ),
     ] = False,
     concurrency: options.Concurrency = 64,
     deadline: options.Deadline = None,
     timeout: options.Timeout = None,
     proxy: options.Proxy = None,
+    sandbox: options.Sandbox = False,
+    base_url: options.BaseUrl = None,
     no_token_store: options.NoStore = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -158,8 +163,8 @@ def _token(
         from .tokens import show_tokens
 
         request = request_of(
-            lambda: clinics_of(clinics, clinic, reporter), concurrency=concurrency, deadline=deadline, timeout=timeout,
-            verbose=verbose, token_store=not no_token_store, proxy=proxy,
+            lambda: clinics_of(clinics, clinic, reporter, verbose=verbose), concurrency=concurrency, deadline=deadline, timeout=timeout,
+            verbose=verbose, token_store=not no_token_store, proxy=proxy, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
         return show_tokens(request, reporter, reveal=reveal)
 

@@ -52,12 +52,12 @@ class Writer(Protocol):
         ...
 
 
-def writer_for(kind: Format, *, open_records: bool, terminal: bool = False) -> Writer:
-    """Return the writer of a format."""
+def writer_for(kind: Format, *, open_records: bool, terminal: bool = False, encoding: str = "utf-8") -> Writer:
+    """Return the writer of a format. `encoding` is that of a table."""
     if kind is Format.table:
         from .table import TableWriter
 
-        return TableWriter(open_records=open_records)
+        return TableWriter(open_records=open_records, encoding=encoding)
     if kind is Format.parquet:
         from .parquet import ParquetWriter
 

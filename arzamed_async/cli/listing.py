@@ -48,7 +48,10 @@ class _Reading:
         self._reporter = reporter
         self._table = selection.format is Format.table
         self._writer: Writer = writer_for(
-            selection.format, open_records=selection.kind != "doctors", terminal=selection.terminal
+            selection.format,
+            open_records=selection.kind != "doctors",
+            terminal=selection.terminal,
+            encoding="utf-8" if selection.output else sys.stdout.encoding,  # a table on a terminal: the terminal's own
         )
         self._results = Results(clinic.display_name for clinic in request.clinics)
         self._counter = Counter(

@@ -21,7 +21,7 @@ Clinics = Annotated[
         envvar="ARZAMED_CLINICS",
         metavar="FILE",
         help="The clinics file. Default: ./clinics.toml, else one clinic from ARZAMED_CLIENT_ID,"
-        " ARZAMED_CLIENT_SECRET and ARZAMED_TOKEN_URL.",
+        " ARZAMED_CLIENT_SECRET and ARZAMED_TOKEN_URL, else clinics.toml in your configuration folder.",
     ),
 ]
 Names = Annotated[

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 from arzamed_async import (
     ArzamedSession,
@@ -23,6 +25,8 @@ from .request import Request
 from .verbose import environment_proxies, place_of, proxy_of, verbose_log
 
 __all__ = ["open_session"]
+
+_FOLDER = "ARZAMED_TOKEN_DIR"
 
 
 @asynccontextmanager
@@ -72,8 +76,11 @@ def _timeouts(seconds: float | None) -> Timeouts:
 def _store(reporter: StderrReporter) -> TokenStore | None:
     from arzamed_async.stores import FileTokenStore
 
+    folder = os.environ.get(_FOLDER) or None
     try:
-        return FileTokenStore()
+        if folder is not None and not Path(folder).is_absolute():
+            raise ConfigurationError(f"{_FOLDER} must be an absolute path")
+        return FileTokenStore(folder)
     except ConfigurationError as error:
         reporter.message(f"{error}. Tokens are not kept for the next command")
     return None

@@ -12,26 +12,32 @@ from arzamed_async import ClinicCredentials, ConfigurationError, load_clinics
 
 from .messages import StderrReporter
 
-__all__ = ["DEFAULT_FILE", "clinics_of"]
+__all__ = ["DEFAULT_FILE", "clinics_of", "default_file"]
 
 DEFAULT_FILE = Path("clinics.toml")
 _VARIABLES = ("ARZAMED_CLIENT_ID", "ARZAMED_CLIENT_SECRET", "ARZAMED_TOKEN_URL")
 _MOST_NAMES = 10
 
 
-def clinics_of(file: Path | None, names: Sequence[str] | None, reporter: StderrReporter) -> list[ClinicCredentials]:
-    """Return the clinics of the file (by default ./clinics.toml, else one from the environment), or those named.
+def clinics_of(
+    file: Path | None, names: Sequence[str] | None, reporter: StderrReporter, *, verbose: bool = False
+) -> list[ClinicCredentials]:
+    """Return the clinics of the file (by default `default_file()`, else one from the environment), or those named.
 
     Raises ConfigurationError with a remedy.
     """
-    if file is None and DEFAULT_FILE.exists():
-        file = DEFAULT_FILE
+    if file is None:
+        file = default_file()
     if file is None:
         found, where = [_from_environment()], "the environment"
+        if verbose:
+            reporter.message(f"clinics: from the environment ({', '.join(_VARIABLES)})")
     else:
         if not file.exists():
             raise ConfigurationError(f"{file}: no such file. Create it with `arzamed init {shlex.quote(str(file))}`")
         found, where = load_clinics(file), str(file)
+        if verbose:
+            reporter.message(f"clinics: {file}")
         _warn_of_readers(file, reporter)
     if not names:
         return found
@@ -44,10 +50,31 @@ def clinics_of(file: Path | None, names: Sequence[str] | None, reporter: StderrR
     return [by_name[name] for name in dict.fromkeys(names)]
 
 
+def default_file() -> Path | None:
+    """Return ./clinics.toml, else the one in the user's configuration folder, where no variables name a clinic."""
+    if DEFAULT_FILE.exists():
+        return DEFAULT_FILE
+    if any(os.environ.get(name) for name in _VARIABLES):
+        return None
+    file = _users_file()
+    return file if file is not None and file.exists() else None
+
+
+def _users_file() -> Path | None:
+    from arzamed_async.stores._user_folder import user_folder
+
+    try:
+        return Path(user_folder("config"), DEFAULT_FILE.name)
+    except ConfigurationError:  # there is none: its text would not help to find the clinics
+        return None
+
+
 def _from_environment() -> ClinicCredentials:
     if not any(os.environ.get(name) for name in _VARIABLES):
+        users = _users_file()
+        also = f", {users} neither" if users is not None else ""
         raise ConfigurationError(
-            f"no clinics: {DEFAULT_FILE} does not exist here, and {', '.join(_VARIABLES)} are not set."
+            f"no clinics: {DEFAULT_FILE} does not exist here{also}, and {', '.join(_VARIABLES)} are not set."
             " Create the file with `arzamed init`, or name another with --clinics"
         )
     return ClinicCredentials.from_env()

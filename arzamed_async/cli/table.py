@@ -30,7 +30,8 @@ _HEADING_LENGTH, _CELL_LENGTH = 100, 4000
 class TableWriter:
     """Keeps the records until the end. Each key of an open record is a column, up to a limit."""
 
-    def __init__(self, *, open_records: bool) -> None:
+    def __init__(self, *, open_records: bool, encoding: str = "utf-8") -> None:
+        self._encoding = encoding
         self._open = open_records
         self._rows: dict[str, list[dict[str, object]]] = {}
         self._count = 0
@@ -92,7 +93,9 @@ class TableWriter:
         with console.capture() as captured:
             console.print(table)
         lines = (line.rstrip() for line in captured.get().split("\n"))
-        return "\n".join(lines).strip("\n").encode(errors="replace") + b"\n"
+        text = "\n".join(lines).strip("\n") + "\n"
+        # What the terminal has no character for is a question mark there.
+        return text.encode(self._encoding, errors="replace")
 
     def _in_order(self) -> Iterator[tuple[str, dict[str, object]]]:
         return ((clinic, row) for clinic, rows in self._rows.items() for row in rows)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import sys
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any, cast
 
-from arzamed_async import Clinic, Failure, Outcome, Token
+from arzamed_async import Clinic, ConfigurationError, Failure, Outcome, Token
 
 from .failures import FailureLines
 from .messages import StderrReporter, StdoutReport, cut
@@ -26,6 +27,8 @@ _MOST_CLAIMS, _NAME_LENGTH, _VALUE_LENGTH = 64, 64, 1000
 
 def show_tokens(request: Request, reporter: StderrReporter, *, reveal: bool) -> int:
     """Write each clinic's expiry and claims; return the exit code."""
+    if reveal and len(request.clinics) > 1:
+        raise ConfigurationError("--reveal writes one token: choose the clinic with --clinic")
     try:
         return run(_show(request, reporter, reveal=reveal))
     except KeyboardInterrupt:
@@ -84,11 +87,15 @@ class _Report:
             self._failures.add(outcome.clinic, outcome.error)
             return
         self.worked += 1
-        for line in _about(outcome.clinic, outcome.value, reveal=self._reveal):
+        if self._reveal:
+            sys.stdout.write(outcome.value.access_token + "\n")  # as it is, never wrapped
+            sys.stdout.flush()
+            return
+        for line in _about(outcome.clinic, outcome.value):
             self._lines.write(line)
 
 
-def _about(clinic: str, token: Token, *, reveal: bool) -> list[str]:
+def _about(clinic: str, token: Token) -> list[str]:
     left = (token.expires_at - datetime.now(timezone.utc)).total_seconds()
     expires = f"{token.expires_at:%Y-%m-%d %H:%M:%S} UTC (in {max(0, left) / 60:.0f} min)"
     lines = [clinic, f"  expires  {expires}"]
@@ -98,7 +105,7 @@ def _about(clinic: str, token: Token, *, reveal: bool) -> list[str]:
     else:
         lines.append("  claims   (read from the token, its signature is not verified)")
         lines += claims_table(claims)
-    lines.append(f"  token    {token.access_token}" if reveal else "  token    hidden (--reveal shows it)")
+    lines.append("  token    hidden (--reveal shows it)")
     return lines
 
 

@@ -40,7 +40,8 @@ class FileTokenStore:
 
     `folder` defaults to the user's cache folder for `arzamed-async`. It is created with mode 0700 and contains one file
     of mode 0600 for each clinic. The file names are digests; the access tokens are not encrypted. A folder that others
-    can write to, that belongs to another user or is a symbolic link is a ConfigurationError. `clock` returns the wall
+    can write to, that belongs to another user or is a symbolic link is a ConfigurationError, and so is a
+    default that is not absolute. `clock` returns the wall
     clock time in seconds.
 
         store = FileTokenStore()
@@ -58,9 +59,9 @@ class FileTokenStore:
     def __init__(self, folder: str | os.PathLike[str] | None = None, *, clock: Callable[[], float] = time.time) -> None:
         require("stores", "filelock", "platformdirs")
         if folder is None:
-            from platformdirs import user_cache_dir
+            from ._user_folder import user_folder
 
-            folder = user_cache_dir("arzamed-async", appauthor=False)
+            folder = user_folder("cache")
         if not isinstance(folder, (str, os.PathLike)):
             raise ConfigurationError(f"folder must be a path, not {type(folder).__name__}")
         if not callable(clock) or inspect.iscoroutinefunction(clock):

@@ -38,6 +38,7 @@ VALUES = {
 LOW = {"_concurrency", "_http", "_logs", "_resilience", "_spans", "_telemetry"}
 #: The whole table. A package imports from these packages and no other; a module on top counts as a package.
 MAY_IMPORT = {
+    "__main__": {"cli"},
     "_errors": set(),
     "errors": {"_errors"},
     "events": {"_events", "_lazy", "config"},

@@ -39,7 +39,7 @@ def test_a_proxy_is_used(beside, place):
         done = run("doctors", "--clinics", file, "--base-url", NOWHERE, "--proxy", proxy, "-v")
         assert done.exit_code == 0
         assert f"arzamed: proxy: http://{host} (--proxy)" in done.stderr.splitlines()
-        assert "invented" not in done.stderr
+        assert "invented@" not in done.stderr
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])
@@ -50,7 +50,7 @@ def test_the_proxy_of_the_environment_is_used(beside, place, monkeypatch, variab
     done = run("doctors", "--clinics", file, "--base-url", NOWHERE, "-v")
     assert done.exit_code == 0
     assert f"arzamed: proxy: from the environment ({variable}={host})" in done.stderr.splitlines()
-    assert "invented" not in done.stderr
+    assert "invented@" not in done.stderr
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert run("doctors", "--clinics", file, "--base-url", NOWHERE).exit_code == 4
 
@@ -67,6 +67,7 @@ def test_verbose_reports_the_place_and_each_request(beside, place):
     beside.do(lambda fake: fake.script(503, 403, clinic="Milano"))
     done = beside.run("doctors", "--clinics", file, "-v")
     assert re.sub(r"\d\.\d\d\d|call \w+|\d+ bytes", "_", done.stderr).splitlines()[:-1] == [
+        f"arzamed: clinics: {file}",
         f"arzamed: environment: neither production nor the sandbox, {beside.fake.base_url}",
         "arzamed: proxy: none",
         "arzamed: Milano: token request: HTTP 200 after _ s (attempt 1, _)",

@@ -1,0 +1,5 @@
+"""Runs `arzamed` as `python -m arzamed_async`."""
+
+from .cli.main import main
+
+main()
