@@ -364,7 +364,9 @@ def rivals(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def instructions(session: nox.Session) -> None:
-    """Hold what a warm call and the import cost against their limits, in instructions that valgrind (Debian's) counts: no time is in it."""
+    """Hold what a warm call, the import and each byte of foreign text cost, in instructions that valgrind (Debian's) counts: no time is in it."""
     session.install("-q", ".")
     session.run("python", "benchmarks/instructions.py", "--check", *session.posargs)
     session.run("python", "benchmarks/import_time.py", "--check")
+    session.install("-q", ".[cli,dask,redis,stores]")  # whose patterns look at foreign text as well
+    session.run("python", "benchmarks/foreign_text.py", "--check")

@@ -48,13 +48,19 @@ def facts(*packages: str) -> dict[str, str]:
     }
 
 
-def callgrind(arguments: list[str], core: int | None) -> list[int]:
+def callgrind(arguments: list[str], core: int | None, *options: str) -> list[int]:
     """Run Python under callgrind; return the instructions counted from one os.getppid() to the next, and after the last.
 
     Nothing else calls getppid, so a program can use it to mark sections that are counted separately.
     """
     with tempfile.TemporaryDirectory() as folder:
-        valgrind = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={folder}/counts"]
+        valgrind = [
+            "valgrind",
+            "--tool=callgrind",
+            "--dump-before=getppid",
+            f"--callgrind-out-file={folder}/counts",
+            *options,
+        ]
         done = subprocess.run(
             [*valgrind, sys.executable, *arguments],
             capture_output=True,

@@ -26,7 +26,7 @@ async def test_children_of_a_server_read_their_own_records_with_the_tokens_that_
     async with Named(tmp_path) as server:
         reports = await report_of(server, how)
         loaded = 2 if how == "forkserver" else 1  # the server has loaded the module, and the program, too
-        assert len(check(reports, server, kept=loaded)) == RUNS
+        assert len(check(reports, server, kept=loaded)) >= RUNS
 
 
 @pytest.mark.asyncio
