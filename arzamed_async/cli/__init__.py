@@ -6,6 +6,7 @@ In reading order:
     app         the commands
     options     their options, as Typer reads them
     request     the options that commands share, checked
+    completion  names of clinics, for a shell
     sources     which clinics: from a file or the environment
     running     runs a command's coroutine, and turns its errors into messages
     session     the session of a command: token store, time limits, proxy
@@ -25,6 +26,7 @@ In reading order:
     tokens      `token`
     init        `init`
     fake        `serve-fake`
+    fake_faults what it does wrong
     demo        `demo`
     files       private files that are never overwritten by mistake
     messages    messages for a person, on stderr and stdout

@@ -25,7 +25,6 @@ _CODES = (
 # Locals of a traceback may be secrets.
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
     epilog=_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -104,7 +103,7 @@ for _kind, _help in {
 
 @app.command(
     "check",
-    help="Check each clinic's key: request a token and read some data. One line each, with reason and remedy.",
+    help="Check each clinic's key: request a token and read all its doctors. One line each, with reason and remedy.",
     epilog=_CODES,
 )
 def _check(
@@ -193,11 +192,18 @@ def _serve_fake(
         Optional[Path],  # noqa: UP045 - the same
         typer.Option(metavar="FILE", help="Write its clinics file here (mode 0600). Default: to stdout."),
     ] = None,
+    fail: options.Fail = None,
+    slow: options.Slow = None,
+    revoke: options.Revoke = None,
+    rate_limit: options.RateLimit = None,
 ) -> None:
     def run(reporter: StderrReporter) -> int:
         from .fake import Serving, serve
+        from .fake_faults import faults_of
 
-        return serve(Serving(port=port, count=count, latency_seconds=latency, write_clinics=write_clinics), reporter)
+        faults = faults_of(fail=fail or [], slow=slow or [], revoke=revoke or [], rate_limit=rate_limit)
+        serving = Serving(port=port, count=count, latency_seconds=latency, write_clinics=write_clinics, faults=faults)
+        return serve(serving, reporter)
 
     _leave(run)
 

@@ -11,6 +11,7 @@ from .progress import Counter
 from .request import Request
 from .running import code_of, run
 from .session import open_session
+from .verbose import place_of
 
 __all__ = ["check_clinics"]
 
@@ -24,13 +25,14 @@ def check_clinics(request: Request, reporter: StderrReporter) -> int:
         raise
 
 
-async def _probe(clinic: Clinic) -> datetime:
-    """Request a token, and read the beginning of a list; return when the token expires."""
+async def _probe(clinic: Clinic) -> tuple[datetime, int]:
+    """Request a token, and read the whole list of doctors; return when the token expires, and how many doctors there are."""
     token = await clinic.token()
+    count = 0
     async with clinic.doctors.stream() as doctors:
         async for _ in doctors:
-            break
-    return token.expires_at
+            count += 1
+    return token.expires_at, count
 
 
 async def _check(request: Request, reporter: StderrReporter) -> int:
@@ -49,12 +51,11 @@ async def _check(request: Request, reporter: StderrReporter) -> int:
         ):
             async for outcome in outcomes:
                 if isinstance(outcome, Success):
-                    lines.write(
-                        f"ok      {outcome.clinic}: token until {outcome.value:%H:%M:%S} UTC, doctors can be read"
-                    )
+                    until, count = outcome.value
+                    lines.write(f"ok      {outcome.clinic}: token until {until:%H:%M:%S} UTC, {count:,} doctors read")
                 else:
                     failed += 1
                     lines.write(f"failed  {format_failure(outcome.clinic, outcome.error)}")
     total = len(request.clinics)
-    lines.write(f"{total - failed} of {total} clinics work")
+    lines.write(f"{total - failed} of {total} clinics work ({place_of(request.base_url)})")
     return code_of(total - failed, failed)

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from arzamed_async import ClinicCredentials, ConfigurationError
 from arzamed_async.testing import FakeArzamed
 
+from .fake_faults import Faults
 from .files import write_private
 from .messages import StderrReporter, StdoutReport
 from .running import run
@@ -32,6 +33,7 @@ class Serving:
     count: int = 3
     latency_seconds: float = 0.0
     write_clinics: Path | None = None
+    faults: Faults = field(factory=Faults)
 
 
 def serve(serving: Serving, reporter: StderrReporter) -> int:
@@ -44,6 +46,8 @@ def serve(serving: Serving, reporter: StderrReporter) -> int:
 
 
 async def _serve(serving: Serving, reporter: StderrReporter) -> None:
+    names = [f"fake-{n + 1}" for n in range(serving.count)]
+    serving.faults.check(names)
     fake = FakeArzamed(port=serving.port)
     problem = ""
     try:
@@ -53,7 +57,8 @@ async def _serve(serving: Serving, reporter: StderrReporter) -> None:
     if problem:
         raise ConfigurationError(f"cannot bind 127.0.0.1:{serving.port} ({problem})")
     try:
-        clinics = [fake.add_clinic(f"fake-{n + 1}") for n in range(serving.count)]
+        clinics = [fake.add_clinic(name) for name in names]
+        serving.faults.apply(fake)
         fake.latency_seconds = serving.latency_seconds
         _announce(serving, fake.base_url, clinics, reporter)
         await asyncio.Event().wait()  # until a signal cancels it

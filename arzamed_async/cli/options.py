@@ -10,9 +10,16 @@ import typer
 from .formats import Format
 
 __all__ = [
-    "BaseUrl", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "EndpointPath", "FormatName", "Names", "NoStore", "Output", "Params", "Proxy",
-    "Rate", "Report", "Sandbox", "Timeout", "Verbose",
+    "BaseUrl", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "EndpointPath", "Fail", "FormatName", "Names", "NoStore", "Output", "Params", "Proxy",
+    "Rate", "RateLimit", "Report", "Revoke", "Sandbox", "Slow", "Timeout", "Verbose",
 ]  # fmt: skip
+
+
+def _clinic_names(context: typer.Context, incomplete: str) -> list[str]:
+    from .completion import clinic_names
+
+    return clinic_names(context.params.get("clinics"), incomplete)
+
 
 Clinics = Annotated[
     Optional[Path],  # noqa: UP045 - read at run time by Typer
@@ -26,7 +33,12 @@ Clinics = Annotated[
 ]
 Names = Annotated[
     Optional[list[str]],  # noqa: UP045 - the same
-    typer.Option("--clinic", metavar="NAME", help="Only this clinic; may be given more than once."),
+    typer.Option(
+        "--clinic",
+        metavar="NAME",
+        autocompletion=_clinic_names,
+        help="Only this clinic; may be given more than once.",
+    ),
 ]
 FormatName = Annotated[
     Optional[Format],  # noqa: UP045 - the same
@@ -98,3 +110,23 @@ NoStore = Annotated[
     bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report where it reads, and each request, on stderr.")]
+
+# What `serve-fake` does wrong.
+Fail = Annotated[
+    Optional[list[str]],  # noqa: UP045 - read at run time by Typer
+    typer.Option(
+        "--fail", metavar="STATUS[:N]", help="Respond to the first N requests (default: to all) with this status."
+    ),
+]
+Slow = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option("--slow", metavar="CLINIC:SECONDS", help="Delay each response of this clinic."),
+]
+Revoke = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option("--revoke", metavar="CLINIC", help="Reject this clinic's key."),
+]
+RateLimit = Annotated[
+    Optional[float],  # noqa: UP045 - the same
+    typer.Option("--rate-limit", metavar="N", help="Respond with 429 to more than N requests a second."),
+]

@@ -287,7 +287,7 @@ def test_check_reports_each_clinic_with_reason_and_remedy(beside, place):
     done = beside.run("check", "--clinics", file)
     assert (done.exit_code, done.stderr) == (3, "")
     *clinics, last = lines(done.stdout)
-    assert last == "1 of 2 clinics work"
+    assert last == f"1 of 2 clinics work (neither production nor the sandbox, {beside.fake.base_url})"
     good, bad = sorted(clinics, reverse=True)
     assert good.startswith("ok      Milano: token until ")
     assert bad.startswith("failed  Roma: ")

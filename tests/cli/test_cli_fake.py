@@ -10,10 +10,20 @@ from pathlib import Path
 import pytest
 from support import until
 
-from arzamed_async import ArzamedSession, ConfigurationError, load_clinics
+from arzamed_async import (
+    ArzamedError,
+    ArzamedSession,
+    ConfigurationError,
+    CredentialsRejectedError,
+    RetryPolicy,
+    Timeouts,
+    load_clinics,
+)
 from arzamed_async.cli import fake
 from arzamed_async.cli.fake import Serving
+from arzamed_async.cli.fake_faults import Faults, faults_of
 from arzamed_async.cli.messages import StderrReporter
+from arzamed_async.testing import FakeArzamed
 
 pytestmark = pytest.mark.asyncio
 
@@ -65,3 +75,56 @@ async def test_a_port_in_use_and_a_file_of_another_are_configuration_errors(tmp_
     with pytest.raises(ConfigurationError, match="choose another name"):
         await fake._serve(Serving(write_clinics=other), StderrReporter())
     assert other.read_text(encoding="utf-8") == "# somebody's\n"
+
+
+async def test_faults_are_served() -> None:
+    """Each fault of the options is done by the fake; a clinic that is not there is a ConfigurationError."""
+    faults = faults_of(fail=["503:3", "500"], slow=["fake-1:0.01"], revoke=["fake-2"], rate_limit=None)
+    faults.check(["fake-1", "fake-2"])
+    async with FakeArzamed() as server:
+        first, second = server.add_clinic("fake-1"), server.add_clinic("fake-2")
+        faults.apply(server)
+        statuses: list[object] = []
+        async with ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session:
+            for _ in range(4):
+                with pytest.raises(ArzamedError) as caught:
+                    await session.clinic(first).doctors.list()
+                statuses.append(getattr(caught.value, "status", None))
+            with pytest.raises(CredentialsRejectedError):
+                await session.clinic(second).doctors.list()
+    assert statuses == [503, 503, 503, 500]
+    for wrong in (faults_of(fail=[], slow=["x:1"], revoke=[], rate_limit=None), Faults(revoke=["x"])):
+        with pytest.raises(ConfigurationError, match="no clinic 'x'"):
+            wrong.check(["fake-1"])
+
+
+async def test_a_rate_limit_is_served() -> None:
+    """Requests over --rate-limit are refused with 429."""
+    async with FakeArzamed() as server:
+        clinic = server.add_clinic("fake-1")
+        Faults(rate_limit=0.001).apply(server)
+        async with ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session:
+            await session.clinic(clinic).doctors.list()
+            with pytest.raises(ArzamedError, match="limits the rate"):
+                async with (
+                    session.clinic(clinic)
+                    .with_options(timeouts=Timeouts(total_seconds=0.5))
+                    .doctors.stream() as doctors
+                ):
+                    [doctor async for doctor in doctors]
+
+
+@pytest.mark.parametrize("fail", ["", "x", "200", "600", "503:", "503:0", "503:-1", "503:x", "\u0665\u0660\u0663"])
+async def test_a_status_that_is_none(fail: str) -> None:
+    """--fail is a status of a failure, and how often."""
+    with pytest.raises(ConfigurationError, match="--fail must be a status from 400 to 599"):
+        faults_of(fail=[fail], slow=[], revoke=[], rate_limit=None)
+
+
+@pytest.mark.parametrize("slow", ["", "x", ":1", "x:", "x:-1", "x:nan", "x:inf"])
+async def test_a_delay_that_is_none(slow: str) -> None:
+    """--slow is a clinic and seconds; --rate-limit is greater than zero."""
+    with pytest.raises(ConfigurationError, match="--slow must be a clinic and seconds"):
+        faults_of(fail=[], slow=[slow], revoke=[], rate_limit=None)
+    with pytest.raises(ConfigurationError, match="--rate-limit must be greater than zero"):
+        faults_of(fail=[], slow=[], revoke=[], rate_limit=0)
