@@ -119,17 +119,7 @@ class Lifetime:
         """
         if self.closed:
             raise SessionClosedError(clinic=clinic)
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            if self._parent is None:
-                raise
-            loop = None
-        if loop is None:
-            raise ConfigurationError(
-                f"this is process {self._process}, forked from process {self._parent} while its event loop was running,"
-                " which cannot continue here: start a new event loop (asyncio.run), and open a session in it"
-            )
+        loop = self.running_loop()
         if loop is not self._loop:
             if loop in _shared:
                 raise ConfigurationError(
@@ -141,6 +131,18 @@ class Lifetime:
                 "this ArzamedSession is in use by another event loop that is running: make one session for each loop",
             )
         return loop
+
+    def running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop. Raises ConfigurationError in a coroutine that has forked, where none runs."""
+        try:
+            return asyncio.get_running_loop()
+        except RuntimeError:
+            if self._parent is None:
+                raise
+        raise ConfigurationError(
+            f"this is process {self._process}, forked from process {self._parent} while its event loop was running,"
+            " which cannot continue here: start a new event loop (asyncio.run), and open a session in it"
+        )
 
     def _bind(self, loop: asyncio.AbstractEventLoop | None, refusal: str) -> None:
         """Leave the former loop, and whatever belongs to it: a loop that no longer runs cannot be awaited."""

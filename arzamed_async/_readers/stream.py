@@ -65,8 +65,13 @@ class ResumingReader(Generic[T]):
         if self.ending is not None:
             raise self.error_after_end()
         known = len(self._errors or ())
+        try:
+            loop = self._lifetime.running_loop()
+        except ConfigurationError as refusal:  # the connection is the parent's: there is nothing to close here
+            self.ending = refusal
+            raise
         self.task = asyncio.current_task()
-        step = self.step = asyncio.get_running_loop().create_future()
+        step = self.step = loop.create_future()
         try:
             window = await (self._start() if self._body is None else self._go_on(self._body))
         except BaseException as failure:
