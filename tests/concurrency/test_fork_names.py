@@ -8,13 +8,12 @@ import sys
 
 import pytest
 from aiohttp import ClientSession, TCPConnector
-
 from support import RawServer
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_an_event_loop_has_what_a_child_replaces() -> None:
-    """asyncio's loop: the selector, its two sockets to itself, and the transports by descriptor."""
+    """It is asyncio's: the selector, its two sockets to itself, and the transports by descriptor."""
     loop = asyncio.new_event_loop()
     try:
         assert sorted({"_selector", "_ssock", "_csock", "_transports"} - set(dir(loop))) == []

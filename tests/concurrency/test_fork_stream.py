@@ -7,9 +7,9 @@ import json
 import os
 
 import pytest
+from support import RawServer, Request, token_answer
 
 from arzamed_async import ArzamedSession, ConfigurationError, Doctor, RecordStream
-from support import RawServer, Request, token_answer
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 RECORDS = [{"name": f"Dr. Inventata {number}", "profileImage": None} for number in range(2_000)]
@@ -52,9 +52,9 @@ async def test_the_parent_reads_on_and_the_child_is_told_that_it_cannot() -> Non
                 os.write(writes, outcome)
                 os._exit(0)
             os.close(writes)
-            with open(reads, "rb") as pipe:  # noqa: ASYNC230 - the child has ended, or will at once
-                outcome = pipe.read()
-            os.waitpid(child, 0)
+            outcome = await asyncio.to_thread(os.read, reads, 4096)
+            os.close(reads)
+            await asyncio.to_thread(os.waitpid, child, 0)
             go_on.set()
             received += await rest(doctors)
         assert [doctor.name for doctor in received] == [each["name"] for each in RECORDS]
