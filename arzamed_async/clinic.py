@@ -134,7 +134,7 @@ class Clinic:
         try:
             shown, url = _shown_and_url(self._engine.base_url, path, params, route)
         finally:
-            del path, params, route  # no traceback may show them: they can identify a person
+            path, params, route = "", None, None  # no traceback may show them: they can identify a person
         from .models import Response
 
         request = Request(self._engine, self._options, self._live(), self.name, shown, url)

@@ -98,7 +98,7 @@ class Resource(Generic[T]):
         try:
             reader = self._reader(params)
         finally:
-            del params
+            params = None
         if self._engine.reads is not None and not self._endpoint.personal:
             return await reader.read_shared()
         return await reader.read()
@@ -114,7 +114,7 @@ class Resource(Generic[T]):
         try:
             reader = self._reader(params)
         finally:
-            del params
+            params = None
         return await reader.read_response()
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -134,7 +134,7 @@ class Resource(Generic[T]):
             errors: builtins.list[DecodeError] | None = [] if collect_errors else None
             whole = self._reader(params)
         finally:
-            del params, collect_errors  # see hides_arguments, which each call would pay for
+            params, collect_errors = None, False  # see hides_arguments, which each call would pay for
         reader = ResumingReader(whole.request, whole.decoder, errors)
         return RecordStream(reader.records(), reader, errors)
 
@@ -151,4 +151,4 @@ class Resource(Generic[T]):
             reader = ResumingReader(whole.request, whole.decoder, None)
             return RecordStream(reader.batches(size), reader, None)
         finally:
-            del params, size
+            params = size = None

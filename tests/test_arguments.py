@@ -45,6 +45,14 @@ class Given:
     """An object that is nothing in particular."""
 
 
+class BytesPath:
+    """A path of bytes."""
+
+    def __fspath__(self) -> bytes:
+        """Return bytes."""
+        return b"x"
+
+
 class AsyncCall:
     """An object whose call is a coroutine."""
 
@@ -229,7 +237,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     },
     "Endpoints": {name: [5, True, b"x", "", "/a", "a/../b", Given()] for name in ("slots", "patients")},
     "FileTokenStore": {
-        "folder": [each for each in NO_PATHS if each is not None],
+        "folder": [*(each for each in NO_PATHS if each is not None), f"/{CANARY}\0", BytesPath()],
         "clock": [5, None, CANARY, coroutine_function],
     },
     "RedisTokenStore": {

@@ -52,6 +52,17 @@ def test_every_error_travels(kind: type[ArzamedError]) -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
+def test_no_text_of_an_error_steers_who_reads_it(kind: type[ArzamedError]) -> None:
+    """A name with control, bidirectional, zero-width or tag characters is one line, in which each is marked; the fact stays."""
+    name = "A\u202eB\u2066C\u200bD\U000e0041E\ufeffF\x1b[31m\x9bG\u2028H\nI\xa0J"
+    error = kind(**{**FACTS, "clinic": name})
+    assert str(error).isprintable()
+    assert str(error).startswith("A\ufffdB\ufffdC\ufffdD\ufffdE\ufffdF\ufffd[31m\ufffdG H I J: GET")
+    assert error.clinic == name
+    assert str(kind(**{**FACTS, "clinic": "Clinica Città 中 😀 é"})).startswith("Clinica Città 中 😀 é: ")
+
+
+@pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_has_its_public_name(kind: type[ArzamedError]) -> None:
     """Tracebacks and pickles name the module that callers import from; a class that a caller derives keeps its own."""
     assert kind.__module__ == "arzamed_async.errors"

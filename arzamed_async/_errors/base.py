@@ -75,7 +75,13 @@ class ArzamedError(Exception):
         if self.attempts > 1:
             what = f"{what} after {self.attempts} attempts"
         first = ": ".join(part for part in (self.clinic, call, what) if part) + self._details()
-        return ". ".join(part.rstrip(".") for part in (first, self.hint, self.remedy) if part)
+        text = ". ".join(part.rstrip(".") for part in (first, self.hint, self.remedy) if part)
+        if text.isprintable():
+            return text
+        # A clinic's name may be foreign text: it must not steer a terminal or pass for another name.
+        return "".join(
+            each if each.isprintable() else " " if each.isspace() else "\N{REPLACEMENT CHARACTER}" for each in text
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)

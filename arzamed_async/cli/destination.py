@@ -11,6 +11,7 @@ from typing import IO
 
 from arzamed_async import ConfigurationError
 
+from .files import allow_owner
 from .interrupts import interrupts
 
 __all__ = ["FileOutput", "OutputError", "unwritten"]
@@ -28,8 +29,8 @@ def unwritten(what: object, error: OSError) -> OutputError:
 class FileOutput:
     """A file that is replaced by `commit`, and by nothing else.
 
-    A link is followed, so that the file it leads to is replaced and the link stays. A new file has mode 0600, a replaced
-    one keeps its mode. Raises ConfigurationError for a path where there can be no such file.
+    A link is followed, so that the file it leads to is replaced and the link stays. A new file has mode 0600, and so has one
+    that replaces another user's; one of the same user keeps its mode. Raises ConfigurationError for a path where there can be no such file.
     """
 
     def __init__(self, path: Path, option: str) -> None:
@@ -44,8 +45,12 @@ class FileOutput:
                 os.lstat(self.target)  # raises for an invalid name; Path's methods return False from 3.14 on
             if self.target.is_dir():
                 problem = "is a folder"
-            elif self.target.exists() and not self.target.is_file():
+            elif os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - /dev/stdout leads to no path
                 problem = "is not a regular file: redirect standard output to it"
+            elif self.target.is_symlink():
+                problem = "cannot be written: it is a link that leads to itself"
+            elif _is_foreign_link(path):
+                problem = "is a link that belongs to another user: name the file that it leads to"
             elif not folder.is_dir():
                 problem = "cannot be written: its folder does not exist"
             elif not os.access(folder, os.W_OK):
@@ -61,6 +66,7 @@ class FileOutput:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         try:
             self._file = os.fdopen(os.open(self._beside, flags, 0o600), "wb", buffering=262_144)
+            allow_owner(self._file.fileno())
         except OSError as error:
             raise unwritten(self.path, error) from None
 
@@ -110,7 +116,20 @@ class FileOutput:
     def _keep_mode(self, file: IO[bytes]) -> None:
         if os.name == "posix":
             with suppress(FileNotFoundError):
-                os.fchmod(file.fileno(), stat.S_IMODE(self.target.stat().st_mode) & 0o777)
+                old = self.target.stat()
+                if old.st_uid == os.geteuid():  # a planted one may be readable by all
+                    os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode) & 0o777)
+
+
+def _is_foreign_link(path: Path) -> bool:
+    """Return whether the path is a link of another user's, as in a folder in which everyone can put files."""
+    if os.name != "posix" or not path.is_symlink():
+        return False
+    return _owner(path) not in (os.geteuid(), 0, _owner(path.parent))
+
+
+def _owner(path: Path) -> int:
+    return path.lstat().st_uid
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from arzamed_async import ConfigurationError
 
 from .interrupts import interrupts
 
-__all__ = ["write_private"]
+__all__ = ["allow_owner", "write_private"]
 
 
 def write_private(path: Path, text: str, *, replace: bool, remedy: str) -> None:
@@ -36,6 +38,10 @@ def write_private(path: Path, text: str, *, replace: bool, remedy: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
+    with suppress(FileNotFoundError):
+        kind = stat.S_IFMT(path.lstat().st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR):  # renaming over a device would remove it
+            raise OSError(errno.EINVAL, "it is not a regular file")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     _create(beside, text)
     try:
@@ -49,8 +55,16 @@ def _create(path: Path, text: str) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         with os.fdopen(file, "wb") as opened:
+            allow_owner(file)
             opened.write(text.encode())
     except BaseException:  # a full disk must not leave half a file
         with suppress(OSError):
             path.unlink()
         raise
+
+
+def allow_owner(file: int) -> None:
+    """Give an open file of mode 0600 that mode, if a umask such as 0777 has taken it."""
+    if hasattr(os, "fchmod") and os.fstat(file).st_mode & 0o600 != 0o600:
+        with suppress(OSError):  # a file system without modes
+            os.fchmod(file, 0o600)

@@ -17,6 +17,8 @@ __all__ = ["DEFAULT_FILE", "clinics_of", "default_file"]
 DEFAULT_FILE = Path("clinics.toml")
 _VARIABLES = ("ARZAMED_CLIENT_ID", "ARZAMED_CLIENT_SECRET", "ARZAMED_TOKEN_URL")
 _MOST_NAMES = 10
+#: Beside this user: the administrator.
+_TRUSTED = (0,)
 
 
 def clinics_of(
@@ -28,12 +30,14 @@ def clinics_of(
     """
     if file is None:
         file = default_file()
+        if file is not None:
+            _check_owner(file)
     if file is None:
         found, where = [_from_environment()], "the environment"
         if verbose:
             reporter.message(f"clinics: from the environment ({', '.join(_VARIABLES)})")
     else:
-        if not file.exists():
+        if not os.path.exists(file):  # noqa: PTH110 - Path's raises for a long name
             raise ConfigurationError(f"{file}: no such file. Create it with `arzamed init {shlex.quote(str(file))}`")
         found, where = load_clinics(file), str(file)
         if verbose:
@@ -78,6 +82,22 @@ def _from_environment() -> ClinicCredentials:
             " Create the file with `arzamed init`, or name another with --clinics"
         )
     return ClinicCredentials.from_env()
+
+
+def _check_owner(file: Path) -> None:
+    """Raise ConfigurationError if another user chooses the clinics: each decides where a secret of this user is sent."""
+    if os.name != "posix":
+        return
+    found = file.stat()
+    if found.st_uid not in (os.geteuid(), *_TRUSTED):
+        problem = "belongs to another user"
+    elif found.st_mode & stat.S_IWOTH:
+        problem = "can be changed by every user"
+    else:
+        return
+    raise ConfigurationError(
+        f"{file} in this folder {problem}, who could have your secrets sent elsewhere: if you trust it, give --clinics {file}"
+    )
 
 
 def _warn_of_readers(file: Path, reporter: StderrReporter) -> None:

@@ -41,7 +41,10 @@ def environment_proxies(environment: Mapping[str, str] = os.environ) -> list[str
 def _without_password(url: str) -> str:
     """Return scheme, host and port."""
     scheme, _, rest = url.rpartition("://")
-    host = urlsplit(f"//{rest}").netloc.rpartition("@")[2]
+    try:
+        host = urlsplit(f"//{rest}").netloc.rpartition("@")[2]
+    except ValueError:  # half an IPv6 address: each request reports it
+        host = "(not a URL)"
     return f"{scheme}://{host}" if scheme else host
 
 

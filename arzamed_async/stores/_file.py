@@ -62,8 +62,10 @@ class FileTokenStore:
             from ._user_folder import user_folder
 
             folder = user_folder("cache")
-        if not isinstance(folder, (str, os.PathLike)):
+        if not isinstance(folder, (str, os.PathLike)) or not isinstance(os.fspath(folder), str):
             raise ConfigurationError(f"folder must be a path, not {type(folder).__name__}")
+        if "\0" in os.fspath(folder):
+            raise ConfigurationError("folder contains a NUL character")
         if not callable(clock) or inspect.iscoroutinefunction(clock):
             raise ConfigurationError(f"clock must be a function that returns seconds, not {type(clock).__name__}")
         self._folder = Folder(Path(folder))

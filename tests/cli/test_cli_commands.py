@@ -14,6 +14,7 @@ from support.cli import neutral_environment, run
 from support.clinics_files import toml
 
 from arzamed_async import ClinicCredentials, load_clinics
+from arzamed_async.cli import sources
 from arzamed_async.cli.init import TEMPLATE
 from arzamed_async.cli.running import finish
 
@@ -183,6 +184,22 @@ def test_where_clinics_come_from(beside, place, monkeypatch):
     assert read("--clinics", toml(place, [lecce])) == {"Lecce"}
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes and owners are others there")
+@pytest.mark.parametrize("how", ["another user's", "everyone's"])
+def test_a_found_clinics_file_of_others_is_not_read(beside, place, monkeypatch, how):
+    """Another user's ./clinics.toml could send this one's secrets anywhere: it counts only where --clinics names it."""
+    file = toml(place, [beside.do(lambda fake: fake.add_clinic("Milano"))], "clinics.toml")
+    if how == "everyone's":
+        Path(file).chmod(0o666)
+    else:
+        monkeypatch.setattr(sources.os, "geteuid", lambda: os.getuid() + 1)
+        monkeypatch.setattr(sources, "_TRUSTED", ())
+    done = beside.run("doctors", "--no-token-store")
+    assert (done.exit_code, beside.fake.requests) == (2, [])
+    assert "if you trust it, give --clinics clinics.toml" in done.stderr
+    assert beside.run("doctors", "--no-token-store", "--clinics", "clinics.toml").exit_code == 0
+
+
 def test_the_deadline_is_one_over_the_whole_run(beside, place):
     """--deadline ends a clinic that hangs, and what the others sent is written."""
     file = beside.clinics(place, "Milano", "Roma")
@@ -197,6 +214,7 @@ MISTAKES = {
     "no clinics at all": (["doctors"], "Create the file with `arzamed init`"),
     "no such file": (["check", "--clinics", "nowhere.toml"], "Create it with `arzamed init nowhere.toml`"),
     "a folder": (["check", "--clinics", "."], "cannot be read"),
+    "a long name": (["check", "--clinics", "x" * 5000], "no such file"),
     "a missing key": (["doctors", "--clinics", "half.toml"], "half.toml: [clinics.Milano]: token_url is missing"),
     "no TOML": (["doctors", "--clinics", "broken.toml"], "broken.toml: is not TOML"),
     "no UTF-8": (["token", "--clinics", "binary.toml"], "is not UTF-8 text"),
@@ -341,6 +359,17 @@ def test_init_follows_no_link(place):
     assert run("init", "--force").exit_code == 0
     assert not (place / "elsewhere").exists()
     assert not (place / "clinics.toml").is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no such files there")
+def test_init_replaces_only_a_file(place):
+    """--force leaves a named pipe, a device or a socket what it is: a rename would remove it."""
+    os.mkfifo(place / "pipe")
+    done = run("init", "pipe", "--force")
+    assert done.exit_code == 2
+    assert "pipe cannot be written (it is not a regular file)" in done.stderr
+    assert stat.S_ISFIFO((place / "pipe").lstat().st_mode)
+    assert [each.name for each in place.iterdir()] == ["pipe"]
 
 
 def test_an_error_of_a_file_is_not_taken_for_one_of_the_output(place):

@@ -58,6 +58,7 @@ def test_the_proxy_of_the_environment_is_used(beside, place, monkeypatch, variab
 def test_no_proxy_alone_names_none():
     """NO_PROXY without a proxy means that there is none."""
     assert environment_proxies({"NO_PROXY": "x", "https_proxy": " "}) == []
+    assert environment_proxies({"HTTPS_PROXY": "http://[::1"}) == ["HTTPS_PROXY=http://(not a URL)"]
     assert environment_proxies({"HTTPS_PROXY": "h:1", "NO_PROXY": "x"}) == ["HTTPS_PROXY=h:1", "NO_PROXY=x"]
 
 

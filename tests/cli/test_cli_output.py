@@ -11,7 +11,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from support.cli import SECONDS, Held, poll, running, start
+from support.cli import SECONDS, Held, ended, poll, running, start
 from support.clinics_files import toml
 
 from arzamed_async.cli import destination, listing, spool
@@ -77,6 +77,55 @@ def test_a_file_is_replaced_with_its_mode_and_a_link_stays(beside, place, out):
     assert clinics_of((place / "elsewhere").read_text()) == ["Milano"] * 3
     assert stat.S_IMODE((place / "elsewhere").stat().st_mode) == 0o640
     assert names(out) == ["a.ndjson"]
+
+
+def test_a_umask_takes_nothing_from_the_owner(beside, place, out):
+    """Output and report have mode 0600 under a umask that would leave their owner no right."""
+    file = beside.clinics(place, "Milano")
+    old = os.umask(0o777)
+    try:
+        done = beside.run("doctors", "--clinics", file, "-o", "out/a.csv", "--report", "out/r.json", "--no-token-store")
+    finally:
+        os.umask(old)
+    assert done.exit_code == 0
+    assert [stat.S_IMODE((out / name).stat().st_mode) for name in ("a.csv", "r.json")] == [0o600] * 2
+
+
+def test_the_mode_of_another_users_file_is_not_kept(beside, place, out, monkeypatch):
+    """Who puts a file that all can read in the output's place does not get to read the records."""
+    (out / "a.csv").write_text("planted")
+    (out / "a.csv").chmod(0o666)
+    file = beside.clinics(place, "Milano")
+    monkeypatch.setattr(destination.os, "geteuid", lambda: os.getuid() + 1)
+    assert beside.run("doctors", "--clinics", file, "-o", "out/a.csv", "--no-token-store").exit_code == 0
+    assert "Milano" in (out / "a.csv").read_text()
+    assert stat.S_IMODE((out / "a.csv").stat().st_mode) == 0o600
+
+
+def test_a_link_of_another_user_is_not_followed(beside, place, out, monkeypatch):
+    """A link that another user has put in the output's place is a usage error: nothing is read, nothing is replaced."""
+    (place / "elsewhere").write_text("old")
+    (out / "a.csv").symlink_to(place / "elsewhere")
+    owners = {"a.csv": os.getuid() + 1, "out": os.getuid() + 2}
+    monkeypatch.setattr(destination, "_owner", lambda path: owners[path.name])
+    file = beside.clinics(place, "Milano")
+    done = beside.run("doctors", "--clinics", file, "-o", "out/a.csv")
+    assert (done.exit_code, beside.fake.requests) == (2, [])
+    assert "out/a.csv is a link that belongs to another user" in done.stderr
+    assert (place / "elsewhere").read_text() == "old"
+    owners["out"] = owners["a.csv"]  # a link of the folder's own owner is followed
+    assert beside.run("doctors", "--clinics", file, "-o", "out/a.csv").exit_code == 0
+    assert "Milano" in (place / "elsewhere").read_text()
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "loop.csv"])
+def test_what_leads_to_no_file_is_refused_before_anything_is_read(beside, place, name):
+    """A link that leads to itself, and a standard output that is a pipe, are usage errors."""
+    (place / "loop.csv").symlink_to("loop.csv")
+    file = beside.clinics(place, "Milano")
+    code, _, said = ended("doctors", "--clinics", file, "--base-url", beside.fake.base_url, "-o", name)
+    assert (code, beside.fake.requests) == (2, [])
+    assert f"--output: {name} ".encode() in said
 
 
 def test_where_no_clinic_works_the_old_file_stays(beside, place, out):
