@@ -200,6 +200,13 @@ def test_a_found_clinics_file_of_others_is_not_read(beside, place, monkeypatch, 
     assert beside.run("doctors", "--no-token-store", "--clinics", "clinics.toml").exit_code == 0
 
 
+def test_a_name_too_long_for_a_file_is_a_usage_error():
+    """A path that no system has is no clinics file: one message, and no traceback."""
+    done = run("check", "--clinics", "x" * 5000)
+    assert done.exit_code == 2
+    assert "no such file" in done.stderr
+
+
 def test_the_deadline_is_one_over_the_whole_run(beside, place):
     """--deadline ends a clinic that hangs, and what the others sent is written."""
     file = beside.clinics(place, "Milano", "Roma")
@@ -214,7 +221,6 @@ MISTAKES = {
     "no clinics at all": (["doctors"], "Create the file with `arzamed init`"),
     "no such file": (["check", "--clinics", "nowhere.toml"], "Create it with `arzamed init nowhere.toml`"),
     "a folder": (["check", "--clinics", "."], "cannot be read"),
-    "a long name": (["check", "--clinics", "x" * 5000], "no such file"),
     "a missing key": (["doctors", "--clinics", "half.toml"], "half.toml: [clinics.Milano]: token_url is missing"),
     "no TOML": (["doctors", "--clinics", "broken.toml"], "broken.toml: is not TOML"),
     "no UTF-8": (["token", "--clinics", "binary.toml"], "is not UTF-8 text"),
