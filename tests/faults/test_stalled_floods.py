@@ -85,7 +85,7 @@ class Flood(RawServer):
 async def test_a_flood_of_stalled_responses_is_bounded(lane: str, read: Read) -> None:
     """200 servers that send 900 kB and stall hold what the budget allows; ten healthy clinics are served meanwhile.
 
-    The stalled ones fail by their own timeouts, and then nothing of the budget is taken.
+    The stalled ones have not failed by then; they are cancelled, and then nothing of the budget is taken.
     """
     timeouts = Timeouts(total_seconds=60, read_seconds=60)
     pool = PoolLimits(connections=STALLED + HEALTHY) if lane == "direct" else PoolLimits()
@@ -201,4 +201,38 @@ async def test_a_stream_gives_its_turn_back_with_each_window() -> None:
                 assert len(await clinic.doctors.list()) == 6
         assert read == 6
         budget = budget_of(session)
+        assert (budget.used, budget.lent, len(budget.waiting)) == (0, 0, 0)
+
+
+async def test_the_options_of_a_call_share_the_session_s_budget() -> None:
+    """`with_options(limits=...)` neither adds a budget nor widens the session's: the call waits as every other does."""
+    async with Held() as server, tight(server, Timeouts(total_seconds=30, read_seconds=30)) as session:
+        clinic = session.clinic(server.credentials())
+        first = asyncio.ensure_future(by_get(clinic))
+        budget = budget_of(session)
+        await until(lambda: budget.lent)
+        second = asyncio.ensure_future(by_get(clinic.with_options(limits=Limits(buffered_bytes=64 * MEBIBYTE))))
+        await until(lambda: budget.waiting)
+        assert budget_of(session) is budget
+        assert not second.done()
+        server.go_on.set()
+        assert await first == await second == LARGE
+
+
+async def test_a_cancelled_waiter_loses_nobody_s_turn() -> None:
+    """Calls that are cancelled while they wait for room, before and after others in the row, leave those to be served."""
+    async with Held() as server, tight(server, Timeouts(total_seconds=30, read_seconds=30)) as session:
+        clinic = session.clinic(server.credentials())
+        first = asyncio.ensure_future(by_get(clinic))
+        budget = budget_of(session)
+        await until(lambda: budget.lent)
+        others = [asyncio.ensure_future(by_get(clinic)) for _ in range(6)]
+        await until(lambda: len(budget.waiting) == len(others))
+        for task in others[::2]:
+            task.cancel()
+        await asyncio.wait(others[::2])
+        assert len(budget.waiting) == len(others[1::2])
+        server.go_on.set()
+        async with asyncio.timeout(20):
+            assert await asyncio.gather(first, *others[1::2]) == [LARGE] * 4
         assert (budget.used, budget.lent, len(budget.waiting)) == (0, 0, 0)
