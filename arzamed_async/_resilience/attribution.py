@@ -20,6 +20,8 @@ __all__ = ["HEAVY_ROW", "LIGHT_ROW", "Attribution", "Rows"]
 #: A row as heavy as this is the origin's limit; a lighter one, where the origin is paced already.
 HEAVY_ROW = 6.0
 LIGHT_ROW = 3.0
+#: The least row that is the origin's limit where most of the requests sent meanwhile are refused: there may be few clinics.
+MOSTLY_ROW = 2.0
 #: What a request sent between two refusals, and not refused, takes from a row.
 LET_THROUGH = 0.5
 #: The number of clinics that are known to have a refusal among the rows.
@@ -36,6 +38,8 @@ SUSPECT = math.log(200)
 SUSPECT_AMONG_MANY = SUSPECT / 1.5
 MANY = 3
 LEAST_SHARE = 0.05
+#: Before so many requests no clinic is a suspect: where there are few clinics, chance refuses one again and again.
+YOUNG = 48
 #: The weight of one first try in the share of those refused.
 SHARE_WEIGHT = 0.04
 #: After this number of requests, clinics that are at fault have shown themselves.
@@ -86,7 +90,7 @@ class Rows:
 class Attribution:
     """The evidence at one origin."""
 
-    __slots__ = ("_claim", "_noise", "_share", "_suspects", "_trusted_from", "rows")
+    __slots__ = ("_claim", "_noise", "_share", "_spell_from", "_suspects", "_trusted_from", "rows")
 
     def __init__(self) -> None:
         self.rows = Rows()
@@ -94,6 +98,7 @@ class Attribution:
         self._noise = 1.0  # the bare 503s that may still be noise
         self._suspects = 0
         self._trusted_from = 0
+        self._spell_from = 0  # the first request of those among which there are refusals lately
         self._claim: tuple[ClinicScope | None, float] = None, 0.0  # the last long Retry-After, and `alive_at` then
 
     def begin(self, newest: int) -> None:
@@ -119,12 +124,24 @@ class Attribution:
             counted = False
         return self.rows.refused(sent, fresh=not (counted or clinic.suspect or clinic.evidence))
 
+    def begin_spell(self, first: int) -> None:
+        """A refusal has arrived, and it is the first one in a while. `first` is the oldest request that was in flight."""
+        self._spell_from = first
+
+    def mostly(self, row: float, newest: int) -> bool:
+        """Return whether a row is the origin's limit although it is light: most of what was sent lately is refused."""
+        return row >= MOSTLY_ROW and row > (newest - self._spell_from + 1) / 2
+
     def suspected(self, clinic: ClinicScope, sent: int, alive_at: float) -> bool:
         """Return whether it is this clinic that is refused. `alive_at` is when the origin let a request through last."""
         if clinic.suspect:
             return True
         evidence = 0.0
-        if sent > clinic.last_refused > 0 and alive_at > max(clinic.last_refused_at, clinic.alive_at):
+        if (
+            sent - self._spell_from >= YOUNG
+            and sent > clinic.last_refused > 0
+            and alive_at > max(clinic.last_refused_at, clinic.alive_at)
+        ):
             evidence = -math.log(min(1.0, max(self._share, LEAST_SHARE)))
         suspected = clinic.suspected(evidence, SUSPECT if self._suspects < MANY else SUSPECT_AMONG_MANY)
         self._suspects += suspected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .attribution import HEAVY_ROW, LIGHT_ROW, Attribution
+from .attribution import FRESH_SECONDS, HEAVY_ROW, LIGHT_ROW, Attribution
 from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, NEVER, REST_SECONDS, ClinicScope, Fate, Life, life_seconds
 from .in_flight import InFlight
 from .pace import LONGEST_PAUSE_SECONDS, KnownRate, Pace
@@ -47,6 +47,7 @@ class OriginScope(Life):
         self._max_retry_after_seconds, self._changed = max_retry_after_seconds, changed
         self._evidence = Attribution()
         self._dead_at = math.nan  # the sign of life after which an outage was found
+        self._refused_at = NEVER
         self._turn_at = 0.0
         self._holds = 0
         self._held_until = NEVER
@@ -169,6 +170,9 @@ class OriginScope(Life):
         if not self.active:
             clinic.cool_unpaced(list(self.open.values()).count(clinic))
         level = self.levels.ended(sent) if self.levels is not None else None
+        if now - self._refused_at >= FRESH_SECONDS:
+            self._evidence.begin_spell(min([sent, *self.open]))
+        self._refused_at = now
         row = self._evidence.row(clinic, sent, now, paced=self.pace is not None)
         if retry_after_seconds is not None and retry_after_seconds > self._max_retry_after_seconds:
             if status == 429:
@@ -180,7 +184,7 @@ class OriginScope(Life):
         if lifeless and (self._dead_at == self.alive_at or not self.open or single):
             clinic.note_refusal(self.sent, now)
             return False
-        pace = self._blamed(row, now)
+        pace = self._blamed(row, now, bare=bare)
         own = pace is None or clinic.pace is not None or self._evidence.suspected(clinic, sent, self.alive_at)
         if not own and pace is not None:
             pace.refused(now, sent)
@@ -194,9 +198,9 @@ class OriginScope(Life):
 
     # The origin's refusals.
 
-    def _blamed(self, row: float, now: float) -> Pace | None:
-        """Return the origin's pace; it has one from now on if the row is heavy."""
-        if self.pace is None and row >= HEAVY_ROW:
+    def _blamed(self, row: float, now: float, *, bare: bool) -> Pace | None:
+        """Return the origin's pace; it has one from now on if the row is heavy, or most of a few clinics are refused."""
+        if self.pace is None and (row >= HEAVY_ROW or (not bare and self._evidence.mostly(row, self.sent))):
             self.pace = Pace(now, self.sent)
             self.levels = InFlight(now)
             self.active = True

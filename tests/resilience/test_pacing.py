@@ -247,6 +247,22 @@ def test_workers_that_wait_for_room_do_not_hang() -> None:
     assert seconds < 200
 
 
+@pytest.mark.parametrize("rate", [0.5, 2.0, 5.0])
+@pytest.mark.parametrize("clinics", [3, 4, 5, 7])
+def test_few_clinics_at_a_low_limit_are_all_served(clinics: int, rate: float) -> None:
+    """Fewer clinics than make a heavy row: most of their requests are refused, which is the origin's limit all the same."""
+
+    async def run() -> list[int]:
+        served = []
+        for seed in range(20):
+            client = Paced(Server(random.Random(seed), limits=(Bucket(rate, 1),)), random.Random(seed))
+            outcomes = await asyncio.gather(*[client.call(number) for number in range(clinics)])
+            served.append(sum(outcomes))
+        return served
+
+    assert run_virtually(run()) == [clinics] * 20
+
+
 def test_an_idle_pacing_waits_for_nobody() -> None:
     """While no request is refused, a call neither waits nor leaves a timer."""
 
