@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_bash_completes_by_the_script(place: Path, monkeypatch: pytest.MonkeyPat
     """A bash that has read the script completes a command, and a clinic of ./clinics.toml."""
     (place / "clinics.toml").write_text('[clinics.milano]\n[clinics."milano-due"]\n[clinics.roma]\n', encoding="utf-8")
     program = place / "arzamed"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m arzamed_async.cli "$@"\n', encoding="utf-8")
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m arzamed_async.cli "$@"\n', encoding="utf-8")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     monkeypatch.setenv("_ARZAMED_COMPLETE", "source_bash")
