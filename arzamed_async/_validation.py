@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ._arguments import described
 from ._hosts import Address, is_loopback
@@ -127,7 +127,7 @@ def web_url(name: str, url: object) -> str:
     """Return `url`, encoded, if a secret may be sent to it: https, or http to loopback only.
 
     A host outside ASCII is encoded by IDNA, a path by percent-encoding. Rejected: other schemes, userinfo, a
-    fragment, white space, control characters, an invalid host or port. The error never quotes the URL, since an
+    fragment, `.` and `..` segments, white space, control characters, an invalid host or port. The error never quotes the URL, since an
     invalid one may hold a password.
     """
     text = _one_word(name, url)
@@ -141,6 +141,8 @@ def web_url(name: str, url: object) -> str:
         bad = "must not contain a fragment"
     elif address.scheme == "http" and not is_loopback(address.host):
         bad = "must begin with https:// (http is allowed for loopback only)"
+    elif dot_segments(address.rest.partition("?")[0]):  # aiohttp and some servers resolve them, others do not
+        bad = "must not contain '.' or '..' segments"
     if bad:
         raise ConfigurationError(f"{name} {bad}")
     return text if text.isascii() and "%" not in text else str(address)
@@ -149,8 +151,8 @@ def web_url(name: str, url: object) -> str:
 def api_url(name: str, url: object) -> str:
     """Return `url`, encoded and without a slash at its end, if the API's paths can be below it."""
     checked = web_url(name, url)
-    if "?" in checked or dot_segments(urlsplit(checked).path):
-        raise ConfigurationError(f"{name} must not contain a query, nor '.' or '..' segments")
+    if "?" in checked:
+        raise ConfigurationError(f"{name} must not contain a query")
     return checked.rstrip("/")
 
 

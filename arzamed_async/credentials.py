@@ -23,14 +23,23 @@ READ_SCOPE = "https://api.nextgen.arzamed.com/read"
 #: The most bytes of a secret: a device, or the wrong file, must not fill the memory.
 MOST_SECRET_BYTES = 65_536
 _MOST = f"{MOST_SECRET_BYTES // 1024} KiB"
+#: The most characters of what is sent as (part of) a header or a request line, for which servers accept 8 KiB.
+_MOST_TEXT = 8192
+#: A name is in each error, event and line of the log.
+_MOST_NAME = 1024
 
 
 def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    plain_text(attribute.name, value)
+    _bounded(attribute.name, plain_text(attribute.name, value), _MOST_TEXT)
 
 
-def _text_or_nothing(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    plain_text(attribute.name, value, empty=True)
+def _name(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    _bounded(attribute.name, plain_text(attribute.name, value, empty=True), _MOST_NAME)
+
+
+def _bounded(name: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise ConfigurationError(f"{name} has more than {most:,} characters")
 
 
 @frozen
@@ -108,7 +117,9 @@ def _secret(_instance: object, attribute: Attribute[Any], value: object) -> None
 
 def _url(instance: object, attribute: Attribute[Any], value: object) -> None:
     """Check a URL, and keep it encoded. (A converter would raise while fields are not set, where the repr fails.)"""
-    object.__setattr__(instance, attribute.name, web_url(attribute.name, value))
+    checked = web_url(attribute.name, value)
+    _bounded(attribute.name, checked, _MOST_TEXT)
+    object.__setattr__(instance, attribute.name, checked)
 
 
 def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: object) -> None:
@@ -125,7 +136,8 @@ class ClinicCredentials:
     `name` identifies the clinic in errors, events and tables. It is not part of the identity: credentials that
     differ only in `name` are equal and share one token. `basic_encoding` is "form" (RFC 6749 section 2.3.1: both
     parts are form-encoded before Basic) or "raw", for servers that do not follow it. A secret given as text is
-    stored as text whose repr is masked. Raises ConfigurationError if a value is invalid.
+    stored as text whose repr is masked. A name has at most 1,024 characters, a secret 64 KiB, and each other value 8,192.
+    Raises ConfigurationError if a value is invalid.
 
         ClinicCredentials("milano-7", SecretFromEnv("MILANO_SECRET"), "https://auth.example/token", name="Milano")
     """
@@ -133,7 +145,7 @@ class ClinicCredentials:
     client_id: str = field(validator=_text)
     client_secret: Secret = field(repr=_hidden, validator=_secret)
     token_url: str = field(validator=_url)
-    name: str = field(default="", eq=False, validator=_text_or_nothing)
+    name: str = field(default="", eq=False, validator=_name)
     scope: str = field(default=READ_SCOPE, validator=_text)
     basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)
 

@@ -62,6 +62,8 @@ BAD_URLS = [
     URL + "\r\nX: y", URL + "\x00", URL + " ", "https://auth.invented.example:99999/", "https://[::1", "file:///etc",
     "https://auth.invented.example\\@evil.example/", "http://127.0.0.1.evil.example/", "http://localhost.evil.example/",
     "https://auth.invented.example:0/", "https://u:canary-pw@ex\u2100mple/", "https://u:canary-pw/path", "javascript:alert(1)", "//auth.invented.example/", None, 5,
+    "https://auth.invented.example/a/../b", "https://auth.invented.example/..", "https://auth.invented.example/./token",
+    "https://auth.invented.example/a/%2e%2E/b", "https://auth.invented.example/a/%252e%252e/b", "https://auth.invented.example/..;a=b/c?d",
 ]  # fmt: skip
 
 
@@ -152,6 +154,33 @@ def test_paths_are_encoded_once(path: str, sent: str) -> None:
 def test_plain_http_to_loopback(host: str) -> None:
     """Plain http is for this machine alone."""
     assert ClinicCredentials("id", SECRET, f"http://{host}/token")
+
+
+@pytest.mark.parametrize(
+    "host", ["\u24dbocalhost", "localho\u017ft", "\uff4cocalhost", "\u2460\u2461\u2466.0.0.1", "127\u30020.0.1"]
+)
+def test_loopback_in_other_letters_is_judged_as_it_is_sent(host: str) -> None:
+    """Circled, long and full-width letters are folded before the host is judged, kept and sent: what is kept is plain."""
+    sent = ClinicCredentials("id", SECRET, f"http://{host}/token").token_url
+    assert sent in ("http://localhost/token", "http://127.0.0.1/token")
+    with pytest.raises(ConfigurationError, match="loopback only"):
+        ClinicCredentials("id", SECRET, f"http://{host}.evil.example/token")
+
+
+def test_a_path_may_hold_dots_and_a_query_dot_segments() -> None:
+    """Only a whole segment of one or two dots changes the path."""
+    for rest in ("/v1.0/..token", "/a..b/...", "/token?next=../x", "/token?a=/./b"):
+        assert ClinicCredentials("id", SECRET, f"https://a.example{rest}").token_url == f"https://a.example{rest}"
+
+
+@pytest.mark.parametrize(("field", "most"), [("client_id", 8192), ("scope", 8192), ("token_url", 8192), ("name", 1024)])
+def test_texts_have_a_bound(field: str, most: int) -> None:
+    """A name of a megabyte would be in every line of the log, and no server accepts a header or a URL of that length."""
+    longest = f"https://a.example/{'x' * most}"[:most] if field == "token_url" else "x" * most
+    values = {"client_id": "id", "client_secret": SECRET, "token_url": URL}
+    assert getattr(ClinicCredentials(**{**values, field: longest}), field) == longest
+    with pytest.raises(ConfigurationError, match=f"^{field} has more than {most:,} characters$"):
+        ClinicCredentials(**{**values, field: f"{longest}x"})
 
 
 @pytest.mark.parametrize("bad", ["a\rb", "a\nb", "a\x00b", "a\x7f", "", None, 5, "a\ud800"])

@@ -220,8 +220,8 @@ async def test_a_setting_of_the_wrong_kind() -> None:
     """A policy of the wrong kind is named at construction, and so is what is no credentials."""
     with pytest.raises(ConfigurationError, match="Timeouts expected, not int"):
         ArzamedSession(timeouts=5)  # type: ignore[arg-type]
-    for url in ("https://api.invented.example/v1?x=1", "https://api.invented.example/v1?", "https://a.example/v1/../x"):
-        with pytest.raises(ConfigurationError, match="query"):
+    for url in ("https://api.invented.example/v1?x=1", "https://api.invented.example/v1?"):
+        with pytest.raises(ConfigurationError, match="base_url must not contain a query"):
             ArzamedSession(base_url=url)
     async with ArzamedSession() as session:
         with pytest.raises(ConfigurationError, match="ClinicCredentials, not str"):

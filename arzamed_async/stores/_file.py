@@ -114,10 +114,13 @@ class FileTokenStore:
         await self._pool.run(partial(self._release, lease))
 
     async def aclose(self) -> None:
-        """End this store's leases. Can be called repeatedly. A folder that hangs delays it by a second at most."""
+        """End this store's leases. Can be called repeatedly, and raises nothing: without a file or a thread they end by their time.
+
+        A folder that hangs delays it by a second at most.
+        """
         if not vars(self):  # the constructor has raised
             return
-        with suppress(TimeoutError):  # the leases end with this process
+        with suppress(OSError):  # a TimeoutError too
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._pool.run(self._holder.close)
 

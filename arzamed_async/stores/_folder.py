@@ -73,20 +73,23 @@ class Folder:
         if not self.check():
             return None
         path = self.file(name)
+        file, problem = -1, ""
         try:
             file = os.open(path, os.O_RDONLY | _NO_LINK)
         except FileNotFoundError:
             return None
         except OSError:
-            if not os.path.islink(path):  # noqa: PTH114 - see `file`
+            problem = _no_file(path)  # a link or a socket, which cannot be opened
+            if not problem:
                 raise
-            file = -1
-        if file < 0:
-            raise ConfigurationError(f"the token file {path} is a symbolic link")
-        with os.fdopen(file, "rb") as opened:
+        if problem:
+            raise ConfigurationError(f"the token file {path} {problem}")
+        try:  # not in `fdopen`, which refuses a folder, and leaves it open
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise ConfigurationError(f"the token file {path} is not a regular file")
-            return opened.read(_MOST_BYTES)
+            return os.read(file, _MOST_BYTES)
+        finally:
+            os.close(file)
 
     def replace(self, name: str, content: bytes) -> None:
         """Replace a file atomically: if this process is killed, others read either the old content or the new.
@@ -118,9 +121,20 @@ class Folder:
         from filelock import FileLock
 
         path = self.file(name)
-        if os.path.islink(path):  # noqa: PTH114 - see `file`
-            raise ConfigurationError(f"the lock file {path} is a symbolic link")
+        if problem := _no_file(path):
+            raise ConfigurationError(f"the lock file {path} {problem}")
         return FileLock(path, mode=0o600, thread_local=False)
+
+
+def _no_file(path: str) -> str:
+    """Return what is wrong with the kind of a file: "" for a regular one, and where there is none, or none to be seen."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return ""
+    if stat.S_ISREG(mode):
+        return ""
+    return "is a symbolic link" if stat.S_ISLNK(mode) else "is not a regular file"
 
 
 def make_folders(path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from arzamed_async import ConfigurationError
 
 from ._folder import Folder
 from ._forks import lead_nowhere, on_fork
@@ -57,13 +60,17 @@ class Holder:
 
     def gone(self, name: str) -> bool:
         """Return whether the process with this file has ended or closed its store."""
-        return not self._is_ours(name) and self._take(name) is not False
+        try:
+            return not self._is_ours(name) and self._take(name) is not False
+        except (OSError, ConfigurationError):  # no file can be locked there: the lease ends with its time
+            return False
 
     def close(self) -> None:
-        """Unlock and remove the file: other processes then see this holder as ended."""
+        """Unlock and remove the file: other processes then see this holder as ended. Raises nothing."""
         lock = self._locks.pop(os.getpid(), None)
         if lock is not None:
-            self._folder.remove(self._name)
+            with suppress(OSError):  # it stays, unlocked
+                self._folder.remove(self._name)
             lock.release()
 
     def _is_ours(self, name: str) -> bool:
@@ -88,4 +95,5 @@ class Holder:
     def _sweep(self) -> None:
         """Remove the files of ended processes. The register is locked, so that no new file appears meanwhile."""
         for path in self._folder.path.glob(f"*{_SUFFIX}"):
-            self._take(path.name, remove=True)
+            with suppress(OSError, ConfigurationError):  # no file of ours: a folder, a link
+                self._take(path.name, remove=True)
