@@ -23,6 +23,7 @@ ELSEWHERE = {
     **{f"docs/recipes/{page.name}": "tests/recipes/test_pages.py" for page in (ROOT / "docs/recipes").glob("*.md")},
     "docs/how-to/testing.md": "tests/testing/test_plugin.py",
     "docs/how-to/web-apps.md": "tests/web/test_web_apps_page.py",
+    "docs/tutorial/fastapi-page.md": "tests/recipes/test_tutorial.py",
 }
 
 BLOCKS = {page: blocks_of(page) for page in pages()}

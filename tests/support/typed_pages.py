@@ -20,7 +20,7 @@ from support.docs_pages import Block, blocks_of, pages
 
 __all__ = ["modules_of", "write_pages"]
 
-_APPLICATIONS = re.compile(r"docs/(recipes/(?!notebook)|how-to/web-apps)")
+_APPLICATIONS = re.compile(r"docs/(recipes/(?!notebook)|how-to/web-apps|tutorial/fastapi)")
 
 
 def modules_of(page: str, blocks: list[Block]) -> dict[str, str]:
