@@ -13,6 +13,10 @@ __all__ = ["Metrics"]
 
 #: The boundaries that the conventions recommend for http.client.request.duration, in seconds.
 BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+#: Token endpoints that have series of their own. Each clinic may have its own host, and each host is a series for each status.
+TOKEN_SERVERS = 8
+#: The address of all others, as the conventions have it for a method that is not known.
+OTHER = "_OTHER"
 
 
 class Metrics:
@@ -20,6 +24,7 @@ class Metrics:
 
     def __init__(self, meter: Meter, *, clinics: bool) -> None:
         self._clinics = clinics
+        self._token_servers: set[tuple[str | int, str | int]] = set()
 
         def seconds(name: str, description: str) -> Histogram:
             return meter.create_histogram(name, "s", description, explicit_bucket_boundaries_advisory=BUCKETS_SECONDS)
@@ -36,6 +41,19 @@ class Metrics:
 
     def _common(self, clinic: str, attributes: Attributes) -> Attributes:
         return {**attributes, "arzamed.clinic": clinic} if self._clinics else attributes
+
+    def _where(self, work: Work) -> Attributes:
+        """Return the attributes of a request, with as many addresses of token endpoints as there may be series."""
+        attributes = request_attributes(work)
+        if self._clinics or work.method != "POST":
+            return attributes
+        server = attributes["server.address"], attributes["server.port"]
+        if len(self._token_servers) < TOKEN_SERVERS:
+            self._token_servers.add(server)
+        if server not in self._token_servers:
+            attributes["server.address"] = OTHER
+            del attributes["server.port"]
+        return attributes
 
     def event(self, event: Event) -> None:
         """Count an event that is not part of the work."""
@@ -70,7 +88,7 @@ class Metrics:
                 self._waits.record(seconds, self._common(work.clinic, failed), context)
             case "request":
                 answered: Attributes = {} if status is None else {"http.response.status_code": status}
-                attributes = {**request_attributes(work), **answered, **failed}
+                attributes = {**self._where(work), **answered, **failed}
                 self._requests.record(seconds, self._common(work.clinic, attributes), context)
                 if work.method == "POST":
                     self._tokens.add(1, self._common(work.clinic, {**answered, **failed}), context)

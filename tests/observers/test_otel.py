@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 from collections.abc import Iterator
@@ -27,10 +28,12 @@ from arzamed_async import (
     ArzamedError,
     ArzamedSession,
     BreakerPolicy,
+    ClinicCredentials,
     ConfigurationError,
     ForbiddenError,
     RetryPolicy,
     Timeouts,
+    TokenUnavailableError,
 )
 from arzamed_async.otel import OTelObserver
 from arzamed_async.testing import FakeArzamed
@@ -352,6 +355,25 @@ async def test_clinics_are_in_metrics_only_where_wanted() -> None:
                 points = telemetry.points(name)
                 assert points
                 assert all(("arzamed.clinic" in (point.attributes or {})) is wanted for point in points), name
+        telemetry.meters.shutdown()
+
+
+async def test_token_hosts_do_not_multiply_the_series() -> None:
+    """Of 50 token endpoints eight have series of their own, and the others share one; with clinics in metrics each has one."""
+    for wanted in (False, True):
+        telemetry = Telemetry(clinics_in_metrics=wanted)
+        options: dict[str, Any] = {"retry": RetryPolicy.none(), "observers": [telemetry.observer]}
+        async with RawServer() as server, ArzamedSession(base_url=server.base_url, **options) as session:
+            for number in range(1, 51):  # the server listens at one of these addresses, and nobody at the others
+                url = f"http://127.0.0.{number}:{server.port}/token"
+                clinic = session.clinic(ClinicCredentials(f"client-{number}", "invented", url, name=f"Clinic {number}"))
+                with contextlib.suppress(TokenUnavailableError):
+                    await clinic.doctors.list()
+        points = [point.attributes or {} for point in telemetry.points("http.client.request.duration")]
+        tokens = [point for point in points if point["http.request.method"] == "POST"]
+        hosts = {point["server.address"] for point in tokens}
+        assert (len(tokens), len(hosts)) == ((50, 50) if wanted else (9, 9))
+        assert ("_OTHER" in hosts) is not wanted
         telemetry.meters.shutdown()
 
 
