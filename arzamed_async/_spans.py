@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
 from ._telemetry import Observers
-from .events import Span
+from .events import Span, Tracer
 
 if TYPE_CHECKING:
     from .events import Event, Work, WorkKind
@@ -53,7 +53,7 @@ class Spans:
         self.status: int | None = None
         above = [None] * len(observers.tracers) if parent is None else parent._spans  # noqa: SLF001 - another of this class
         self._spans: list[Span | None] = [
-            observers.safely(work.kind, tracer.start_span, work, span)
+            observers.safely(work.kind, _started, tracer, work, span)
             for tracer, span in zip(observers.tracers, above, strict=False)
         ]
 
@@ -89,6 +89,13 @@ class Spans:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.end("" if kind is None else kind.__name__)
+
+
+def _started(tracer: Tracer, work: Work, parent: Span | None) -> Span | None:
+    span = tracer.start_span(work, parent)
+    for name in ("tell", "end") if span is not None else ():
+        getattr(span, name)  # what is no span raises here, and breaks no call later
+    return span
 
 
 def _mapping(span: Span) -> dict[str, str]:

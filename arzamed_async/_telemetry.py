@@ -161,4 +161,5 @@ def caused_by(call_id: str) -> Generator[None]:
     try:
         yield
     finally:
-        _call.reset(before)
+        with contextlib.suppress(ValueError):  # the garbage collector closes a coroutine in another context
+            _call.reset(before)

@@ -38,7 +38,7 @@ class Flight(Generic[T]):
         self._doing: Callable[[], str] | None = None
         self._waiters: dict[asyncio.Future[None], None] = {}  # a set that keeps their order
         self._landed = False
-        self._outcome: T | Exception | None = None  # None where the task was cancelled
+        self._outcome: T | BaseException | None = None  # None where the task was cancelled
 
     @property
     def over(self) -> bool:
@@ -67,7 +67,7 @@ class Flight(Generic[T]):
         outcome = self._outcome
         if outcome is None:
             raise SessionClosedError("the session was closed during this call")
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise copy.copy(outcome) if isinstance(outcome, ArzamedError) else outcome
         return outcome
 
@@ -75,7 +75,7 @@ class Flight(Generic[T]):
         """Let the work report what it is doing, for the error of a caller whose deadline passes meanwhile."""
         self._doing = doing
 
-    def land(self, outcome: T | Exception) -> None:
+    def land(self, outcome: T | BaseException) -> None:
         """Give the outcome to all callers that wait."""
         self._landed, self._outcome, self._doing = True, outcome, None
         self.wake()
@@ -129,14 +129,16 @@ class SingleFlight:
 
     async def _run(self, flight: Flight[T], work: Callable[[Flight[T]], Awaitable[T]]) -> None:
         """Hand a failure on as a value: one that nobody waits for is no exception that asyncio has to log."""
-        outcome: T | Exception
+        outcome: T | BaseException
         try:
             outcome = await work(flight)
         except ArzamedError as error:
             outcome = error.with_traceback(None)
-        except Exception as bug:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as bug:  # such as what pytest.fail raises, in an observer
             flight.land(bug)
-            if flight.awaited:
+            if flight.awaited and not isinstance(bug, (KeyboardInterrupt, SystemExit)):
                 return
             raise
         finally:

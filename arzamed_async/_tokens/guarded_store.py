@@ -237,8 +237,25 @@ class GuardedStore:
             if not task.done():
                 raise TimeoutError
             return _result_of(task)
+        except asyncio.CancelledError:
+            if method == "acquire" and not budget.forked:
+                await asyncio.wait((self._lifetime.spawn_outliving(self._give_back(budget.copy(), task)),))
+            raise
         finally:
             task.cancel()
+
+    async def _give_back(self, budget: StoreBudget, acquiring: asyncio.Task[Any]) -> None:
+        """Release the lease that a call returns whose caller was cancelled: else all wait until it expires.
+
+        In the slot of that call, which may be the last one.
+        """
+        await asyncio.wait((acquiring,), timeout=ANSWER_SECONDS)
+        if acquiring.done() and not acquiring.cancelled() and acquiring.exception() is None:
+            lease = acquiring.result()
+            if _is_bad(lease, Lease) is None:
+                budget.reset()
+                with contextlib.suppress(Exception):
+                    await self._within(budget, "release", lease)
 
     def _report_mistake(self, method: str, error: type[Exception], place: str) -> None:
         """Log a mistake in the store, each once."""

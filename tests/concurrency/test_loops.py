@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import sys
 import threading
@@ -101,6 +102,23 @@ def test_a_token_request_on_a_closed_loop_goes_without_noise(monkeypatch: pytest
     pending.clear()
     gc.collect()
     assert [str(each) for each in noise] == []
+
+
+def test_a_call_that_is_closed_in_another_context_goes_without_noise() -> None:
+    """The garbage collector closes a call that waits for its token wherever it runs: nothing is raised, and no slot is held."""
+
+    async def hang(request: Request, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(600)
+
+    async def go() -> None:
+        async with RawServer(hang) as server, ArzamedSession(base_url=server.base_url) as session:
+            clinic = session.clinic(server.credentials())
+            for call in (clinic.doctors.list(), clinic.get("equipe/doctors"), clinic.token()):
+                contextvars.copy_context().run(call.send, None)  # to its first wait, that for a token
+                call.close()
+            assert session.stats().clinics[clinic.name].in_flight == 0
+
+    asyncio.run(go())
 
 
 def test_two_loops_one_after_the_other() -> None:

@@ -16,6 +16,7 @@ from arzamed_async import (
     DeadlineExceededError,
     Endpoint,
     Endpoints,
+    Event,
     ForbiddenError,
     RetryPolicy,
     SessionClosedError,
@@ -224,6 +225,33 @@ async def test_a_bug_in_shared_work_is_raised_by_all_that_wait_and_logged_for_no
     await settle()
     gc.collect()
     assert reported == [ZeroDivisionError]
+
+
+class StoppedError(BaseException):
+    """As what pytest.fail raises, and gevent's timeouts: no Exception."""
+
+
+async def test_what_is_no_exception_reaches_those_who_wait() -> None:
+    """An observer that stops the program (pytest.fail) while a token arrives: each caller gets that, not that its session was closed."""
+    unheard: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheard.append(context))
+    events: list[str] = []
+
+    def observer(event: Event) -> None:
+        events.append(type(event).__name__)
+        if len(events) == 1:
+            raise StoppedError
+
+    async with RawServer() as server, ArzamedSession(base_url=server.base_url, observers=[observer]) as session:
+        clinic = session.clinic(server.credentials())
+        ends = await asyncio.gather(*(clinic.token() for _ in range(3)), return_exceptions=True)
+        assert [type(each) for each in ends] == [StoppedError] * 3
+        assert events == ["TokenRequestFinished"]
+        assert len(await clinic.doctors.list()) == 3
+    del ends
+    await settle()
+    gc.collect()
+    assert unheard == []
 
 
 async def test_closing_the_session_ends_all_who_wait() -> None:

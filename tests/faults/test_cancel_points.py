@@ -7,13 +7,25 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from fault_tls import good, trusting
 from support import RawServer, Request, answer, json_answer, token_answer, until
 from test_storms import BODY, CALLS, Call, Quiet, assert_no_slot_is_held, client_sockets, outcome_of
 
-from arzamed_async import ArzamedSession, ClinicCredentials, PoolLimits, RetryPolicy, SessionClosedError
+from arzamed_async import (
+    ArzamedSession,
+    ClinicCredentials,
+    Lease,
+    PoolLimits,
+    RetryPolicy,
+    SessionClosedError,
+    TokenStore,
+)
+from arzamed_async._tokens.shared import store_key
+from arzamed_async.stores import FileTokenStore
+from arzamed_async.testing import MemoryTokenStore
 
 pytestmark = pytest.mark.asyncio
 
@@ -207,3 +219,43 @@ async def test_cancelled_at_every_point_of_a_handshake(act: Act) -> None:
     """The same holds over TLS: a connection whose handshake is cancelled is closed."""
     async with Rough(good()) as server:
         assert await sweep(server, CALLS[2], act) > 10
+
+
+class SlowStore(MemoryTokenStore):
+    """Waits after what it does: whoever is cancelled then does not learn of it."""
+
+    async def acquire(self, key: str, seconds: float, /) -> Lease | None:
+        lease = await super().acquire(key, seconds)
+        await asyncio.sleep(0)
+        return lease
+
+
+STORES: dict[str, Callable[[Path], TokenStore]] = {
+    "memory": lambda _: MemoryTokenStore(),
+    "slow": lambda _: SlowStore(),
+    "file": lambda folder: FileTokenStore(folder / "tokens"),
+}
+
+
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_session_closed_at_every_point_leaves_no_lease(kind: str, tmp_path: Path) -> None:
+    """A token request that ends with its session, wherever it is, leaves no lease in the store: nobody waits for it to expire."""
+    store = STORES[kind](tmp_path)
+    async with Rough() as server, Quiet() as quiet:
+        for point in range(400):
+            clinic = ClinicCredentials(f"id-{point}", "invented", f"{server.origin}/token/{point}", name="c")
+            async with ArzamedSession(base_url=server.base_url, retry=AT_ONCE, token_store=store) as session:
+                task = asyncio.create_task(session.clinic(clinic).token())
+                for _ in range(point):
+                    await asyncio.sleep(0)
+                done = task.done()
+            await asyncio.wait([task])
+            assert outcome_of(task) in ("done", SessionClosedError.__name__)
+            await until(lambda: quiet.left_running(server) == set())
+            lease = await store.acquire(store_key(clinic), 600)
+            assert lease is not None, f"at point {point}"
+            await store.release(lease)
+            if done:
+                break
+        assert point > 10
+        await store.aclose() if isinstance(store, FileTokenStore) else None

@@ -329,6 +329,25 @@ async def test_a_tracer_that_raises_disturbs_nothing(caplog: pytest.LogCaptureFi
     assert "invented-canary" not in caplog.text
 
 
+@pytest.mark.parametrize("span", [5, "span", object(), [], False], ids=repr)
+async def test_what_is_no_span_disturbs_nothing(span: object, caplog: pytest.LogCaptureFixture) -> None:
+    """A tracer that returns something else than a span is logged, and the call goes on without its span."""
+
+    class Wrong:
+        def __call__(self, event: Event, /) -> None: ...
+
+        def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
+            assert parent is None
+            return span  # type: ignore[return-value]
+
+    async with RawServer() as server, session_of(server, Wrong()) as session:
+        clinic = session.clinic(server.credentials())
+        assert len(await clinic.doctors.list()) == 3
+        async with clinic.doctors.stream() as doctors:
+            assert len([doctor async for doctor in doctors]) == 3
+    assert "an observer raised AttributeError for request" in caplog.text
+
+
 async def test_a_mock_is_no_tracer() -> None:
     """An observer is a tracer by its class: a mock that answers to every name is told events and nothing else."""
     mock = Mock()
