@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex, cast
 
-__all__ = ["Masked", "as_masked", "as_plain", "masked", "masked_repr"]
+__all__ = ["Masked", "as_masked", "as_plain", "masked", "masked_repr", "plain"]
 
 
 class Masked(str):
@@ -29,6 +29,11 @@ def as_plain(text: str) -> str:
     return text if type(text) is str else str(text)
 
 
+def plain(text: str) -> str:
+    """Return the content of a text of any subclass, such as an enum's or a TOML library's, as a str, or masked as it is."""
+    return text if type(text) in (str, Masked) else str.__str__(text)
+
+
 def masked_repr(_text: str) -> str:
     """Return what stands for the text in the repr of what holds it."""
     return "'***'"
@@ -36,8 +41,8 @@ def masked_repr(_text: str) -> str:
 
 def masked(value: Any) -> Any:
     """Return a value with every text in it masked; dicts and lists are copied."""
-    if type(value) is str:
-        return Masked(value)
+    if isinstance(value, str):
+        return value if type(value) is Masked else Masked(str.__str__(value))
     if isinstance(value, dict):
         return {key: masked(each) for key, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):

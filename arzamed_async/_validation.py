@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from ._arguments import described
 from ._hosts import Address, is_loopback
+from ._masked import plain
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -91,16 +92,20 @@ def _has_control(text: str) -> bool:
 
 
 def plain_text(name: str, value: object, *, empty: bool = False) -> str:
-    """Return `value` if it is text without control characters. The error never quotes it."""
+    """Return `value` if it is text without control characters. The error never quotes it.
+
+    Text of a subclass of str is returned as plain text: aiohttp, a log and urllib would each read it by its own methods.
+    """
     if not isinstance(value, str):
         raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
-    if not value and not empty:
+    text = plain(value)
+    if not text and not empty:
         raise ConfigurationError(f"{name} is empty")
-    if _has_control(value):
+    if _has_control(text):
         raise ConfigurationError(f"{name} contains a control character (such as a line break)")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ConfigurationError(f"{name} contains an unpaired surrogate, which no encoding can represent")
-    return value
+    return text
 
 
 def decoded_text(data: bytes) -> tuple[str, str]:

@@ -155,7 +155,7 @@ class Clinic:
 def _shown_and_url(base_url: str, path: str, params: Params | None, route: str | None) -> tuple[str, str]:
     """Return what errors and events show of a request, and its URL."""
     if route is not None:
-        plain_text("route", route)
+        route = plain_text("route", route)
     return route or "<raw>", request_url(base_url, path, params)
 
 

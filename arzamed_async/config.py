@@ -186,8 +186,10 @@ class TokenPolicy:
     rejected_seconds: float = field(default=60.0, validator=zero_or_more)
 
 
-def _path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    relative_path(f"Endpoint.{attribute.name}", value)
+def _path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    text = relative_path(f"{type(instance).__name__}.{attribute.name}", value)
+    if text is not value:  # of a subclass of str
+        object.__setattr__(instance, attribute.name, text)
 
 
 def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
@@ -225,9 +227,9 @@ class Endpoint(Generic[T]):
     personal: bool = field(default=False, validator=_flag)
 
 
-def _optional_path(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+def _optional_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None:
-        relative_path(f"Endpoints.{attribute.name}", value)
+        _path(instance, attribute, value)
 
 
 @frozen(kw_only=True)

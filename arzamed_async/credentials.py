@@ -29,17 +29,20 @@ _MOST_TEXT = 8192
 _MOST_NAME = 1024
 
 
-def _text(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    _bounded(attribute.name, plain_text(attribute.name, value), _MOST_TEXT)
+def _text(instance: object, attribute: Attribute[Any], value: object) -> None:
+    _keep(instance, attribute, plain_text(attribute.name, value), value)
 
 
-def _name(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    _bounded(attribute.name, plain_text(attribute.name, value, empty=True), _MOST_NAME)
+def _name(instance: object, attribute: Attribute[Any], value: object) -> None:
+    _keep(instance, attribute, plain_text(attribute.name, value, empty=True), value, _MOST_NAME)
 
 
-def _bounded(name: str, text: str, most: int) -> None:
+def _keep(instance: object, attribute: Attribute[Any], text: str, given: object, most: int = _MOST_TEXT) -> None:
+    """Check a text's length, and keep it as checked. (A converter would raise while fields are not set, where the repr fails.)"""
     if len(text) > most:
-        raise ConfigurationError(f"{name} has more than {most:,} characters")
+        raise ConfigurationError(f"{attribute.name} has more than {most:,} characters")
+    if text is not given:
+        object.__setattr__(instance, attribute.name, text)
 
 
 @frozen
@@ -116,10 +119,7 @@ def _secret(_instance: object, attribute: Attribute[Any], value: object) -> None
 
 
 def _url(instance: object, attribute: Attribute[Any], value: object) -> None:
-    """Check a URL, and keep it encoded. (A converter would raise while fields are not set, where the repr fails.)"""
-    checked = web_url(attribute.name, value)
-    _bounded(attribute.name, checked, _MOST_TEXT)
-    object.__setattr__(instance, attribute.name, checked)
+    _keep(instance, attribute, web_url(attribute.name, value), value)
 
 
 def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: object) -> None:

@@ -45,7 +45,7 @@ def with_query(url: str, params: Params | None) -> str:
         return url
     pairs: list[tuple[str, str]] = []
     for name, value in _pairs(params):
-        plain_text("a parameter's name", name)
+        name = plain_text("a parameter's name", name)  # noqa: PLW2901 - as it is checked
         several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
         values: list[Any] = list(cast("Any", value)) if several else [value]
         pairs.extend((name, _parameter(name, each)) for each in values)
@@ -66,12 +66,14 @@ def _parameter(name: str, value: object) -> str:
         value = value.value
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return str(value)
+    kind = type(value).__name__
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        try:
+            return str(value)
+        except ValueError:  # a whole number of more digits than Python writes
+            kind = "int with too many digits"
     if isinstance(value, dt.date):
         return value.isoformat()
     if isinstance(value, str):
         return plain_text(f"the parameter {name}", value, empty=True)
-    raise ConfigurationError(
-        f"the parameter {name} must be text, a number, a bool or a date, not {type(value).__name__}"
-    )
+    raise ConfigurationError(f"the parameter {name} must be text, a number, a bool or a date, not {kind}")

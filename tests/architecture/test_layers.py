@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "_tracebacks": {"errors"},
     "_arguments": {"errors"},
     "_hosts": {"errors"},
-    "_validation": {"_arguments", "_hosts", "errors"},
+    "_validation": {"_arguments", "_hosts", "_masked", "errors"},
     "_listed": {"_frozen", "models"},
     "_merged": {"_frozen", "errors"},
     "_stats": {"_frozen", "config"},

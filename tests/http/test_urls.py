@@ -28,3 +28,11 @@ def test_urls() -> None:
     for params in ({"a": None}, {"a": float("nan")}, {"a": {}}, {"a\n": 1}, {"a": "x\ny"}):
         with pytest.raises(ConfigurationError, match="parameter"):
             request_url(base, "x", params)  # type: ignore[arg-type]
+
+
+def test_whole_numbers_of_any_size() -> None:
+    """A whole number is sent exactly, beyond every float too; one of more digits than Python writes is refused."""
+    base = "https://api.invented.example/v1"
+    assert request_url(base, "x", {"a": 10**400}) == f"{base}/x?a=1{'0' * 400}"
+    with pytest.raises(ConfigurationError, match="^the parameter a must be .*, not int with too many digits$"):
+        request_url(base, "x", {"a": 10**5000})
