@@ -18,6 +18,7 @@ from attrs import define, evolve
 from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
 from arzamed_async._logs.setup import write
 
+from ._cluster import Installed
 from ._plan import Plan
 from ._worker import CancelledFromWithinError, Job, leave, run_shard
 
@@ -57,6 +58,7 @@ class Run(Generic[T]):
     def __init__(self, plan: Plan[T]) -> None:
         self._plan = plan
         self._client = plan.client
+        self._installed = Installed(plan.client)
         self._name = f"arzamed_shard-{uuid.uuid4().hex}"
         self._shards: dict[int, _Shard] = {}
         self._ready: deque[Outcome[T]] = deque()
@@ -110,6 +112,7 @@ class Run(Generic[T]):
 
     async def _work(self) -> None:
         plan = self._plan
+        await self._installed.check_scheduler()
         common = _cloudpickle.dumps((plan.fetch, plan.store, plan.options))
         queue = await _distributed.Queue(self._name, client=self._client, maxsize=QUEUED)
         bug: BaseException | None = None
@@ -141,7 +144,9 @@ class Run(Generic[T]):
 
     async def _wait_for_room(self) -> None:
         while True:
-            threads = sum((await self._client.nthreads()).values())
+            workers = await self._client.nthreads()
+            await self._installed.check_workers(workers)
+            threads = sum(workers.values())
             if len(self._shards) < SHARDS_PER_THREAD * max(threads, 1):  # without any, an adaptive cluster grows
                 return
             self._freed.clear()
