@@ -10,6 +10,7 @@ In reading order:
     secrets        reads a secret from a variable or a file
     shared         the token store: one fetch for many processes
     guarded_store  calls a store with time limits, and goes on without one that fails
+    foreign        the name and the text of an exception that a store raised
 
 A token has four forms: `oauth2.IssuedToken` is read from the endpoint's response, `cache.CachedToken` adds when it is
 refreshed, `token_store.StoredToken` is what processes share, and `models.Token` is what a caller gets.

@@ -16,12 +16,12 @@ from typing import Any
 
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.semaphore import FairSemaphore
-from .._http.status import printable_excerpt
 from .._logs.setup import write
 from .._telemetry import Observers
 from ..errors import ConfigurationError
 from ..events import TokenStoreFailed
 from ..token_store import Lease, StoredRejection, StoredToken, TokenStore
+from .foreign import class_name, text_of
 
 __all__ = ["GuardedStore", "StoreBudget", "StoreUnavailableError"]
 
@@ -124,7 +124,7 @@ class GuardedStore:
         self._failing = self._refuses_writes = False
         self._rests_until = self._reports_at = 0.0
         self._late = 0
-        self._reported: set[tuple[str, type[Exception]]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._leave_loop()
         lifetime.on_new_loop(self._leave_loop)
 
@@ -259,16 +259,17 @@ class GuardedStore:
 
     def _report_mistake(self, method: str, error: type[Exception], place: str) -> None:
         """Log a mistake in the store, each once."""
-        if (method, error) not in self._reported:
-            self._reported.add((method, error))
+        name = class_name(error)
+        if (method, name) not in self._reported:
+            self._reported.add((method, name))
             text = "the token store has a bug: %s.%s() raised %s%s; tokens are requested without it"
-            write(logging.ERROR, text, type(self._store).__name__, method, error.__name__, place)
+            write(logging.ERROR, text, class_name(type(self._store)), method, name, place)
 
     def _report_configuration(self, error: ConfigurationError) -> None:
         """Log why the store cannot be used as it is configured, once: no rest helps there."""
-        if ("", ConfigurationError) not in self._reported:
-            self._reported.add(("", ConfigurationError))
-            what = printable_excerpt(str(error), ())
+        if ("", "") not in self._reported:
+            self._reported.add(("", ""))
+            what = text_of(error)
             write(logging.ERROR, "the token store cannot be used: %s; tokens are requested without it", what)
 
     def _record_failure(self, budget: StoreBudget, error: type[Exception], *, rests: bool) -> None:
@@ -280,7 +281,7 @@ class GuardedStore:
                 self._rests_until = now + REST_SECONDS
         if not self._failing or now >= self._reports_at:
             self._failing, self._reports_at = True, now + REPORT_SECONDS
-            self._observers.emit(TokenStoreFailed(clinic=budget.clinic, error=error.__name__))
+            self._observers.emit(TokenStoreFailed(clinic=budget.clinic, error=class_name(error)))
 
 
 def _place(traceback: TracebackType | None) -> str:
