@@ -341,3 +341,49 @@ def test_a_list_that_waits_for_the_network_does_not_keep_others_from_expanding()
 def test_a_bad_record_of_a_bomb_is_its_error() -> None:
     """A class that requires a field refuses the first record of a bomb: nothing is counted before that."""
     assert isinstance(measured("a class with required fields", bomb(b"{}"), doctors), DecodeError)
+
+
+def test_a_stalled_list_keeps_three_mebibytes_of_records_at_most() -> None:
+    """Lists whose servers stall keep what they have got: of a few hundred bytes of gzip 3 MiB each, and more is refused at once."""
+    count = 8
+
+    async def held(records: int, *, refused: bool = False) -> float | set[str]:
+        compressed = gzip.compress(b"[" + b",".join([b"{}"] * records) + b"," + b" " * 100_000 + b"]")
+        head = f"HTTP/1.1 200 X\r\nContent-Encoding: gzip\r\nContent-Length: {len(compressed)}\r\n\r\n"
+        end = asyncio.Event()
+
+        async def stall(wire: Wire) -> None:
+            await wire.send(head.encode(), compressed[:-20])  # the last of the spaces, and the end, never come
+            await end.wait()
+
+        async with Side(TOKEN_JSON) as tokens, Side(b"[]") as api:
+            api.arm(stall)
+            base_url, url = f"http://127.0.0.1:{api.port}", f"http://127.0.0.1:{tokens.port}/token"
+            async with ArzamedSession(base_url=base_url, retry=RetryPolicy.none()) as session:
+                clinics = [session.clinic(ClinicCredentials(f"id{n}", SECRET, url)) for n in range(count)]
+                for clinic in clinics:
+                    await clinic.token()
+                tracemalloc.start()
+                try:
+                    lists = [asyncio.ensure_future(clinic.slots.list()) for clinic in clinics]
+                    if refused:
+                        await asyncio.wait(lists, timeout=30)  # and never for ever
+                        return {type(each.exception()).__name__ for each in lists if each.done()}
+                    before, now = -1, 0
+                    while now > before or before < count * MEBIBYTE // 2:
+                        await asyncio.sleep(0.1)
+                        before, now = now, tracemalloc.get_traced_memory()[0]
+                    assert not any(each.done() for each in lists)
+                    return now / count / MEBIBYTE
+                finally:
+                    tracemalloc.stop()
+                    end.set()
+                    for each in lists:
+                        each.cancel()
+                    await asyncio.wait(lists)
+
+    most = asyncio.run(held(12_000))
+    assert isinstance(most, float)
+    print(f"{most:.2f} MiB for each stalled list")  # noqa: T201 - the figure
+    assert 0.5 < most < 3.5
+    assert asyncio.run(held(13_000, refused=True)) == {"LimitExceededError"}

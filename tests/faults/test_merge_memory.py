@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import SECRET
 from support.quick_loop import quickly
+from test_list_bombs import bomb
 
 from arzamed_async import (
     ArzamedSession,
@@ -287,3 +288,58 @@ def test_a_merge_of_batches_counts_all_their_records() -> None:
 
     got = asyncio.run(with_session(large_slots(40, 500_000), "X: y", call, limits=Limits(list_bytes=64 * MEBIBYTE)))
     assert got == [40, Finished("c0", 1)]
+
+
+@pytest.mark.parametrize(
+    ("opened", "most"),
+    [("stream", 32), ("batches of 5,000", 128)],
+)
+def test_a_merge_of_64_bombs_is_bounded(opened: str, most: int) -> None:
+    """64 clinics that send 11 kB of gzip which expand to millions of records: the streams wait with a window each, batches with one."""
+    body = bomb(b"{}")
+
+    async def call(session: ArzamedSession, clinics: list[ClinicCredentials]) -> int:
+        size = None if opened == "stream" else 5000
+
+        def start(clinic: Clinic) -> AsyncIterator[Any]:
+            return aiter(clinic.slots.stream() if size is None else clinic.slots.batches(size=size))
+
+        tracemalloc.start()
+        try:
+            async with session.merge(clinics, start) as merged:
+                await anext(merged)
+                await until_it_stops()
+                for _ in range(20):
+                    await anext(merged)
+                return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak = asyncio.run(with_session(body, "Content-Encoding: gzip", call, 64))
+    print(f"{opened}: {peak / MEBIBYTE:.1f} MiB at the peak")  # noqa: T201 - the figure
+    assert MEBIBYTE < peak < most * MEBIBYTE
+
+
+def test_an_idle_consumer_of_a_compressed_list_holds_little() -> None:
+    """Streams that wait after their first record keep neither what their gzip expands to nor what has not been read."""
+    count = 8
+    body = gzip.compress(large_slots(300, 100_000))
+
+    async def call(session: ArzamedSession, clinics: list[ClinicCredentials]) -> int:
+        for each in clinics:
+            await session.clinic(each).token()
+        tracemalloc.start()
+        streams = [session.clinic(each).slots.stream() for each in clinics]
+        try:
+            for each in streams:
+                await anext(each)
+            await until_it_stops()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            for each in streams:
+                await each.aclose()
+
+    peak = asyncio.run(with_session(body, "Content-Encoding: gzip", call, count))
+    print(f"{peak / count / MEBIBYTE:.2f} MiB for each at the peak, of 29 MiB")  # noqa: T201 - the figure
+    assert peak < count * 1.5 * MEBIBYTE

@@ -14,6 +14,8 @@ from arzamed_async import (
     Clinic,
     ClinicCredentials,
     DeadlineExceededError,
+    Doctor,
+    Endpoint,
     Limits,
     PoolLimits,
     RetryPolicy,
@@ -132,6 +134,9 @@ class Held(RawServer):
         if request.is_token:
             writer.write(token_answer())
             return
+        if request.target.endswith("rooms"):
+            writer.write(json_answer(200, DOCTORS))
+            return
         self.reads += 1
         wait = self.reads == 1
         writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n" % len(LARGE))
@@ -235,4 +240,21 @@ async def test_a_cancelled_waiter_loses_nobody_s_turn() -> None:
         server.go_on.set()
         async with asyncio.timeout(20):
             assert await asyncio.gather(first, *others[1::2]) == [LARGE] * 4
+        assert (budget.used, budget.lent, len(budget.waiting)) == (0, 0, 0)
+
+
+async def test_a_large_response_waits_for_the_end_of_a_stalled_one_and_small_ones_do_not() -> None:
+    """While a stalled response keeps the room, small lists are read at once; a large one is read when the stalled call ends."""
+    async with Held() as server, tight(server, Timeouts(total_seconds=30, read_seconds=30)) as session:
+        clinic = session.clinic(server.credentials())
+        stalled = asyncio.ensure_future(by_get(clinic))
+        budget = budget_of(session)
+        await until(lambda: budget.lent)
+        large = asyncio.ensure_future(by_get(clinic))
+        await until(lambda: budget.waiting)
+        for _ in range(20):
+            assert len(await clinic.resource(Endpoint("equipe/rooms", Doctor)).list()) == len(DOCTORS)
+        assert not large.done()
+        stalled.cancel()
+        assert await large == LARGE
         assert (budget.used, budget.lent, len(budget.waiting)) == (0, 0, 0)
