@@ -167,7 +167,14 @@ def proxy_url(name: str, url: object) -> str:
     if address.scheme not in ("http", "https"):
         more = ": a SOCKS proxy is not supported" if address.scheme.startswith("socks") else ""
         raise ConfigurationError(f"{name} must begin with http:// or https://{more}")
+    user, _, password = address.login.removesuffix("@").partition(":")
+    if ":" in unquote(user) or not _is_latin(unquote(user + password)):  # as aiohttp sends them (RFC 7617 section 2)
+        raise ConfigurationError(f"{name} has a login with a colon in its user, or a character that is not Latin-1")
     return str(address)
+
+
+def _is_latin(text: str) -> bool:
+    return not text or max(text) <= "\xff"
 
 
 def _one_word(name: str, url: object) -> str:

@@ -63,6 +63,20 @@ def test_no_text_of_an_error_steers_who_reads_it(kind: type[ArzamedError]) -> No
 
 
 @pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_made_without_its_constructor_has_a_text(kind: type[ArzamedError]) -> None:
+    """A class of the caller's may not call it: the text is what it was given, and a traceback can print it."""
+
+    class Mine(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, *_texts: str) -> None:
+            pass
+
+    assert str(Mine("a text\x1b[31m")) == "a text\N{REPLACEMENT CHARACTER}[31m"
+    for error in (Mine(), pickle.loads(pickle.dumps(kind.__new__(kind)))):
+        assert str(error) == f"{type(error).__name__}, not initialized"
+        assert traceback.format_exception(error)
+
+
+@pytest.mark.parametrize("kind", CLASSES)
 def test_every_error_has_its_public_name(kind: type[ArzamedError]) -> None:
     """Tracebacks and pickles name the module that callers import from; a class that a caller derives keeps its own."""
     assert kind.__module__ == "arzamed_async.errors"

@@ -69,13 +69,19 @@ class ArzamedError(Exception):
         """Return what follows the number of attempts."""
         return ""
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         call = f"{self.method} {self.path}".strip()
         what = self._what()
         if self.attempts > 1:
             what = f"{what} after {self.attempts} attempts"
         first = ": ".join(part for part in (self.clinic, call, what) if part) + self._details()
-        text = ". ".join(part.rstrip(".") for part in (first, self.hint, self.remedy) if part)
+        return ". ".join(part.rstrip(".") for part in (first, self.hint, self.remedy) if part)
+
+    def __str__(self) -> str:
+        try:
+            text = self._text()
+        except AttributeError:  # made without its constructor: by a class of the caller's, or a pickle
+            text = super().__str__() or f"{type(self).__name__}, not initialized"
         if text.isprintable():
             return text
         # A clinic's name may be foreign text: it must not steer a terminal or pass for another name.

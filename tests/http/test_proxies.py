@@ -115,6 +115,21 @@ def test_a_proxy_that_is_none(value: str) -> None:
         assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("login", ["us%3Aer:", "us:\u20ac", "us:%E2%82%AC", "us:%ff", "\u0142us:", "%3a"])
+def test_a_login_that_cannot_be_sent(login: str) -> None:
+    """Aiohttp sends a login in Latin-1, its user up to the first colon: another one is refused where it is given."""
+    for proxy in (f"http://{login}{CANARY}@127.0.0.1:1", f"https://{login}{CANARY}@h.example"):
+        with pytest.raises(ConfigurationError, match="^proxy has a login with ") as caught:
+            ArzamedSession(proxy=proxy)
+        assert CANARY not in str(caught.value)
+    for proxy in (
+        f"http://us:p%3A:\u00e9@{CANARY}.example",
+        f"http://:p@{CANARY}.example",
+        f"http://us@{CANARY}.example",
+    ):
+        assert repr(ArzamedSession(proxy=proxy))
+
+
 class Proxy(RawServer):
     """An HTTP proxy that responds in the place of the API and of the token endpoint."""
 
