@@ -122,12 +122,8 @@ def test_a_login_that_cannot_be_sent(login: str) -> None:
         with pytest.raises(ConfigurationError, match="^proxy has a login with ") as caught:
             ArzamedSession(proxy=proxy)
         assert CANARY not in str(caught.value)
-    for proxy in (
-        f"http://us:p%3A:\u00e9@{CANARY}.example",
-        f"http://:p@{CANARY}.example",
-        f"http://us@{CANARY}.example",
-    ):
-        assert repr(ArzamedSession(proxy=proxy))
+    for good in ("us:p%3A:\u00e9@", ":p@", "us@", ""):
+        assert repr(ArzamedSession(proxy=f"http://{good}h.example"))
 
 
 class Proxy(RawServer):
