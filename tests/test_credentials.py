@@ -35,6 +35,7 @@ from arzamed_async import (
     TokenUnavailableError,
     load_clinics,
 )
+from arzamed_async._http.proxies import EnvironmentProxies
 
 URL = "https://auth.invented.example/oauth2/token"
 
@@ -130,6 +131,10 @@ def test_hosts_that_are_none(host: str) -> None:
             ArzamedSession(base_url=f"{scheme}://{host}/")
         with pytest.raises(ConfigurationError, match="proxy"):
             ArzamedSession(proxy=f"{scheme}://{host}/")
+        for proxy in (f"{scheme}://{host}/", f"{scheme}://u:canary-pw@{host}:8080"):
+            with pytest.raises(ConfigurationError, match="environment variable https_proxy") as caught:
+                EnvironmentProxies({"https_proxy": proxy}).proxy_for("https://auth.invented.example/")
+            assert "canary-pw" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
