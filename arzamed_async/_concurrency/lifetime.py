@@ -119,7 +119,10 @@ class Lifetime:
         """
         if self.closed:
             raise SessionClosedError(clinic=clinic)
-        loop = self.running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = self.running_loop()  # which raises what is right here
         if loop is not self._loop:
             if loop in _shared:
                 raise ConfigurationError(
