@@ -387,3 +387,29 @@ def test_a_stalled_list_keeps_three_mebibytes_of_records_at_most() -> None:
     print(f"{most:.2f} MiB for each stalled list")  # noqa: T201 - the figure
     assert 0.5 < most < 3.5
     assert asyncio.run(held(13_000, refused=True)) == {"LimitExceededError"}
+
+
+def test_a_bomb_of_bad_records_is_ten_thousand_errors() -> None:
+    """Errors that are collected are as bounded as records: the first after 10,000 ends the stream, and they take under 8 MiB."""
+    body = gzip.compress(b"[" + b",".join([b'{"name":5}'] * 500_000) + b"]")
+
+    async def collect() -> tuple[int, int]:
+        async with Side(TOKEN_JSON) as tokens, Side(b"[]") as api:
+            api.arm(sending(body))
+            base_url, url = f"http://127.0.0.1:{api.port}", f"http://127.0.0.1:{tokens.port}/token"
+            async with ArzamedSession(base_url=base_url, retry=RetryPolicy.none()) as session:
+                clinic = session.clinic(ClinicCredentials("id", SECRET, url))
+                await clinic.token()
+                tracemalloc.start()
+                try:
+                    async with clinic.doctors.stream(collect_errors=True) as doctors:
+                        with pytest.raises(DecodeError):
+                            await anext(doctors)
+                        return len(doctors.errors), tracemalloc.get_traced_memory()[1]
+                finally:
+                    tracemalloc.stop()
+
+    count, peak = asyncio.run(collect())
+    print(f"{peak / MEBIBYTE:.1f} MiB at the peak")  # noqa: T201 - the figure
+    assert count == 10_000
+    assert peak < MOST_EXTRA_BYTES
