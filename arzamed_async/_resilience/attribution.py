@@ -38,7 +38,7 @@ SUSPECT = math.log(200)
 SUSPECT_AMONG_MANY = SUSPECT / 1.5
 MANY = 3
 LEAST_SHARE = 0.05
-#: Before this number of requests no clinic is a suspect: where there are few clinics, chance refuses one again and again.
+#: Before this number of requests since refusals began no clinic is a suspect: where there are few clinics, chance refuses one again and again.
 YOUNG = 48
 #: The weight of one first try in the share of those refused.
 SHARE_WEIGHT = 0.04

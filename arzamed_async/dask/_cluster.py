@@ -22,7 +22,7 @@ _VERSION = "__import__('arzamed_async').__version__"
 
 
 class Installed:
-    """The parts of a cluster that have been found to have this version of the package."""
+    """The parts of a cluster that were checked: each once, so that a worker which is too busy to respond delays a fan-out once."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -172,12 +172,22 @@ class Server:
     async def __aenter__(self) -> Server:
         self.task = asyncio.create_task(self.application({"type": "lifespan"}, self.incoming.get, self.sent.put))
         self.incoming.put_nowait({"type": "lifespan.startup"})
-        assert await self.sent.get() == {"type": "lifespan.startup.complete"}
+        assert await self.reply() == {"type": "lifespan.startup.complete"}
         return self
+
+    async def reply(self) -> Any:
+        """Return what the application sends next; fail if it has ended instead."""
+        getting = asyncio.ensure_future(self.sent.get())
+        await asyncio.wait((getting, self.task), return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done():
+            getting.cancel()
+            await self.task  # which raises the application's error
+            raise AssertionError("the application has ended without a message")
+        return await getting
 
     async def __aexit__(self, *_: object) -> None:
         self.incoming.put_nowait({"type": "lifespan.shutdown"})
-        assert await self.sent.get() == {"type": "lifespan.shutdown.complete"}
+        assert await self.reply() == {"type": "lifespan.shutdown.complete"}
         await self.task
 
     async def get(self, path: str, left: asyncio.Event | None = None) -> tuple[int, bytes] | None:
