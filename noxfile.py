@@ -121,7 +121,7 @@ def surroundings(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def faults(session: nox.Session) -> None:
     """Run the matrix of faults and calls, and what else is hostile."""
-    session.install("-q", "-e", ".[test]")
+    session.install("-q", "-e", ".[stores,test]")
     what = ("tests/faults", "tests/tokens/test_token_machine.py")
     session.run("python", "-m", "pytest", *what, *session.posargs, env={"HYPOTHESIS_PROFILE": "deep"})
     matrix = ("tests/faults/test_matrix.py", "tests/http/test_transport.py")
@@ -368,5 +368,5 @@ def instructions(session: nox.Session) -> None:
     session.install("-q", ".")
     session.run("python", "benchmarks/instructions.py", "--check", *session.posargs)
     session.run("python", "benchmarks/import_time.py", "--check")
-    session.install("-q", ".[cli,dask,redis,stores]")  # whose patterns look at foreign text as well
+    session.install("-q", ".[cli,dask,redis,stores,test]")  # whose patterns look at foreign text as well
     session.run("python", "benchmarks/foreign_text.py", "--check")

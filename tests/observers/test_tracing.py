@@ -329,7 +329,7 @@ async def test_a_tracer_that_raises_disturbs_nothing(caplog: pytest.LogCaptureFi
     assert "invented-canary" not in caplog.text
 
 
-@pytest.mark.parametrize("span", [5, "span", object(), [], False], ids=repr)
+@pytest.mark.parametrize("span", [5, "span", object(), [], False], ids=["number", "text", "object", "list", "false"])
 async def test_what_is_no_span_disturbs_nothing(span: object, caplog: pytest.LogCaptureFixture) -> None:
     """A tracer that returns something else than a span is logged, and the call goes on without its span."""
 
