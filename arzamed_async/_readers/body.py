@@ -19,7 +19,7 @@ from ..config import Limits
 from ..errors import DecodeError, LimitExceededError, StreamInterruptedError
 from .kept import KeptRecords, LargeRecords
 
-__all__ = ["BodyReader", "small_list"]
+__all__ = ["PARTIAL", "BodyReader", "part_error", "small_list"]
 
 T = TypeVar("T")
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 WHOLE_BYTES = 65_536
 #: Other tasks get a turn after this many windows (of about 16 KiB) or skipped pieces: none of them may need to wait.
 WINDOWS_A_TURN = PIECES_A_TURN = 4
+#: The status of a response with a part of what was requested, as some APIs send their pages: no part was requested.
+PARTIAL = 206
 #: Distinguishes one list from another. SHA-256 runs in hardware, faster than the bytes are decoded.
 DIGEST = hashlib.sha256
 
@@ -37,6 +39,11 @@ def small_list(data: bytes, limits: Limits, most_bytes: int = WHOLE_BYTES) -> li
     if size <= most_bytes and size <= limits.list_bytes and size <= limits.record_bytes:
         return decode_list(data)
     return None
+
+
+def part_error() -> DecodeError:
+    """Return the error for a response that holds a part of a list, which would be shorter silently."""
+    return DecodeError("the response is a part of the list (HTTP 206), which was not requested")
 
 
 class BodyReader(Generic[T]):
@@ -61,6 +68,8 @@ class BodyReader(Generic[T]):
         resumable: bool = False,
         kept: KeptRecords | None = None,
     ) -> None:
+        if response.status == PARTIAL:
+            raise part_error()
         self.response = response
         self._digest = DIGEST() if resumable else None
         self._parser: JsonArrayParser | None = None  # created lazily: a small, complete body needs none
@@ -193,6 +202,8 @@ class BodyReader(Generic[T]):
         the bytes differ from those delivered, TransportError if the response is interrupted.
         """
         assert self._digest is not None, "not resumable"
+        if response.status == PARTIAL:
+            raise part_error()
         parser = self._ensure_parser()
         seen = DIGEST()
         left = parser.delivered_bytes

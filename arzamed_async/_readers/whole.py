@@ -13,7 +13,7 @@ from .._http.status import request_id_of
 from .._records.decoder import Decoder
 from .._telemetry import new_call_id
 from ..errors import ArzamedError, DeadlineExceededError, SessionClosedError
-from .body import BodyReader, small_list
+from .body import PARTIAL, BodyReader, part_error, small_list
 from .kept import KeptRecords, check_small
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class ListReader(Generic[T]):
         return await call.run(read)
 
     async def _read_all(self, response: HttpResponse) -> list[T]:
+        if response.status == PARTIAL:
+            raise part_error()
         data = response.received()
         ended = data is not None
         if data is None:

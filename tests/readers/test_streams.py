@@ -257,6 +257,28 @@ async def test_a_204_is_no_list() -> None:
             await session.clinic(server.credentials()).doctors.list()
 
 
+async def test_a_part_of_a_list_is_no_list() -> None:
+    """206 is a DecodeError, however it is read: APIs that send pages use it. `get` returns the response as it is."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        if request.is_token:
+            return await server.good(request, writer)
+        rows = json.dumps(DOCTORS).encode()
+        head = f"HTTP/1.1 206 X\r\nContent-Range: items 0-2/900\r\nContent-Length: {len(rows)}\r\n\r\n"
+        writer.write(head.encode() + rows)
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, coalesce=True) as session:
+        clinic = session.clinic(server.credentials())
+        for read in (
+            clinic.doctors.list,
+            lambda: collect(clinic.doctors.stream()),
+            lambda: collect(clinic.doctors.batches()),
+        ):
+            with pytest.raises(DecodeError, match=r"is a part of the list \(HTTP 206\)"):
+                await read()
+        assert (await clinic.get("equipe/doctors")).status == 206
+
+
 async def test_an_empty_list() -> None:
     """An empty list is an empty list, in every way of reading."""
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
