@@ -8,7 +8,7 @@ import re
 __all__ = ["is_late", "is_refusal", "is_wrong_server", "remedy"]
 
 _LOGIN = "Redis does not accept the login: check user and password"
-_RIGHTS = "the user of the Redis lacks a permission: docs/how-to/scaling.md has the ACL"
+_RIGHTS = "the user of the Redis lacks a permission: docs/how-to/redis.md has the ACL"
 _CLUSTER = "the Redis is a Cluster: pass a client, RedisTokenStore(redis.asyncio.RedisCluster(...))"
 #: What no rest helps against.
 _REMEDIES = {

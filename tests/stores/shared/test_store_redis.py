@@ -494,7 +494,7 @@ async def test_a_user_with_the_least_rights(server: RedisServer) -> None:
     url = server.url.replace("//", f"//arzamed:{PASSWORD}@")
     store, elsewhere = RedisTokenStore(url), RedisTokenStore(url, prefix="elsewhere:")
     await use(store)
-    with pytest.raises(ConfigurationError, match="lacks a permission: docs/how-to/scaling.md has the ACL"):
+    with pytest.raises(ConfigurationError, match="lacks a permission: docs/how-to/redis.md has the ACL"):
         await elsewhere.load(KEY)
     await store.aclose()
     await elsewhere.aclose()
