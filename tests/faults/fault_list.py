@@ -1,4 +1,4 @@
-"""Every fault, in the order of docs/explanation/reliability.md."""
+"""Every fault, in the order of docs/reference/fault-matrix.md."""
 
 from __future__ import annotations
 

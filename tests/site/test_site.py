@@ -98,3 +98,15 @@ def text(page: Path) -> str:
     parser.handle_data = parts.append  # type: ignore[method-assign]
     parser.feed(page.read_text(encoding="utf-8"))
     return re.sub(r"\s+", " ", "".join(parts))
+
+
+def test_the_fault_matrix_is_whole_without_scripts():
+    """Each fault is a row that shows without JavaScript; the filter is a script of the site's own, which adds its field."""
+    page = (SITE / "reference" / "fault-matrix" / "index.html").read_text(encoding="utf-8")
+    written = (ROOT / "docs" / "reference" / "fault-matrix.md").read_text(encoding="utf-8")
+    faults = len(re.findall(r"^\| (?!fault \|)", written, re.MULTILINE))
+    assert faults > 400
+    assert page.partition("<article")[2].partition("</article>")[0].count("<tr>") == faults + page.count("<thead>")
+    assert "<tr hidden" not in page
+    assert 'id="filter"' not in page
+    assert 'src="../../pictures/filter.js"' in page
