@@ -22,6 +22,7 @@ ELSEWHERE = {
     "docs/how-to/observability.md": "tests/docs/test_observability_page.py",
     **{f"docs/recipes/{page.name}": "tests/recipes/test_pages.py" for page in (ROOT / "docs/recipes").glob("*.md")},
     "docs/how-to/dask.md": "tests/stores/shared/test_sharing_pages.py",
+    "docs/how-to/proxies.md": "tests/docs/test_proxies_page.py",
     "docs/how-to/redis.md": "tests/stores/shared/test_sharing_pages.py",
     "docs/how-to/testing.md": "tests/testing/test_plugin.py",
     "docs/how-to/web-apps.md": "tests/web/test_web_apps_page.py",
