@@ -229,7 +229,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def build(session: nox.Session) -> None:
     """Make wheel and sdist in dist/, check them, and try the wheel in an environment of its own."""
-    session.install("-q", "-e", ".[test]", "build", "twine")
+    session.install("-q", "-e", ".[test]", "build", "hatchling", "twine")
     shutil.rmtree("dist", ignore_errors=True)
     session.run("python", "-m", "build", silent=True)
     session.run("twine", "check", "--strict", *map(str, Path("dist").iterdir()))

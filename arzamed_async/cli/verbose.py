@@ -39,12 +39,16 @@ def environment_proxies(environment: Mapping[str, str] = os.environ) -> list[str
 
 
 def _without_password(url: str) -> str:
-    """Return scheme, host and port."""
-    scheme, _, rest = url.rpartition("://")
+    """Return scheme, host and port; of what may be a password in the wrong place, nothing."""
+    scheme, _, rest = url.partition("://") if "://" in url else ("", "", url)
     try:
-        host = urlsplit(f"//{rest}").netloc.rpartition("@")[2]
-    except ValueError:  # half an IPv6 address: each request reports it
-        host = "(not a URL)"
+        parts = urlsplit(f"//{rest}")
+        host = parts.netloc.rpartition("@")[2]
+        sure = parts.port is not None or bool(scheme)  # a port that is no number raises; a host alone could be anything
+    except ValueError:  # half an IPv6 address, too: each request reports it
+        sure, host = False, ""
+    if not (sure and host) or "@" in rest.removeprefix(parts.netloc) or not (scheme or "x").isalnum():
+        return "(not a URL)"
     return f"{scheme}://{host}" if scheme else host
 
 

@@ -58,8 +58,30 @@ def test_the_proxy_of_the_environment_is_used(beside, place, monkeypatch, variab
 def test_no_proxy_alone_names_none():
     """NO_PROXY without a proxy means that there is none."""
     assert environment_proxies({"NO_PROXY": "x", "https_proxy": " "}) == []
-    assert environment_proxies({"HTTPS_PROXY": "http://[::1"}) == ["HTTPS_PROXY=http://(not a URL)"]
     assert environment_proxies({"HTTPS_PROXY": "h:1", "NO_PROXY": "x"}) == ["HTTPS_PROXY=h:1", "NO_PROXY=x"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "invented-canary",
+        "anna:invented-canary",
+        "http://anna:invented-canary",
+        "http://anna:invented-canary/x@proxy.example:3128",
+        "http://anna:12/invented-canary@proxy.example:3128",
+        "http://anna:12#invented-canary@proxy.example:3128",
+        "http://anna:12?invented-canary@proxy.example:3128",
+        "http://anna:invented-canary://x@proxy.example:3128",
+        "anna:invented-canary://x@proxy.example:3128",
+        "invented-canary://[::1",
+        "invented-canary@",
+    ],
+)
+def test_a_password_in_the_wrong_place_of_a_proxy_is_not_shown(value):
+    """A proxy of the environment that is no URL may be a password or part of one: only its variable is named."""
+    (shown,) = environment_proxies({"HTTPS_PROXY": value})
+    assert shown.startswith("HTTPS_PROXY=")
+    assert "invented-canary" not in shown
 
 
 def test_verbose_reports_the_place_and_each_request(beside, place):

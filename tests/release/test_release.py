@@ -173,6 +173,89 @@ def test_no_file_that_was_planted_is_packed(tmp_path):
     assert packed.keys() - {"PKG-INFO"} == tracked()
 
 
+def build_in(checkout: Path, *options: str) -> tuple[int, str]:
+    """Build what `checkout` holds, with what is installed here; return the status and what is printed."""
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--no-isolation",
+        "-o",
+        str(checkout.with_name("dist")),
+        *options,
+        str(checkout),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    """A repository of git with the files of this one that a build needs, and one file of each further kind that is packed."""
+    root = tmp_path / "repository"
+    kept = (
+        "arzamed_async/",
+        "examples/",
+        "_arzamed_async_",
+        "hatch_build.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        ".gitignore",
+    )
+    for name in filter(lambda name: name.startswith(kept), tracked()):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes((ROOT / name).read_bytes())
+    for folder in ("docs", "tests", "benchmarks"):
+        (root / folder).mkdir()
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["--sdist", "--wheel"])
+def test_a_file_that_git_does_not_know_is_not_packed(repository, kind):
+    """An untracked file or link of a kind that is packed ends the build, which names it; once git knows it, it is packed."""
+    assert build_in(repository, kind)[0] == 0
+    elsewhere = repository.with_name("elsewhere")
+    elsewhere.mkdir()
+    (elsewhere / "notes.py").write_text("invented-canary")
+    (repository / "arzamed_async" / "local_settings.py").write_text("invented-canary")
+    (repository / "arzamed_async" / "link.py").symlink_to(elsewhere / "notes.py")
+    (repository / "arzamed_async" / "folder").symlink_to(elsewhere)
+    planted = {"arzamed_async/local_settings.py", "arzamed_async/link.py", "arzamed_async/folder/notes.py"}
+    if kind == "--sdist":
+        others = {
+            "examples/clinic_directory/static/core.1",
+            "docs/notes.md",
+            "tests/mine.py",
+            "benchmarks/requirements.txt",
+        }
+        for name in others:
+            (repository / name).write_text("invented-canary")
+        planted |= others
+    status, printed = build_in(repository, kind)
+    assert status != 0
+    assert "git does not know these files" in printed
+    assert [name for name in planted if repr(name) not in printed] == []
+    assert set(re.findall(r"'([a-z_/.0-9]+)'", printed)) == planted
+    for name in planted - {"arzamed_async/local_settings.py"}:
+        (repository / name.removesuffix("/notes.py")).unlink()
+    subprocess.run(["git", "add", "arzamed_async/local_settings.py"], cwd=repository, check=True)
+    assert build_in(repository, kind)[0] == 0
+
+
+def test_a_build_whose_git_fails_is_refused(repository):
+    """Where git cannot list the files (its index is broken, another user owns them), there is no sdist; a wheel is installed."""
+    (repository / ".git" / "index").write_text("no index")
+    status, printed = build_in(repository, "--sdist")
+    assert status != 0
+    assert "git could not list the files" in printed
+    status, printed = build_in(repository, "--wheel")
+    assert status == 0
+    assert "git could not list the files" in printed
+
+
 def test_git_does_not_see_secrets():
     """Files with the names of secrets, in any folder, are ignored: `git add` does not take them."""
     kinds = SECRETS[: SECRETS.index("notes")]
