@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from .errors import ArzamedError
@@ -23,6 +23,8 @@ __all__ = ["drop_frames", "hides_arguments"]
 
 #: With the dict of defaults: a test that replaces a default of a constructor finds it, and its replacement counts.
 _COPIED = (*functools.WRAPPER_ASSIGNMENTS, "__kwdefaults__")
+#: Where attrs.evolve and copy.replace are defined.
+_REPLACING = ("attr._make", "attr._funcs", "copy")
 _PACKAGE = __name__.partition(".")[0]
 
 
@@ -39,11 +41,22 @@ def hides_arguments(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except BaseException as error:
             drop_frames(error, handled)
+            _forget_changes()
             raise
         finally:
             del args, kwargs, handled
 
     return call
+
+
+def _forget_changes() -> None:
+    """Empty the changes in the frames of `attrs.evolve` and `copy.replace` that called: those will be of the error, too."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who has called what refuses its arguments
+    while frame is not None and frame.f_globals.get("__name__") in _REPLACING:
+        changes = frame.f_locals.get("changes")
+        if isinstance(changes, dict):
+            changes.clear()
+        frame = frame.f_back
 
 
 def drop_frames(error: BaseException, handled: BaseException | None) -> None:

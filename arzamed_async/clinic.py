@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._arguments import described, kinds
 from ._calls.call import Call
@@ -82,7 +82,7 @@ class Clinic:
         try:
             return self._resource(endpoint)
         finally:
-            del endpoint  # see hides_arguments
+            endpoint = cast("Any", None)  # see hides_arguments
 
     def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
         if guessed:

@@ -69,7 +69,7 @@ class Resource(Generic[T]):
         try:
             return self._new_reader(params)
         finally:
-            del params  # no traceback may show them: they can identify a person
+            params = None  # no traceback may show them: they can identify a person
 
     @hides_arguments
     def _new_reader(self, params: Params | None) -> ListReader[T]:

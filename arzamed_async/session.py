@@ -8,7 +8,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ._arguments import clock_function, function, kinds, observer_functions, store_object
 from ._calls.clinics import ClinicRegistry
@@ -254,7 +254,7 @@ class ArzamedSession:
                 clinics, fetch, concurrency=concurrency, deadline_seconds=deadline_seconds, on_progress=on_progress
             )
         finally:
-            del clinics, fetch, concurrency, deadline_seconds, on_progress  # see hides_arguments
+            clinics = fetch = concurrency = deadline_seconds = on_progress = cast("Any", None)  # see hides_arguments
         return await gather(outcomes)
 
     @hides_arguments

@@ -118,7 +118,7 @@ class SingleFlight:
     async def join(self, key: Hashable, work: Callable[[Flight[T]], Awaitable[T]]) -> T:
         """Return the outcome of the work under this key, started if need be; cancel it when nobody waits for it any more."""
         flight: Flight[T] = self.under_way(key) or self.start(key, work)
-        del key  # it holds what no traceback should show, locals and all
+        key = None  # it holds what no traceback should show, locals and all
         try:
             return await flight.wait()
         finally:

@@ -113,7 +113,7 @@ class ClinicFeed(Generic[H]):
             drop_frames(error, None)
             raise
         finally:
-            del drawn
+            drawn = None
 
     async def _draw_all(self, source: AsyncIterator[Any]) -> None:
         """Draw from an async iterator whenever a clinic is wanted, and close it."""

@@ -38,7 +38,7 @@ def check_store(store: object, allow_literal_secrets: bool) -> None:
         return
     sent: bytes = importlib.import_module("cloudpickle").dumps(store)
     if not allow_literal_secrets and _has_password(sent):
-        del store, sent  # a traceback shows this frame
+        store = sent = b""  # a traceback shows this frame
         raise ConfigurationError(
             "token_store holds a URL with a password, which would travel in clear through the Dask scheduler: " + _WAY
         )

@@ -18,6 +18,7 @@ from types import FrameType, ModuleType, TracebackType
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 import arzamed_async
 from arzamed_async import (
@@ -118,7 +119,8 @@ def written(folder: Path, text: str) -> Path:
 
 TABLE = f"[clinics.roma]\nclient_id = 'r'\ntoken_url = '{URL}'\n"
 OPEN_SESSION = ArzamedSession()
-CLINIC = OPEN_SESSION.clinic(ClinicCredentials("id", SecretFromEnv("ROMA_SECRET"), URL))
+CLINIC_CREDENTIALS = ClinicCredentials("id", SecretFromEnv("ROMA_SECRET"), URL)
+CLINIC = OPEN_SESSION.clinic(CLINIC_CREDENTIALS)
 
 
 async def nothing(*_: object) -> None:
@@ -156,6 +158,11 @@ REFUSED: dict[str, Make] = {
     "an argument too few": lambda _: ClinicCredentials("id", *ANY or [SECRET]),
     "an argument too many": lambda _: ClinicCredentials("id", SECRET, URL, "", "s", "form", *ANY or [1]),
     "an unknown argument": lambda _: ClinicCredentials("id", SECRET, URL, **ANY or {"secret": SECRET}),
+    "a password in a replaced URL": lambda _: evolve(CLINIC_CREDENTIALS, token_url=f"https://u:{SECRET}@x.example/"),
+    "a secret replaced by bytes": lambda _: evolve(CLINIC_CREDENTIALS, client_secret=ANY or BYTES),
+    "a secret replaced along with a bad URL": lambda _: evolve(CLINIC_CREDENTIALS, client_secret=SECRET, token_url="x"),
+    "a limit replaced by a secret": lambda _: evolve(Limits(), record_bytes=ANY or SECRET),
+    "a path replaced by a secret": lambda _: evolve(Endpoints(), slots=f"//{SECRET}"),
     "a secret as the prefix": lambda _: ClinicCredentials.from_env(SECRET),
     "a secret as the variable": lambda _: SecretFromEnv(SECRET).resolve(),
     "a hexadecimal secret as the variable": lambda _: SecretFromEnv(SECRET.encode().hex()).resolve(),
@@ -256,6 +263,14 @@ def test_a_refusal_shows_nothing(make: Make, tmp_path: Path) -> None:
     """What refuses an argument shows no part of it: neither in its text nor in a frame of the package."""
     with pytest.raises((ArzamedError, TypeError, ValueError, AttributeError, LookupError)) as caught:
         make(tmp_path)
+    assert shown(caught.value) == []
+
+
+@pytest.mark.skipif(not hasattr(copy, "replace"), reason="copy.replace is new in Python 3.13")
+def test_a_refused_replacement_shows_nothing() -> None:
+    """What `copy.replace` changes is in no frame of its refusal, neither of the copy module nor of attrs."""
+    with pytest.raises(ConfigurationError) as caught:
+        vars(copy)["replace"](CLINIC_CREDENTIALS, client_secret=SECRET, token_url=f"https://u:{SECRET}@x.example/")
     assert shown(caught.value) == []
 
 

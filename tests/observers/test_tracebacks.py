@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import base64
 import copy
 import gc
+import inspect
 import json
 import pickle
 import traceback
@@ -21,6 +23,7 @@ from rich.pretty import pretty_repr
 from support import SECRET, TOKEN, RawServer, Request, answer, json_answer, token_answer
 from test_errors import VALUE, _faults
 
+import arzamed_async
 from arzamed_async import (
     ArzamedError,
     ArzamedSession,
@@ -130,6 +133,50 @@ async def test_a_failure_shows_nothing(name: str, token: bytes, api: bytes, read
             await read(session.clinic(server.credentials()))
         except ArzamedError as error:
             assert_silent(error)
+
+
+REFUSED_READS: dict[str, Read] = {
+    **{name: read for name, read in READS.items() if name != "token"},
+    "list with its response": lambda clinic: clinic.doctors.read({"patient": VALUE}),
+    "stream of doctors": lambda clinic: anext(clinic.doctors.stream({"patient": VALUE}, collect_errors=True)),
+    "batches of doctors": lambda clinic: anext(aiter(clinic.doctors.batches({"patient": VALUE}, size=7))),
+    "a route": lambda clinic: clinic.get(f"equipe/{VALUE}", {"patient": VALUE}, route="equipe/{one}"),
+    "list of a bad parameter": lambda clinic: clinic.doctors.list({"patient": f"{VALUE}\n"}),
+    "response to a bad parameter": lambda clinic: clinic.doctors.read({"patient": f"{VALUE}\n"}),
+    "get with a bad parameter": lambda clinic: clinic.get(f"equipe/{VALUE}", {"patient": f"{VALUE}\n"}),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("read", REFUSED_READS.values(), ids=REFUSED_READS)
+async def test_the_arguments_of_each_frame_can_be_formatted(read: Read) -> None:
+    """What prints the arguments of frames, as cgitb does, finds each of them still set, and without a parameter's value."""
+
+    async def handler(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(token_answer() if request.is_token else answer(403, b"{}"))
+
+    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, retry=ONE) as session:
+        with pytest.raises(ArzamedError) as caught:
+            await read(session.clinic(server.credentials()))
+        for frame in frames_of(caught.value):
+            assert VALUE not in inspect.formatargvalues(*inspect.getargvalues(frame))
+
+
+def deleted_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+    """Return the arguments of a function that a `del` in it names."""
+    given = {each.arg for each in ast.walk(function.args) if isinstance(each, ast.arg)}
+    deleted = [target for each in ast.walk(function) if isinstance(each, ast.Delete) for target in each.targets]
+    return given & {target.id for target in deleted if isinstance(target, ast.Name)}
+
+
+def test_no_function_deletes_its_arguments() -> None:
+    """What must be in no traceback is overwritten: cgitb and inspect.formatargvalues fail on an argument that is gone."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(Path(arzamed_async.__file__).parent.rglob("*.py")):
+        for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)) and (names := deleted_arguments(each)):
+                found[f"{path.stem}.{each.name}"] = names
+    assert found == {"_tracebacks.call": {"args", "kwargs"}}  # a frame that is dropped
 
 
 def people(count: int) -> bytes:
