@@ -6,7 +6,6 @@ import asyncio
 import shlex
 import ssl
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ PROXY, AUTHORITY, CLIENT, OWN = [block.code for block in BLOCKS if block.languag
 
 
 @pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[trustme.CA]:
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
     """Write the files that the page names to the current folder: an authority, and a client's certificate of it."""
     monkeypatch.chdir(tmp_path)
     authority = trustme.CA()
@@ -36,7 +35,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[trust
     client = authority.issue_cert("client.invented.example")
     Path("client.pem").write_bytes(b"".join(each.bytes() for each in client.cert_chain_pems))
     client.private_key_pem.write_to_path("client.key")
-    yield authority
+    return authority
 
 
 def serving(authority: trustme.CA, *, client: bool) -> RawServer:
