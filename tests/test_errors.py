@@ -51,6 +51,78 @@ def test_every_error_travels(kind: type[ArzamedError]) -> None:
     assert kind.__doc__ or sys.flags.optimize == 2  # `python -OO` leaves docstrings out
 
 
+#: Facts of some classes, beyond those of all.
+MORE = {
+    "CircuitOpenError": {"retry_after_seconds": 7.5, "last_failure": "HTTP 503"},
+    "CredentialsRejectedError": {"status": 400, "error": "invalid_client", "description": "no"},
+    "DeadlineExceededError": {"seconds": 30.0, "phase": "waiting to start", "last_failure": "reset"},
+    "DecodeError": {"record_index": 4, "field": "invented.name"},
+    "LimitExceededError": {"limit": "list_bytes", "limit_bytes": 1000},
+    "RateLimitedError": {"status": 429, "not_sent": "it paused", "retry_after_seconds": 3600},
+    "StatusError": {"status": 502, "message": "oops", "request_id": "r-1"},
+    "StreamInterruptedError": {"reason": "reset", "delivered": 1222},
+    "TokenUnavailableError": {"status": 503, "retry_after_seconds": 1.5},
+    "TransportError": {"reason": "TLS", "transient": False, "remedy": "Renew it"},
+}
+
+
+def full(kind: type[ArzamedError]) -> ArzamedError:
+    """Return an error of this class with facts of its own, and with some that are set later."""
+    error = kind(**FACTS, **MORE.get(kind.__name__, {}), call_id="c1", host="api.example")
+    error.add_hint("A hint")
+    if isinstance(error, LimitExceededError):
+        error.add_sizes(records=3, received_bytes=1, json_bytes=2, memory_bytes=4)
+    if isinstance(error, RateLimitedError):
+        error.scope = "origin"
+    return error
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_is_rebuilt_from_its_args(kind: type[ArzamedError]) -> None:
+    """`cls(*args)`, also by way of JSON, is the same error with all its facts, as is a rebuilt one of that."""
+    error = full(kind)
+    for twin in (kind(*error.args), kind(*json.loads(json.dumps(error.args)))):
+        again = kind(*twin.args)
+        assert (str(twin), vars(twin), twin.args) == (str(error), vars(error), error.args)
+        assert (str(again), vars(again), repr(again)) == (str(error), vars(error), repr(error))
+    blank = kind()
+    assert (str(kind(*blank.args)), vars(kind(*blank.args))) == (str(blank), vars(blank))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_every_error_takes_a_text(kind: type[ArzamedError]) -> None:
+    """`type(error)("a text")`, as callers who add to a text and old results of task queues do, is an error that says it."""
+    assert "while syncing" in str(kind("while syncing"))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_of_a_class_of_the_callers_is_rebuilt(kind: type[ArzamedError]) -> None:
+    """Its own constructor may take other arguments: its plain facts return, and others are left out."""
+
+    class Mine(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, doctor: str, number: int) -> None:
+            super().__init__(clinic=doctor, attempts=number)
+            self.number, self.event = number, object()
+
+    error = Mine("Milano", 3)
+    twin = Mine(*json.loads(json.dumps(error.args)))
+    assert (str(twin), twin.clinic, twin.number) == (str(error), "Milano", 3)
+    assert not hasattr(twin, "event")
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_foreign_args_harm_no_error(kind: type[ArzamedError]) -> None:
+    """What a store of results holds may be anything: no method is replaced, and the error has a text in one line."""
+    foreign = {"__str__": "x", "_text": "x", "_what": 1, "add_hint": 0, "clinic": {"a": 1}, "": 3, "args": "x"}
+    for value in ("\x1b[31m", -1, 1.5, None, True, [1]):
+        error = kind(*json.loads(json.dumps(("a\ntext", {**dict.fromkeys(vars(kind()), value), **foreign}))))
+        assert str(error).isprintable()
+        assert "".join(traceback.format_exception(error))
+        error.add_hint("")
+        assert error.args[0] == "a\ntext"
+        assert error.clinic != {"a": 1}
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 def test_no_text_of_an_error_steers_who_reads_it(kind: type[ArzamedError]) -> None:
     """A name with control, bidirectional, zero-width or tag characters is one line, in which each is marked; the fact stays."""

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
 
 __all__ = ["ArzamedError", "ConfigurationError", "SessionClosedError", "retry_after"]
 
+#: Facts that JSON keeps as they are.
+_PLAIN = (str, int, float, type(None))
 #: Where the classes are imported from: the module that tracebacks and pickles name.
 MODULE = "arzamed_async.errors"
 
@@ -17,6 +26,31 @@ def _rebuild(cls: type[ArzamedError], args: tuple[Any, ...], facts: dict[str, An
     return error
 
 
+def _restore(error: ArzamedError, what: object, facts: dict[object, object]) -> None:
+    """Do what the constructor does, with what `args` held. It comes from a store of results: no method is replaced."""
+    kind = type(error)
+    ours: Any = next(each for each in kind.__mro__ if each.__module__ == MODULE)
+    ours.__init__(error)
+    error.args = (what,)
+    for name, value in facts.items():
+        if isinstance(name, str) and isinstance(value, _PLAIN) and not callable(getattr(kind, name, None)):
+            error.__dict__[name] = value
+
+
+def _restoring(init: Callable[P, None]) -> Callable[P, None]:
+    """Decorate a constructor, so that it also takes what `args` holds."""
+
+    @functools.wraps(init)
+    def __init__(*args: P.args, **facts: P.kwargs) -> None:  # noqa: N807 - which it replaces
+        given = cast("tuple[Any, ...]", args)
+        if len(given) == 3 and isinstance(given[2], dict) and not facts:
+            _restore(*given)
+        else:
+            init(*args, **facts)
+
+    return __init__
+
+
 class ArzamedError(Exception):
     """The root of the tree: `except ArzamedError` catches everything that this package raises.
 
@@ -25,11 +59,15 @@ class ArzamedError(Exception):
     that they were for, and `call_id` what log lines, events and spans of the call name it by. `hint` is an additional
     sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do: that of the
     class, or of this one failure. The text ends with both.
+
+    `args` is what failed and a dict of these facts, of plain values: task queues such as Celery keep an error as its class
+    and `args`, and rebuild it as `cls(*args)`, here with all its facts.
     """
 
     __module__: str = MODULE
     remedy: str = ""
 
+    @_restoring
     def __init__(
         self,
         what: str = "",
@@ -53,6 +91,8 @@ class ArzamedError(Exception):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "__init__" in cls.__dict__:
+            setattr(cls, "__init__", _restoring(cls.__init__))  # noqa: B010 - a method, to type checkers
         if cls.__module__.startswith(f"{__package__}."):
             cls.__module__ = MODULE
 
@@ -64,6 +104,21 @@ class ArzamedError(Exception):
     def _what(self) -> str:
         """Return what failed, without place and number of attempts; subclasses build it from their facts."""
         return str(self.args[0]) if self.args else ""
+
+    if not TYPE_CHECKING:  # for type checkers, those of users too, it is the attribute of every exception
+
+        @property
+        def args(self) -> tuple[Any, ...]:
+            """What failed, and the facts, as JSON can hold them."""
+            given = super().args
+            if "clinic" not in self.__dict__:  # not initialized
+                return given
+            facts = {name: value for name, value in self.__dict__.items() if isinstance(value, _PLAIN)}
+            return (*given[:1], facts)
+
+        @args.setter
+        def args(self, args: tuple[Any, ...]) -> None:
+            BaseException.args.__set__(self, args)
 
     def _details(self) -> str:
         """Return what follows the number of attempts."""
@@ -80,7 +135,7 @@ class ArzamedError(Exception):
     def __str__(self) -> str:
         try:
             text = self._text()
-        except AttributeError:  # made without its constructor: by a class of the caller's, or a pickle
+        except (AttributeError, TypeError, ValueError):  # made without its constructor, or of other facts than it takes
             text = super().__str__() or f"{type(self).__name__}, not initialized"
         if text.isprintable():
             return text
@@ -90,7 +145,7 @@ class ArzamedError(Exception):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return _rebuild, (type(self), super().args, self.__dict__)
 
 
 class ConfigurationError(ArzamedError, ValueError):

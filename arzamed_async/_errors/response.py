@@ -44,7 +44,10 @@ class StatusError(ArzamedError):
         retry_after_seconds: float | None = None,
         **facts: Any,
     ) -> None:
-        super().__init__(f"HTTP {status}", **facts)
+        what = f"HTTP {status}"
+        if not isinstance(status, int):  # `type(error)("a text")`, which all other errors take
+            what, status = str(status), 0
+        super().__init__(what, **facts)
         self.status = status
         self.message = message
         self.request_id = request_id

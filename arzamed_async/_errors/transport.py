@@ -9,6 +9,11 @@ from .base import ArzamedError
 __all__ = ["CircuitOpenError", "DeadlineExceededError", "TransportError"]
 
 
+#: What failed, in errors whose text is built from their facts. Another text is a caller's, such as `type(error)(f"while syncing: {error}")`.
+_CIRCUIT_OPEN = "circuit breaker is open"
+_DEADLINE = "deadline exceeded"
+
+
 class TransportError(ArzamedError):
     """No usable HTTP response: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, incomplete body.
 
@@ -39,12 +44,16 @@ class CircuitOpenError(TransportError):
 
     remedy = "Retry after that time; BreakerPolicy sets how many failures open the circuit, and for how long"
 
-    def __init__(self, *, retry_after_seconds: float = 0.0, last_failure: str = "", **facts: Any) -> None:
-        super().__init__("circuit breaker is open", transient=False, **facts)
+    def __init__(
+        self, what: str = _CIRCUIT_OPEN, *, retry_after_seconds: float = 0.0, last_failure: str = "", **facts: Any
+    ) -> None:
+        super().__init__(what, transient=False, **facts)
         self.retry_after_seconds = retry_after_seconds
         self.last_failure = last_failure
 
     def _what(self) -> str:
+        if (what := super()._what()) != _CIRCUIT_OPEN:
+            return what
         return f"request not sent: circuit breaker is {'open' if self.retry_after_seconds else 'half-open'}"
 
     def _details(self) -> str:
@@ -63,9 +72,16 @@ class DeadlineExceededError(TransportError, TimeoutError):
     remedy = "Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"
 
     def __init__(
-        self, *, seconds: float = 0.0, phase: str = "", last_failure: str = "", remedy: str = "", **facts: Any
+        self,
+        what: str = _DEADLINE,
+        *,
+        seconds: float = 0.0,
+        phase: str = "",
+        last_failure: str = "",
+        remedy: str = "",
+        **facts: Any,
     ) -> None:
-        super().__init__("deadline exceeded", **facts)
+        super().__init__(what, **facts)
         if phase == "waiting to start":
             self.remedy = "Raise the deadline_seconds of the fan-out, or its concurrency"
         elif phase.startswith("waiting for a token from"):
@@ -79,6 +95,8 @@ class DeadlineExceededError(TransportError, TimeoutError):
         self.last_failure = last_failure
 
     def _what(self) -> str:
+        if (what := super()._what()) != _DEADLINE:
+            return what
         return f"deadline of {self.seconds:g} s exceeded"
 
     def _details(self) -> str:

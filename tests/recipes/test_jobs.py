@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from recipe_pages import NAMES, import_page
 
-from arzamed_async import CredentialsRejectedError, ServiceUnavailableError
+from arzamed_async import CredentialsRejectedError, ServiceUnavailableError, errors
 from arzamed_async.testing import FakeArzamed
 
 
@@ -29,6 +30,43 @@ def test_celery(page: Any, fake_arzamed: FakeArzamed) -> None:
         with pytest.raises(CredentialsRejectedError, match="Equipe Settings"):
             failed.get(timeout=30)
     fake_arzamed.assert_token_requests("Milano", 1)
+
+
+ERRORS = [getattr(errors, name) for name in errors.__all__]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:celery", "ignore::DeprecationWarning:kombu")
+@pytest.mark.parametrize("serializer", ["json", "pickle", "yaml"])
+def test_each_error_comes_back_from_celerys_backends(serializer: str) -> None:
+    """By Celery's own functions, each class of the tree keeps its class, its text and its facts; the caller catches it by class."""
+    from celery import Celery, states
+    from celery.backends.base import BaseBackend
+
+    backend = BaseBackend(Celery("invented", set_as_current=False), serializer=serializer, accept=[serializer])
+    for kind in ERRORS:
+        error = kind(clinic="Milano", method="GET", path="equipe/doctors", attempts=3, call_id="c1")
+        sent = backend.encode_result(error, states.FAILURE)
+        back = backend.exception_to_python(backend.decode(backend.encode(sent)))
+        assert type(back) is kind
+        assert (str(back), vars(back)) == (str(error), vars(error))
+
+
+def test_each_error_passes_celerys_fallbacks() -> None:
+    """An error that cannot be pickled as it is, such as one of a local class, is its nearest class in the tree, with its facts.
+
+    Where a reader does not know the class, its name and what failed are left.
+    """
+    from celery.utils import serialization
+
+    for kind in ERRORS:
+        local = type("Local", (kind,), {})(clinic="Milano", attempts=3)
+        nearest = serialization.get_pickleable_exception(local)
+        assert type(nearest) is kind
+        assert (str(nearest), vars(nearest)) == (str(local), vars(local))
+        wrapped = serialization.UnpickleableExceptionWrapper.from_exception(local)
+        restored = serialization.get_pickled_exception(pickle.loads(pickle.dumps(wrapped)))
+        assert type(restored).__name__ == "Local"
+        assert "Milano" in str(restored)
 
 
 @pytest.mark.parametrize("page", ["lambda"], indirect=True)
