@@ -30,7 +30,7 @@ SCALARS = ("bool", "int", "float", "Decimal", "UUID", "NaiveDatetime", "datetime
 
 @frozen
 class Scalar:
-    """A value that holds no others: `name` is one of SCALARS. "Any": there were more kinds of values than are told apart."""
+    """A value that holds no others: `name` is one of SCALARS. "Any": there were more kinds of values than are distinguished."""
 
     name: str
 
