@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from ._fan_out.fan_out import FanOut
     from ._fan_out.merge import Merge
     from ._listed import ListResponse
+    from ._records.missing import MISSING, Missing
+    from ._records.scalars import NaiveDatetime
     from .clinics_file import load_clinics
     from .events import (
         CircuitChanged,
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
     from .token_store import Lease, StoredRejection, StoredToken
 
 __all__ = [
+    "MISSING",
     "PRODUCTION",
     "SANDBOX",
     "ArzamedError",
@@ -117,6 +120,8 @@ __all__ = [
     "Limits",
     "ListResponse",
     "Merge",
+    "Missing",
+    "NaiveDatetime",
     "NotFoundError",
     "Observer",
     "OpenRecord",
@@ -179,6 +184,8 @@ if not TYPE_CHECKING:
         ".clinics_file": ("load_clinics",),
         "._listed": ("ListResponse",),
         "._merged": ("Failure", "Finished", "Outcome", "Record", "Success"),
+        "._records.missing": ("MISSING", "Missing"),
+        "._records.scalars": ("NaiveDatetime",),
         "._responses": ("Headers", "Response", "Token"),
         ".session_thread": ("SessionThread",),
         "._stats": ("ClinicStats", "PacingStats", "PoolStats", "Stats"),

@@ -212,11 +212,11 @@ class Endpoint(Generic[T]):
 
     A field's JSON key is its name in camelCase (`room_name`: `roomName`), or the one given by
     `attrs.field(metadata={"json": "key"})`. Fields may be str, int, float, bool, None, Any, datetime (ISO
-    8601 with offset; truncated to microseconds), date, time, Decimal (from text or a number), UUID, an Enum
-    (by value), attrs classes, Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and unions of
-    these. Nothing is coerced, except a whole number to float. Whole numbers and Decimals are exact at any size; a
-    number that no float holds is a DecodeError. A field with a default may be absent. A value unknown to an
-    Enum is a DecodeError, unless the Enum defines `_missing_`.
+    8601 with offset; truncated to microseconds), NaiveDatetime (without offset), date, time, Decimal (from text or a
+    number), UUID, an Enum (by value), attrs classes, Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and
+    unions of these. Nothing is coerced, except a whole number to float. Whole numbers and Decimals are exact at any
+    size; a number that no float holds is a DecodeError. A field with a default may be absent (see Missing). A value
+    unknown to an Enum is a DecodeError, unless the Enum defines `_missing_`.
 
     A union is read as its first member that matches. Of several classes, the one that knows the most of the
     object's keys comes first; classes that nothing distinguishes are a ConfigurationError.

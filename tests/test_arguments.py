@@ -274,11 +274,11 @@ WRONG["ArzamedSession.merge"] = {**FAN_OUT, "open_stream": [*NO_CALLABLES, None]
 #: Public names that a program does not call with arguments of its own.
 EXCUSED = {
     "arzamed_async": {
-        "CircuitChanged", "ClinicStats", "Doctor", "Event", "Failure", "FanOut", "Finished", "Headers", "Lease", "ListResponse", "Merge", "Observer",
+        "CircuitChanged", "ClinicStats", "Doctor", "Event", "Failure", "FanOut", "Finished", "Headers", "Lease", "ListResponse", "Merge", "Missing", "NaiveDatetime", "Observer",
         "OpenRecord", "Outcome", "PaceChanged", "PacingStats", "Patient", "PoolStats", "Record", "RecordStream", "RequestFinished", "Response", "RetryScheduled",
         "Slot", "Span", "Stats", "StoredRejection", "StoredToken", "Success", "Token", "TokenRequestFinished", "TokenStore",
         "TokenStoreFailed", "Tracer", "UnknownField", "Work",
-    },  # values that the package creates, and protocols
+    },  # values that the package creates, protocols and types
     "arzamed_async.stores": set(),
     "arzamed_async.logs": set(),
     "arzamed_async.otel": set(),

@@ -13,6 +13,8 @@ In reading order:
     hook_builder  finds the hook for each type in a class
     hooks         the strict rules for fields that hold collections and choices
     unions        the strict rules for fields of more than one type
+    missing       the value of a field that was not in the record
+    forms         the forms in which dates and times are written
     scalars       the strict rules for numbers, texts and dates
     footprint     estimates what the records take in memory
     shape         finds the keys that the class does not know

@@ -37,6 +37,11 @@ class DecoderCompiler:
         self._model: type[Any] = container(model)
         self._hook_of = hook_of
         fields = json_fields(model)
+        for _, attribute, kind in fields:
+            if "json_form" in attribute.metadata:
+                from .forms import check_form
+
+                check_form(attribute, kind, self._model)
         self._keys = [key for key, _, _ in fields]
         self._fields = [attribute for _, attribute, _ in fields]
         self._types = [kind for _, _, kind in fields]

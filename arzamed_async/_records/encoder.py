@@ -14,6 +14,8 @@ from .._json import ATOMS
 from ..errors import ConfigurationError
 from ..models import OpenRecord
 from .fields import json_key
+from .forms import Form, form_of_field
+from .missing import MISSING
 from .scalars import is_decimal
 
 __all__ = ["Encoder", "make_encoder"]
@@ -33,18 +35,22 @@ _SCALARS: tuple[tuple[type[Any], Callable[[Any], object]], ...] = (
 def make_encoder(model: type[Any], encode: Encoder) -> Encoder:
     """Return the function that turns a record of this class into a dict; `encode` does so for the records in it.
 
-    Raises ConfigurationError, which names class and field, for a value that JSON does not have.
+    A field that is MISSING is left out. Raises ConfigurationError, which names class and field, for a value that JSON does not
+    have, and for a `json_form` that is none.
     """
     is_open = issubclass(model, OpenRecord)  # whose field is the object itself
     fields: tuple[Any, ...] = attrs.fields(OpenRecord if is_open else model)
-    names = [(json_key(each), each.name) for each in fields if each.init]
+    names = [(json_key(each), each.name, form_of_field(each, model)) for each in fields if each.init]
 
     def encode_one(record: Any) -> dict[str, Any]:
         made: dict[str, Any] = {}
-        for key, name in names:
+        for key, name, form in names:
+            value = getattr(record, name)
+            if value is MISSING:
+                continue
             problem = ""
             try:
-                made[key] = _plain(getattr(record, name), encode)
+                made[key] = _plain(value, encode) if form is None else _formed(value, form, encode)
             except NotPlain as fault:
                 problem = str(fault)
             if problem:
@@ -62,6 +68,8 @@ def _plain(value: Any, encode: Encoder) -> Any:
     kind: Any = value.__class__
     if kind in ATOMS:  # not all serialisers take their subclasses
         return value
+    if value is MISSING:
+        raise NotPlain("MISSING has no plain form: only a field can be missing")
     if isinstance(value, Enum):
         return _plain(value.value, encode)
     for base, make in _SCALARS:
@@ -70,12 +78,22 @@ def _plain(value: Any, encode: Encoder) -> Any:
     return str(value) if is_decimal(kind) else _of_parts(value, encode)
 
 
-def _of_parts(value: Any, encode: Encoder) -> Any:
+def _formed(value: Any, form: Form, encode: Encoder) -> Any:
+    if isinstance(value, (date, time)):
+        return form.write(value)
+    held = isinstance(value, Collection) and not isinstance(value, str)
+    return _of_parts(value, encode, form) if held else _plain(value, encode)
+
+
+def _of_parts(value: Any, encode: Encoder, form: Form | None = None) -> Any:
+    def plain(each: Any) -> Any:
+        return _plain(each, encode) if form is None else _formed(each, form, encode)
+
     kind: Any = value.__class__
     if issubclass(kind, Mapping):
-        return {str(key): each if each.__class__ in ATOMS else _plain(each, encode) for key, each in value.items()}
+        return {str(key): each if each.__class__ in ATOMS else plain(each) for key, each in value.items()}
     if attrs.has(kind):
         return encode(value)
     if issubclass(kind, Collection) and not issubclass(kind, (bytes, bytearray, memoryview)):
-        return [each if each.__class__ in ATOMS else _plain(each, encode) for each in value]
+        return [each if each.__class__ in ATOMS else plain(each) for each in value]
     raise NotPlain(f"a value of type {kind.__name__} has no plain form")

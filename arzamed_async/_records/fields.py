@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections import abc
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Annotated, Any, NewType, Union, cast, get_args, get_origin, g
 import attrs
 
 from ..errors import ConfigurationError
+from .scalars import NaiveDatetime
 
 __all__ = ["ARRAYS", "MAPPINGS", "UNIONS", "bare", "container", "json_fields", "json_key", "known_keys", "places"]
 
@@ -39,11 +41,11 @@ def container(kind: Any) -> Any:
 
 
 def bare(kind: Any) -> Any:
-    """Return the type that an Annotated or a NewType stands for."""
+    """Return the type that an Annotated or a NewType stands for. NaiveDatetime stands for itself."""
     while True:
         if get_origin(kind) is Annotated:
             kind = kind.__origin__
-        elif isinstance(kind, NewType):
+        elif isinstance(kind, NewType) and kind is not NaiveDatetime:
             kind = kind.__supertype__
         else:
             return kind
@@ -68,11 +70,16 @@ def places(kind: Any) -> Iterator[tuple[tuple[type[Any], ...], Any]]:
 def json_fields(model: Any) -> list[tuple[str, attrs.Attribute[Any], Any]]:
     """Return the fields that are read from JSON, each as its key, its attribute and its type.
 
-    In the types, names in quotes are looked up, and type variables filled in.
+    In the types, names in quotes are looked up, type variables filled in, and `Missing`, which JSON does not have, left out.
     """
     kinds = _field_types(model)
     fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(container(model))
-    return [(json_key(each), each, kinds[each.name]) for each in fields if each.init]
+    found = [(json_key(each), each, kinds[each.name]) for each in fields if each.init]
+    missing = sys.modules.get(f"{__package__}.missing")  # a program with such a type has imported it
+    without: Any = getattr(missing, "without_missing", None)
+    return (
+        found if without is None else [(key, each, without(kind, each, container(model))) for key, each, kind in found]
+    )
 
 
 def _field_types(alias: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NewType
 from uuid import UUID
 
 from .._json import FLOAT_DIGITS
@@ -17,7 +17,7 @@ from .elements import BadElement
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["SCALAR_HOOKS", "WRITTEN", "Mismatch", "decimal_hook", "is_decimal"]
+__all__ = ["SCALAR_HOOKS", "WRITTEN", "Mismatch", "NaiveDatetime", "decimal_hook", "is_decimal"]
 
 _KINDS: dict[type[Any], str] = {
     str: "text",
@@ -29,6 +29,10 @@ _KINDS: dict[type[Any], str] = {
     dict: "an object",
 }
 _DECIMAL = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+
+
+#: A date and time without offset, as a type of fields: plain `datetime` stands for one with an offset.
+NaiveDatetime = NewType("NaiveDatetime", datetime)
 
 
 @functools.cache
@@ -64,7 +68,7 @@ class Mismatch(Exception):  # noqa: N818 - it never leaves the decoder: a Decode
 
 #: How the floats of the windows that are being decoded were written, by their id, where they were written with more.
 WRITTEN: dict[int, str] = {}
-_MOMENT = "a date and time with offset (ISO 8601)"
+_MOMENT = ("a date and time without offset (ISO 8601)", "a date and time with offset (ISO 8601)")
 _DATE_AND_TIME = r"[0-9W-]{7,10}[Tt ]"  # fromisoformat accepts any separator
 _UUID = r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
@@ -78,18 +82,18 @@ def _float(value: Any, _: object) -> float:
     raise Mismatch("a number", value)
 
 
-def _datetime(value: Any, _: object) -> datetime:
-    """Read ISO 8601 with an offset: without one the moment is ambiguous."""
+def _datetime(value: Any, _: object, *, aware: bool = True) -> datetime:
+    """Read ISO 8601 with an offset: without one the moment is ambiguous, which a NaiveDatetime admits."""
     if value.__class__ is str and _pattern(_DATE_AND_TIME).match(value):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
             pass
         else:
-            if moment.tzinfo is not None:
+            if (moment.tzinfo is not None) is aware:
                 return moment
-            raise Mismatch(_MOMENT, value, found="one without offset")
-    raise Mismatch(_MOMENT, value)
+            raise Mismatch(_MOMENT[aware], value, found="one without offset" if aware else "one with offset")
+    raise Mismatch(_MOMENT[aware], value)
 
 
 def _from_text(make: Callable[[str], Any], expected: str) -> Callable[[Any, Any], Any]:
@@ -146,6 +150,7 @@ def _uuid(text: str) -> UUID:
 SCALAR_HOOKS: dict[Any, Callable[[Any, Any], Any]] = {
     float: _float,
     datetime: _datetime,
+    NaiveDatetime: functools.partial(_datetime, aware=False),
     date: _from_text(date.fromisoformat, "a date (ISO 8601)"),
     time: _from_text(time.fromisoformat, "a time (ISO 8601)"),
     UUID: _from_text(_uuid, "a UUID"),

@@ -28,11 +28,11 @@ def test_all_is_sorted_and_true(path: Path) -> None:
 def test_public_names_are_pinned() -> None:
     """What a user may import is this, and every name of it is there."""
     assert arzamed_async.__all__ == [
-        "PRODUCTION", "SANDBOX", "ArzamedError", "ArzamedSession", "BreakerPolicy", "CircuitChanged",
+        "MISSING", "PRODUCTION", "SANDBOX", "ArzamedError", "ArzamedSession", "BreakerPolicy", "CircuitChanged",
         "CircuitOpenError", "Clinic", "ClinicCredentials", "ClinicStats", "ConfigurationError",
         "CredentialsRejectedError", "DeadlineExceededError", "DecodeError", "Doctor", "Endpoint", "Endpoints",
         "Event", "Failure", "FanOut", "Finished", "ForbiddenError", "Headers", "Lease", "LimitExceededError", "Limits", "ListResponse",
-        "Merge", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
+        "Merge", "Missing", "NaiveDatetime", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
         "SessionClosedError", "SessionThread", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",

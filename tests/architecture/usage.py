@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, assert_type
+from datetime import datetime
+from typing import Any, Literal, assert_type
 
 from attrs import frozen
 
 from arzamed_async import (
+    MISSING,
     ArzamedError,
     ArzamedSession,
     BreakerPolicy,
@@ -19,6 +21,8 @@ from arzamed_async import (
     Failure,
     Finished,
     ListResponse,
+    Missing,
+    NaiveDatetime,
     Outcome,
     Patient,
     Record,
@@ -43,6 +47,28 @@ class Room:
 
     name: str
     floor: int | None = None
+
+
+@frozen
+class Bed:
+    """A class whose fields may be missing."""
+
+    side: str | Missing | None = MISSING
+    made_at: NaiveDatetime | datetime | Missing = MISSING
+
+
+def missing(bed: Bed) -> None:
+    """Narrow the type of a field that may be missing."""
+    if bed.side is not MISSING:
+        assert_type(bed.side, str | None)
+    if bed.side is MISSING:
+        assert_type(bed.side, Literal[Missing.MISSING])
+    if bed.side:
+        assert_type(bed.side, str)
+    if not isinstance(bed.made_at, Missing):
+        assert_type(bed.made_at, NaiveDatetime | datetime)
+    at: datetime | None = bed.made_at or None
+    Bed(None, at or MISSING)
 
 
 def watch(event: Event) -> None:
