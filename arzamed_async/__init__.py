@@ -18,7 +18,6 @@ from .config import (
     PRODUCTION,
     SANDBOX,
     BreakerPolicy,
-    Endpoint,
     Endpoints,
     Limits,
     PacingPolicy,
@@ -51,7 +50,7 @@ from .errors import (
 )
 from .events import Observer, Span, Tracer
 from .models import Doctor, OpenRecord, Patient, Slot
-from .resources import RecordStream, Resource, UnpublishedEndpointWarning
+from .resources import Endpoint, RecordStream, Resource, UnpublishedEndpointWarning
 from .session import ArzamedSession
 from .token_store import TokenStore
 

@@ -20,6 +20,7 @@ __all__ = [
     "at_least_one",
     "decoded_text",
     "dot_segments",
+    "has_control",
     "plain_text",
     "positive",
     "positive_seconds",
@@ -86,7 +87,8 @@ def positive_seconds(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} must be greater than zero")
 
 
-def _has_control(text: str) -> bool:
+def has_control(text: str) -> bool:
+    """Return whether text holds a control character, or one that readers of logs take for the end of a line."""
     # Not all in one pattern: a set with characters beyond Latin-1 takes longer to compile than this module to import.
     return _CONTROL.search(text) is not None or "\u2028" in text or "\u2029" in text
 
@@ -101,7 +103,7 @@ def plain_text(name: str, value: object, *, empty: bool = False) -> str:
     text = plain(value)
     if not text and not empty:
         raise ConfigurationError(f"{name} is empty")
-    if _has_control(text):
+    if has_control(text):
         raise ConfigurationError(f"{name} contains a control character (such as a line break)")
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise ConfigurationError(f"{name} contains an unpaired surrogate, which no encoding can represent")
@@ -205,7 +207,7 @@ def relative_path(name: str, path: object) -> str:
         bad = "must not contain a backslash or white space"
     elif ":" in text.split("/", 1)[0]:
         bad = "is relative to base_url and must not be an absolute URL"
-    elif _has_control(decoded):
+    elif has_control(decoded):
         bad = "contains an encoded control character"
     if bad:
         raise ConfigurationError(f"{name} {bad}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ._arguments import described, kinds
@@ -12,22 +13,27 @@ from ._calls.request import Request
 from ._frozen import total_repr
 from ._http.response import HttpResponse, read_body
 from ._http.urls import Params, request_url
+from ._records.decoder import decoder_for
 from ._tracebacks import hides_arguments
 from ._validation import plain_text
-from .config import Endpoint, Limits, RetryPolicy, Timeouts
+from .config import Limits, RetryPolicy, Timeouts
 from .credentials import ClinicCredentials
 from .errors import ArzamedError, ConfigurationError, LimitExceededError
 from .models import Doctor, Patient, Slot
-from .resources import Resource, UnpublishedEndpointWarning
+from .resources import Endpoint, Resource, UnpublishedEndpointWarning
 
 if TYPE_CHECKING:
+    from ._http.templates import PathValue
     from .models import Response, Token
 
 __all__ = ["Clinic", "clinic_of"]
 
 T = TypeVar("T")
 
-_DOCTORS = Endpoint("equipe/doctors", Doctor)
+
+@functools.cache
+def _doctors() -> Endpoint[Doctor]:
+    return Endpoint("equipe/doctors", Doctor)
 
 
 class Clinic:
@@ -61,7 +67,7 @@ class Clinic:
     def doctors(self) -> Resource[Doctor]:
         """All active practitioners, in the clinic's own display order."""
         if self._doctors is None:
-            self._doctors = Resource(self._engine, self._live(), self.name, _DOCTORS, self._options)
+            self._doctors = Resource(self._engine, self._live(), self.name, _doctors(), self._options)
         return self._doctors
 
     @property
@@ -77,12 +83,20 @@ class Clinic:
         endpoint = Endpoint(path or "equipe/patients", Patient, personal=True)
         return self._unpublished("patients", endpoint, guessed=path is None)
 
-    def resource(self, endpoint: Endpoint[T]) -> Resource[T]:
-        """Return any other list endpoint. Its records become objects of the endpoint's attrs class."""
+    def resource(self, endpoint: Endpoint[T], **parameters: PathValue) -> Resource[T]:
+        """Return any other endpoint. Its records become objects of the endpoint's attrs class.
+
+        `parameters` are the values of the parameters in its path: text, whole numbers, UUIDs or dates. Each is one segment of
+        the path, percent-encoded. Raises ConfigurationError for a value that is missing, for one that the path has no place
+        for, and for text that is empty, `.` or `..`, has a slash, a backslash or a control character (percent-encoded too), or
+        more than 1,024 characters.
+
+            slots = clinic.resource(Endpoint("equipe/rooms/{room}/slots", RoomSlot), room="Sala 1")
+        """
         try:
-            return self._resource(endpoint)
+            return self._resource(endpoint, parameters)
         finally:
-            endpoint = cast("Any", None)  # see hides_arguments
+            endpoint, parameters = cast("Any", None), {}  # see hides_arguments
 
     def _unpublished(self, option: str, endpoint: Endpoint[T], *, guessed: bool) -> Resource[T]:
         if guessed:
@@ -92,12 +106,20 @@ class Clinic:
                 UnpublishedEndpointWarning,
                 stacklevel=3,  # the line that reads the property
             )
-        return self._resource(endpoint, guessed=guessed)
+        return self._resource(endpoint, {}, guessed=guessed)
 
     @hides_arguments
-    def _resource(self, endpoint: Endpoint[T], *, guessed: bool = False) -> Resource[T]:
+    def _resource(
+        self, endpoint: Endpoint[T], parameters: dict[str, PathValue], *, guessed: bool = False
+    ) -> Resource[T]:
         kinds(endpoint=(endpoint, Endpoint))
-        return Resource(self._engine, self._live(), self.name, endpoint, self._options, guessed=guessed)
+        engine, url = self._engine, ""
+        if parameters or "{" in endpoint.path:
+            from ._http.templates import filled_url  # imported where the endpoint was made
+
+            url = filled_url(engine.base_url, endpoint.path, parameters)
+        decoder_for(endpoint.model)  # raises what the endpoint could not: a name in an annotation was not defined yet
+        return Resource(engine, self._live(), self.name, endpoint, self._options, guessed=guessed, url=url)
 
     @hides_arguments
     def with_options(

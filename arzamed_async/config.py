@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, Literal, TypeVar, get_origin
+from typing import Any, Literal
 
 import attrs
 from attrs import field
 
-from ._arguments import described, flag
+from ._arguments import described
 from ._frozen import frozen
 from ._validation import at_least_one, positive, relative_path, zero_or_more
 from .errors import ConfigurationError
@@ -18,7 +18,6 @@ __all__ = [
     "SANDBOX",
     "BreakerPolicy",
     "BreakerState",
-    "Endpoint",
     "Endpoints",
     "Limits",
     "PacingPolicy",
@@ -27,8 +26,6 @@ __all__ = [
     "Timeouts",
     "TokenPolicy",
 ]
-
-T = TypeVar("T")
 
 BreakerState = Literal["closed", "open", "half_open"]
 
@@ -103,7 +100,7 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class Limits:
-    """The maximum size of a record, a list and a body of `clinic.get`, in bytes after decompression.
+    """The maximum size of a record, a list and a body of `clinic.get` or `one()`, in bytes after decompression.
 
     `list_bytes` applies to streams too: raise it for a longer one. A list read as a whole has two limits more: the memory of its
     records, estimated, is at most `list_bytes`, and their number `list_records`. None stands for 1,000,000 records, or 200,000 of a
@@ -186,50 +183,17 @@ class TokenPolicy:
     rejected_seconds: float = field(default=60.0, validator=zero_or_more)
 
 
-def _path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    text = relative_path(f"{type(instance).__name__}.{attribute.name}", value)
+def _optional_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is None:
+        return
+    name = f"Endpoints.{attribute.name}"
+    text = relative_path(name, value)
+    if "{" in text or "}" in text:
+        raise ConfigurationError(
+            f"{name} must be a path without parameters: give an Endpoint to clinic.resource instead"
+        )
     if text is not value:  # of a subclass of str
         object.__setattr__(instance, attribute.name, text)
-
-
-def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: object) -> None:
-    kind = get_origin(value) or value
-    if not (isinstance(kind, type) and attrs.has(kind)):
-        raise ConfigurationError(f"Endpoint.model must be an attrs class, not {described(value)}")
-
-
-def _flag(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    flag(f"Endpoint.{attribute.name}", value)
-
-
-@frozen
-class Endpoint(Generic[T]):
-    """A list endpoint: its path below the base URL and the attrs class of its records.
-
-    `personal` marks records about people: their values never appear in events.
-
-        rooms = clinic.resource(Endpoint("equipe/rooms", Room))
-
-    A field's JSON key is its name in camelCase (`room_name`: `roomName`), or the one given by
-    `attrs.field(metadata={"json": "key"})`. Fields may be str, int, float, bool, None, Any, datetime (ISO
-    8601 with offset; truncated to microseconds), NaiveDatetime (without offset), date, time, Decimal (from text or a
-    number), UUID, an Enum (by value), attrs classes, Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and
-    unions of these. Nothing is coerced, except a whole number to float. Whole numbers and Decimals are exact at any
-    size; a number that no float holds is a DecodeError. A field with a default may be absent (see Missing). A value
-    unknown to an Enum is a DecodeError, unless the Enum defines `_missing_`.
-
-    A union is read as its first member that matches. Of several classes, the one that knows the most of the
-    object's keys comes first; classes that nothing distinguishes are a ConfigurationError.
-    """
-
-    path: str = field(validator=_path)
-    model: type[T] = field(validator=_attrs_class)
-    personal: bool = field(default=False, validator=_flag)
-
-
-def _optional_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None:
-        _path(instance, attribute, value)
 
 
 @frozen(kw_only=True)

@@ -1,29 +1,31 @@
-"""A list endpoint of one clinic: read as a whole, as a stream, or in batches."""
+"""Endpoints, and an endpoint of one clinic: its list read as a whole, as a stream, or in batches; or its one object."""
 
 from __future__ import annotations
 
 import builtins
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_origin
 
-from ._arguments import flag
+import attrs
+from attrs import field
+
+from ._arguments import described, flag
 from ._calls.clinics import ClinicState
 from ._calls.engine import Engine, Options
 from ._calls.request import Request
-from ._frozen import total_repr
+from ._frozen import frozen, total_repr
 from ._http.urls import Params, endpoint_url, with_query
 from ._readers.stream import RecordStream, ResumingReader
 from ._readers.whole import ListReader
-from ._records.decoder import decoder_for
+from ._records.decoder import check_readable, decoder_for
 from ._tracebacks import hides_arguments
-from ._validation import whole_number
-from .config import Endpoint
-from .errors import DecodeError
+from ._validation import relative_path, whole_number
+from .errors import ConfigurationError, DecodeError
 
 if TYPE_CHECKING:
     from ._listed import ListResponse
 
-__all__ = ["RecordStream", "Resource", "UnpublishedEndpointWarning"]
+__all__ = ["Endpoint", "RecordStream", "Resource", "UnpublishedEndpointWarning"]
 
 T = TypeVar("T")
 
@@ -31,12 +33,69 @@ _flag = hides_arguments(flag)
 _whole_number = hides_arguments(whole_number)
 
 
+def _endpoint_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    name = f"Endpoint.{attribute.name}"
+    text = relative_path(name, value)
+    if "{" in text or "}" in text:
+        from ._http.templates import parameters_of  # few programs have such a path
+
+        parameters_of(name, text)
+    if text is not value:  # of a subclass of str
+        object.__setattr__(instance, attribute.name, text)
+
+
+def _attrs_class(_instance: object, _attribute: attrs.Attribute[Any], value: Any) -> None:
+    kind = get_origin(value) or value
+    if not (isinstance(kind, type) and attrs.has(kind)):
+        raise ConfigurationError(f"Endpoint.model must be an attrs class, not {described(value)}")
+    check_readable(value)
+
+
+def _true_or_false(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    flag(f"Endpoint.{attribute.name}", value)
+
+
+@frozen
+class Endpoint(Generic[T]):
+    """An endpoint: its path below the base URL and the attrs class of its records.
+
+    `personal` marks records about people: their values never appear in events, and no two calls share a response.
+
+        ROOMS = Endpoint("equipe/rooms", Room)
+        rooms = await clinic.resource(ROOMS).list()
+
+    A path can have parameters, each a segment of its own. Their values are given to `clinic.resource`; errors, events,
+    metrics and logs show the path with the names alone.
+
+        SLOTS = Endpoint("equipe/rooms/{room}/slots", RoomSlot)
+        slots = await clinic.resource(SLOTS, room="Sala 1").list()
+
+    Raises ConfigurationError for a path that could lead elsewhere, and for a class that cannot be read: the text names class,
+    field and type. Where an annotation has a name that is not defined yet, `clinic.resource` raises that instead.
+
+    A field's JSON key is its name in camelCase (`room_name`: `roomName`), or the one given by
+    `attrs.field(metadata={"json": "key"})`. Fields may be str, int, float, bool, None, Any, datetime (ISO
+    8601 with offset; truncated to microseconds), NaiveDatetime (without offset), date, time, Decimal (from text or a
+    number), UUID, an Enum (by value), attrs classes, Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and
+    unions of these. Nothing is coerced, except a whole number to float. Whole numbers and Decimals are exact at any
+    size; a number that no float holds is a DecodeError. A field with a default may be absent (see Missing). A value
+    unknown to an Enum is a DecodeError, unless the Enum defines `_missing_`.
+
+    A union is read as its first member that matches. Of several classes, the one that knows the most of the
+    object's keys comes first; classes that nothing distinguishes are a ConfigurationError.
+    """
+
+    path: str = field(validator=_endpoint_path)
+    model: type[T] = field(validator=_attrs_class)
+    personal: bool = field(default=False, validator=_true_or_false)
+
+
 class UnpublishedEndpointWarning(UserWarning):
     """The path of this endpoint is a guess, because the vendor has not published it."""
 
 
 class Resource(Generic[T]):
-    """A clinic's records of one kind: `list()` for all at once, `stream()` and `batches()` as they arrive.
+    """A clinic's records of one kind: `list()` for all at once, `stream()` and `batches()` as they arrive; `one()` for one object.
 
     `params` is the query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
     """
@@ -50,12 +109,14 @@ class Resource(Generic[T]):
         options: Options,
         *,
         guessed: bool = False,
+        url: str = "",
     ) -> None:
         self._engine = engine
         self._clinic = clinic
         self._name = name
         self._endpoint = endpoint
         self._options = options
+        self._url = url  # masked, if the path has parameters
         self._hint = "This path is unpublished; the path itself may be wrong" if guessed else ""
         self._plain: ListReader[T] | None = None  # without params, created lazily
 
@@ -81,7 +142,7 @@ class Resource(Generic[T]):
             self._clinic,
             self._name,
             endpoint.path,
-            with_query(endpoint_url(self._engine.base_url, endpoint.path), params),
+            with_query(self._url or endpoint_url(self._engine.base_url, endpoint.path), params),
             hint=self._hint,
         )
         reader = ListReader(request, decoder_for(endpoint.model))
@@ -116,6 +177,25 @@ class Resource(Generic[T]):
         finally:
             params = None
         return await reader.read_response()
+
+    async def one(self, params: Params | None = None) -> T:
+        """Return the one JSON object that an endpoint sends which is no list, as an object of the class.
+
+            room = await clinic.resource(Endpoint("equipe/rooms/{room}", Room), room=7).one()
+
+        At most `Limits.body_bytes` are read. Raises what `list` raises: NotFoundError where the API has no such object, and
+        DecodeError where it sends a list, null or nothing.
+        """
+        try:
+            whole = self._reader(params)
+        finally:
+            params = None
+        from ._readers.one import ObjectReader
+
+        reader = ObjectReader(whole.request, whole.decoder)
+        if self._engine.reads is not None and not self._endpoint.personal:
+            return (await reader.read_shared())[0]
+        return (await reader.read())[0]
 
     def __aiter__(self) -> AsyncIterator[T]:
         """Stream the records: `async for doctor in clinic.doctors` is short for `... in clinic.doctors.stream()`."""

@@ -63,7 +63,7 @@ ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | C
 def _load() -> None:
     """Import what a session needs later: no call reads a file."""
     load_backoff()
-    for name in ("._fan_out.fan_out", "._responses"):
+    for name in ("._fan_out.fan_out", "._readers.one", "._responses"):
         import_module(name, __package__)
 
 

@@ -55,7 +55,11 @@ KINDS: list[tuple[type[ArzamedError], dict[str, Any], str]] = [
     (errors.StatusError, {"status": 500}, "The server has failed: retry later"),
     (errors.UnauthorizedError, {"status": 401}, "Check that the key is still valid"),
     (errors.ForbiddenError, {"status": 403}, "The key is revoked, expired, not registered"),
-    (errors.NotFoundError, {"status": 404}, "Check the path and the API version in base_url"),
+    (
+        errors.NotFoundError,
+        {"status": 404},
+        "Check the path, the values of its parameters, and the API version in base_url",
+    ),
     (errors.RateLimitedError, {"status": 429}, "Send requests at a lower rate, or lower the concurrency"),
     (errors.ServiceUnavailableError, {"status": 503}, "A service of the API is temporarily unavailable"),
     (errors.ResponseError, {"what": "invented"}, "Check the path and base_url"),

@@ -77,9 +77,9 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """HTTP 404: the API has no such path."""
+    """HTTP 404: the API has no such path, or nothing with the values of its parameters."""
 
-    remedy = "Check the path and the API version in base_url"
+    remedy = "Check the path, the values of its parameters, and the API version in base_url"
 
 
 class RateLimitedError(StatusError):
@@ -113,9 +113,9 @@ class ResponseError(ArzamedError):
 
 
 class DecodeError(ResponseError):
-    """The response body is not a JSON array of records of the given class.
+    """The response body is not a JSON array of records of the given class, or for `one()` not one JSON object of it.
 
-    `record_index` counts from 0; None means the body as a whole. `field` is the attribute of the
+    `record_index` counts from 0; None means the body as a whole, or that of `one()`. `field` is the attribute of the
     class at fault, dotted where it is nested. The value itself is never kept.
     """
 
@@ -127,9 +127,12 @@ class DecodeError(ResponseError):
         *,
         record_index: int | None = None,
         field: str | None = None,
+        remedy: str = "",
         **facts: Any,
     ) -> None:
         super().__init__(what, **facts)
+        if remedy:
+            self.remedy = remedy
         self.record_index = record_index
         self.field = field
 

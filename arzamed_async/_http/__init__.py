@@ -24,6 +24,7 @@ In reading order:
     failures       turns exceptions of libraries into a TransportError
     reasons        why a connection failed, without addresses or secrets
     urls           builds a URL below the base URL
+    templates      the parameters of a path, and their values
     status         turns a status over 299 into an error
     rate_limit     the pause that a refusal requires
 """

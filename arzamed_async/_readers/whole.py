@@ -35,7 +35,7 @@ class ListReader(Generic[T]):
 
     def read(self) -> Awaitable[list[T]]:
         """Read all records. An attempt after an interrupted one starts from the beginning."""
-        return Call(self.request).run(self._read_all)
+        return Call(self.request).run(self.read_all)
 
     async def read_response(self) -> ListResponse[T]:
         """Read all records, and return them with the response that they came in."""
@@ -44,13 +44,14 @@ class ListReader(Generic[T]):
         call = Call(self.request)
 
         async def read(response: HttpResponse) -> ListResponse[T]:
-            records = await self._read_all(response)
+            records = await self.read_all(response)
             request_id = request_id_of(response.header, lambda: ())
             return ListResponse(records, response.status, response.headers, request_id, call.attempts)
 
         return await call.run(read)
 
-    async def _read_all(self, response: HttpResponse) -> list[T]:
+    async def read_all(self, response: HttpResponse) -> list[T]:
+        """Return the records in the body of a response."""
         if response.status == PARTIAL:
             raise part_error()
         data = response.received()
@@ -97,7 +98,7 @@ class ListReader(Generic[T]):
             with scope:
                 scope.set_phase("waiting for a response that several callers share")
                 records = await engine.reads.join(
-                    (request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all
+                    (type(self), request.clinic, request.url, request.hint, self.decoder), self._read_once_for_all
                 )
                 return records.copy()
             if scope.cancelled_by == "closed":
@@ -111,7 +112,7 @@ class ListReader(Generic[T]):
             raise
 
     async def _read_once_for_all(self, flight: Flight[list[T]]) -> list[T]:
-        reader = ListReader(self.request.under(self.request.engine.options), self.decoder)
+        reader = type(self)(self.request.under(self.request.engine.options), self.decoder)
         call = Call(reader.request)
         flight.describe(call.phase)
-        return await call.run(reader._read_all)
+        return await call.run(reader.read_all)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, cast, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import attrs
 
@@ -14,6 +14,9 @@ from .hooks import EXACT_TYPES, Hook, HookOf
 from .scalars import Mismatch
 
 __all__ = ["DecoderCompiler"]
+
+#: An error shows no more of a type.
+LONGEST_TYPE = 100
 
 
 class DecoderCompiler:
@@ -106,7 +109,9 @@ class DecoderCompiler:
         except ConfigurationError as error:
             problem = str(error)
         if problem:
-            raise ConfigurationError(f"{self._model.__name__}.{name}: {problem}")
+            shown = _shown_type(kind)
+            which = "" if shown in problem else f"{shown}: "
+            raise ConfigurationError(f"{self._model.__name__}.{name}: {which}{problem}")
         self._names[f"k{i}"] = kind
         lines = ["try:", f" v{i} = h{i}(v{i}, k{i})"]
         lines += ["except Mismatch as fault:", f" raise fault.inside({name!r}) from None"]
@@ -190,6 +195,12 @@ class DecoderCompiler:
         makes = model.__new__ is object.__new__ and type(model) is type and not self._own_init
         all_there = 0 < len(fields) == len(self._fields)
         return all_there and plain and slots and sets and makes and not any(hasattr(model, hook) for hook in hooks)
+
+
+def _shown_type(kind: Any) -> str:
+    """Return a type as it may be written: the beginning of it, where it is long."""
+    shown = kind.__name__ if isinstance(kind, (type, TypeVar)) and not get_args(kind) else str(kind)
+    return shown if len(shown) <= LONGEST_TYPE else f"{shown[:LONGEST_TYPE]}..."
 
 
 def _converter(attribute: attrs.Attribute[Any]) -> Any:

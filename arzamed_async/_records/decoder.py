@@ -20,7 +20,7 @@ from .._json import Exact, exact
 from ..errors import ConfigurationError, DecodeError
 from ..models import OpenRecord
 from .codegen import DecoderCompiler
-from .fields import container, known_keys
+from .fields import awaits_names, container, known_keys
 from .footprint import Footprint
 from .hook_builder import HookBuilder, Wanted, open_record_hook
 from .hooks import Hook
@@ -31,7 +31,7 @@ from .unions import REFUSED
 if TYPE_CHECKING:
     from .encoder import Encoder
 
-__all__ = ["Decoder", "decoder_for", "to_dict"]
+__all__ = ["Decoder", "check_readable", "decoder_for", "to_dict"]
 
 T = TypeVar("T")
 
@@ -191,6 +191,11 @@ class Decoder(Generic[T]):
 
 
 def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None]:
+    for each in attrs.fields(model):
+        if each.name != "data" and each.init and each.default is attrs.NOTHING:
+            raise ConfigurationError(
+                f"{model.__name__}.{each.name}: an OpenRecord has one field that is read, data: give the others a default"
+            )
     make = open_record_hook(model)
 
     def decode_into(values: Iterable[Any], made: list[Any]) -> None:
@@ -243,6 +248,17 @@ def decoder_for(model: type[T]) -> Decoder[T]:
     if not isinstance(get_origin(kind), type):
         raise ConfigurationError("the model is not an attrs class")
     return _decoder_of_alias(kind, str(kind))
+
+
+def check_readable(model: type[Any]) -> None:
+    """Raise ConfigurationError if no decoder can be made for a class, unless names in its annotations are not defined yet."""
+    problem: ConfigurationError | None = None
+    try:
+        decoder_for(model)
+    except ConfigurationError as error:
+        problem = error
+    if problem is not None and not awaits_names(model):
+        raise problem
 
 
 def to_dict(record: object) -> dict[str, Any]:

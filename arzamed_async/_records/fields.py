@@ -13,7 +13,18 @@ import attrs
 from ..errors import ConfigurationError
 from .scalars import NaiveDatetime
 
-__all__ = ["ARRAYS", "MAPPINGS", "UNIONS", "bare", "container", "json_fields", "json_key", "known_keys", "places"]
+__all__ = [
+    "ARRAYS",
+    "MAPPINGS",
+    "UNIONS",
+    "awaits_names",
+    "bare",
+    "container",
+    "json_fields",
+    "json_key",
+    "known_keys",
+    "places",
+]
 
 ARRAYS: set[Any] = {list, tuple, set, frozenset, abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable}
 MAPPINGS: set[Any] = {dict, abc.Mapping, abc.MutableMapping}
@@ -82,18 +93,44 @@ def json_fields(model: Any) -> list[tuple[str, attrs.Attribute[Any], Any]]:
     )
 
 
+def awaits_names(alias: Any) -> bool:
+    """Return whether an annotation of this class, or of one in its fields, has a name that is not defined (yet)."""
+    pending, seen = [alias], list[Any]()
+    while pending:
+        model = pending.pop()
+        if model in seen:
+            continue
+        seen.append(model)
+        try:
+            hints = _hints(container(model))
+        except (
+            NameError,
+            AttributeError,
+            ImportError,
+        ):  # of a name, or of one in a module that is still being imported
+            return True
+        except Exception:  # noqa: BLE001, S112 - an annotation is code, and can fail in any way  # nosec B112
+            continue
+        pending += [each for kind in hints.values() for _, each in places(kind)]
+    return False
+
+
+def _hints(model: type[Any]) -> dict[str, Any]:
+    nested = {
+        name: each
+        for base in reversed(model.__mro__)
+        for name, each in vars(base).copy().items()  # another thread may add what the class keeps
+        if isinstance(each, type)
+    }
+    return get_type_hints(model, localns={**nested, model.__name__: model})
+
+
 def _field_types(alias: Any) -> dict[str, Any]:
     model: type[Any] = container(alias)
     problem = ""
     hints: dict[str, Any] = {}
     try:
-        nested = {
-            name: each
-            for base in reversed(model.__mro__)
-            for name, each in vars(base).copy().items()  # another thread may add what the class keeps
-            if isinstance(each, type)
-        }
-        hints = get_type_hints(model, localns={**nested, model.__name__: model})
+        hints = _hints(model)
     except Exception as error:  # noqa: BLE001 - an annotation is code, and can fail in any way
         problem = type(error).__name__
     if problem:

@@ -35,7 +35,7 @@ FIRST_STEP_BYTES = 2048
 LARGE_BYTES = 2 * WINDOW_BYTES
 #: After this many wrong guesses the fast way is given up for the rest of the list.
 MOST_MISSES = 4
-
+_ONE_OBJECT = "If this is one object and no list, use one()"
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\n\r"
 _ENDS = frozenset(b"},] \t\n\r")
@@ -180,7 +180,7 @@ class JsonArrayParser:
             raise DecodeError("the body has data after the end of the list")
         if self._state == _START:
             if first != b"[":
-                raise DecodeError("the body is not a JSON array")
+                raise DecodeError("the body is not a JSON array", remedy=_ONE_OBJECT * (first == b"{"))
             self._step(_FIRST)
         elif first == b"]":
             self._step(_END)

@@ -103,6 +103,8 @@ def _endpoints(listing: Listing) -> tuple[Endpoints, Endpoint[Doctor] | None]:
     except ConfigurationError as error:
         problem = str(error).replace("Endpoint.path", "--path", 1)
     else:
+        if "{" in path:
+            raise ConfigurationError("--path has a parameter in braces: write the value in its place")
         if listing.kind == "doctors":
             return Endpoints(), doctors
         return (Endpoints(slots=path) if listing.kind == "slots" else Endpoints(patients=path)), None

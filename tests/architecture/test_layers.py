@@ -71,7 +71,7 @@ MAY_IMPORT = {
     "_resilience": {"_concurrency", "config", "errors"},
     "_records": {"_json", "_memory", "errors", "models"},
     "_http": {
-        "_arguments", "_concurrency", "_hosts", "_logs", "_validation", "_version", "config", "errors", "models",
+        "_arguments", "_concurrency", "_hosts", "_logs", "_masked", "_validation", "_version", "config", "errors", "models",
     },
     "_fan_out": {"_arguments", "_concurrency", "_merged", "_tracebacks", "_validation", "errors"},
     "_tokens": {*VALUES, *LOW},

@@ -217,6 +217,8 @@ REFUSED: dict[str, Make] = {
     "a secret as a parameter of a stream": lambda _: CLINIC.doctors.stream({"a": ANY or BYTES}),
     "a secret as the parameters of a stream": lambda _: CLINIC.doctors.stream(ANY or SECRET),
     "a secret as a parameter of batches": lambda _: CLINIC.doctors.batches({"a": f"{SECRET}\n"}),
+    "a secret in a segment of a path": lambda _: CLINIC.resource(Endpoint("a/{b}", Doctor), b=f"{SECRET}/"),
+    "a secret as an unknown parameter": lambda _: CLINIC.resource(Endpoint("a/{b}", Doctor), b="1", **{SECRET: 1}),
     "a secret as a path": lambda _: Endpoint(f"/{SECRET}", Doctor),
     "a secret as a model": lambda _: Endpoint("a", ANY or SECRET),
     "a secret as an endpoint's path": lambda _: Endpoints(slots=f"//{SECRET}"),

@@ -93,6 +93,7 @@ class Person:
 
 
 PEOPLE = Endpoint("equipe/people", Person, personal=True)
+NOTES = Endpoint("equipe/people/{person}/notes", Person, personal=True)
 Read = Callable[[Clinic], Awaitable[Any]]
 
 
@@ -108,6 +109,8 @@ READS: dict[str, Read] = {
     "token": lambda clinic: clinic.token(),
     "list": lambda clinic: clinic.doctors.list({"patient": VALUE}),
     "get": lambda clinic: clinic.get(f"equipe/{VALUE}", {"patient": VALUE}),
+    "parameter": lambda clinic: clinic.resource(NOTES, person=VALUE).list(),
+    "one": lambda clinic: clinic.resource(NOTES, person=VALUE).one({"patient": VALUE}),
     "stream": streamed,
     "batches": in_batches,
 }
