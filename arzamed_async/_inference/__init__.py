@@ -1,13 +1,26 @@
 """Infers what the records of an endpoint are, without keeping a value of them, and writes it as a module.
 
-Its modules in reading order:
+From records to a model, in reading order:
 
-    schema   what records are: scalars, lists, maps and objects, with shares
-    source   the module of a model
-    plan     which classes a model has, and their fields
-    naming   names of fields and classes
-    wording  docstrings
-    imports  what a module imports
-    render   classes and fields as Python
-    layout   statements as ruff formats them
+    schema    what records are: scalars, lists, maps and objects, with shares
+    bounds    the most that is kept of hostile data, and which keys are names
+    forms     the forms of dates and times, and which one `to_dict` has to write
+    texts     what the texts at one place are: dates, times, UUIDs, choices, or text
+    numbers   what whole numbers are: too large for a float, or perhaps times
+    plain     takes records of a caller's as JSON
+    columns   turns objects into the values of each key
+    observed  what stands at each place of the records seen so far
+    resolve   decides from what was observed what the records are
+    reading   reads records as windows of JSON objects
+    inferred  infers the model of records: `infer_model`, and what it returns
+
+From a model to its module:
+
+    source    the module of a model
+    plan      which classes a model has, and their fields
+    naming    names of fields and classes
+    wording   docstrings
+    imports   what a module imports
+    render    classes and fields as Python
+    layout    statements as ruff formats them
 """

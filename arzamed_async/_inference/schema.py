@@ -30,7 +30,7 @@ SCALARS = ("bool", "int", "float", "Decimal", "UUID", "NaiveDatetime", "datetime
 
 @frozen
 class Scalar:
-    """A value that holds no others: `name` is one of SCALARS. "Any": there were more kinds of values than are distinguished."""
+    """A value that holds no others: `name` is one of SCALARS. "Any": nested too deep to be described."""
 
     name: str
 
@@ -96,13 +96,14 @@ class Field:
 
 @frozen
 class Model:
-    """What all records of an endpoint are."""
+    """What all records of an endpoint are. `notes` are sentences for the docstring of its class."""
 
     name: str
     path: str | None
     personal: bool
     records: int
     object: ObjectOf
+    notes: tuple[str, ...] = ()
 
 
 def sorted_kinds(kinds: Iterable[Kind]) -> tuple[Kind, ...]:

@@ -7,4 +7,5 @@ In reading order:
     whole   reads a list as a whole, in a request of its own or one that callers share
     one     reads one object, in the same ways
     stream  reads a list as a stream of records or batches
+    raw     reads a stream as JSON objects
 """

@@ -7,6 +7,7 @@ In reading order:
     json_cuts     finds the last complete element of a buffer
     elements      takes a window apart that is not JSON as a whole
     decoder       decodes the values of a window into records; the only importer of cattrs
+    raw           returns JSON objects as they were decoded
     encoder       turns records into plain values
     codegen       compiles the function that decodes the records of one class
     fields        what the fields of a class are called in JSON, and their types

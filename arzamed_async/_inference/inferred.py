@@ -1,0 +1,161 @@
+"""Infers the model of records: `infer_model`, and what it returns."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import aclosing
+from typing import Any
+
+from .._arguments import flag
+from .._tracebacks import drop_frames, hides_arguments
+from .._validation import plain_text, relative_path, whole_number
+from ..errors import ConfigurationError
+from .bounds import Budget
+from .observed import Objects
+from .reading import Records, check_records, windows
+from .resolve import resolved
+from .schema import Field, Model
+
+__all__ = ["InferredModel", "infer_model"]
+
+
+class InferredModel:
+    """What the records of an endpoint are, as far as those read show it.
+
+    `name` is the endpoint's, `path` its path if it was given, `records` the number of records, `fields` what they have.
+    `source` is a module with a class for them. `merge` adds what another clinic's records show. Two models are equal if
+    they describe the same. It holds no value of a record, but for those of enumerations where these were requested.
+    It can be pickled.
+    """
+
+    __slots__ = ("_objects", "_options", "_resolved", "name", "path")
+
+    def __init__(self, name: str, path: str | None, options: tuple[bool, bool, bool], objects: Objects) -> None:
+        self.name = name
+        self.path = path
+        self._options = options  # personal, decimals, enums
+        self._objects = objects
+        self._resolved: Model | None = None
+
+    @property
+    def records(self) -> int:
+        """How many records were read."""
+        return self._objects.count
+
+    @property
+    def schema(self) -> Model:
+        """What the records are, with shares."""
+        if self._resolved is None:
+            personal, decimals, _ = self._options
+            self._resolved = resolved(
+                self._objects, name=self.name, path=self.path, personal=personal, decimals=decimals
+            )
+        return self._resolved
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields of the records: those seen most often first."""
+        return self.schema.object.fields
+
+    @property
+    def source(self) -> str:
+        """The source of a module with a class for the records, and its Endpoint."""
+        from .source import write
+
+        return write(self.schema)
+
+    def merge(self, other: InferredModel) -> InferredModel:
+        """Return the model of the records of both, in any order. Raises ConfigurationError if they are of different endpoints.
+
+        Raises LimitExceededError if they have too many fields together.
+        """
+        if not isinstance(other, InferredModel):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"merge takes an InferredModel, not a {type(other).__name__}")
+        if self.name != other.name or (self.path or other.path) != (other.path or self.path):
+            raise ConfigurationError("the models are of different endpoints: their name and path must be the same")
+        if self._options != other._options:
+            raise ConfigurationError("the models were inferred with different options (personal, decimals, enums)")
+        objects = _new_objects(enums=self._options[2])
+        objects.absorb(self._objects)
+        objects.absorb(other._objects)
+        return InferredModel(self.name, self.path or other.path, self._options, objects)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, InferredModel):
+            return NotImplemented
+        return self._options == other._options and self.schema == other.schema
+
+    def __hash__(self) -> int:
+        return hash((self._options, self.schema))
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_objects"):
+            return "<InferredModel, not initialized>"
+        return f"<InferredModel {self.name}: {self.records:,} records, {len(self._objects.fields)} fields>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        objects = _new_objects(enums=self._options[2])
+        objects.absorb(self._objects)
+        objects.settle()
+        return InferredModel, (self.name, self.path, self._options, objects)
+
+
+def _new_objects(*, enums: bool) -> Objects:
+    return Objects(Budget(choices=enums), top=True)
+
+
+@hides_arguments
+def _checked(
+    records: Records, name: str, path: str | None, flags: dict[str, bool], max_records: int | None
+) -> tuple[str, str | None]:
+    check_records(records)
+    for each, value in flags.items():
+        flag(each, value)
+    if flags["personal"] and flags["enums"]:
+        raise ConfigurationError(
+            "enums are values of records, which are not kept of personal ones: leave one of both out"
+        )
+    if max_records is not None:
+        whole_number("max_records", max_records)
+    return plain_text("name", name), None if path is None else relative_path("path", path)
+
+
+async def infer_model(
+    records: Records,
+    *,
+    name: str,
+    path: str | None = None,
+    personal: bool = False,
+    decimals: bool = False,
+    enums: bool = False,
+    max_records: int | None = None,
+) -> InferredModel:
+    """Return what the records of an endpoint are: a class for them is its `source`.
+
+        model = await infer_model(clinic.slots.stream(), name="slots", path="equipe/slots")
+        print(model.source)
+
+    `records` is a stream, or any iterable of OpenRecords or JSON objects; at most `max_records` are read. `personal` marks
+    the records of persons. `decimals`: numbers with a fraction are Decimals. `enums`: texts with few values, seen often,
+    are enumerations; no other value of a record is kept, in any output or error. Memory does not grow with the records.
+
+    Raises ConfigurationError, LimitExceededError for records with too many fields, and what reading the stream raises.
+    """
+    handled = sys.exception()
+    try:
+        flags = {"personal": personal, "decimals": decimals, "enums": enums}
+        name, path = _checked(records, name, path, flags, max_records)
+        objects = _new_objects(enums=enums)
+        await _observe(records, objects, max_records)
+        return InferredModel(name, path, (personal, decimals, enums), objects)
+    except BaseException as error:
+        drop_frames(error, handled)
+        raise
+    finally:
+        records, handled = (), None  # see hides_arguments
+
+
+async def _observe(records: Records, objects: Objects, most: int | None) -> None:
+    async with aclosing(windows(records, most)) as found:
+        async for window in found:
+            objects.add(window)

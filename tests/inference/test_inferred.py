@@ -1,0 +1,270 @@
+"""`infer_model`: what is found in records, in any order and however they were divided."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arzamed_async._inference.inferred import InferredModel, infer_model
+from arzamed_async._inference.schema import Choice, Field, Kinds, ListOf, MapOf, ObjectOf, Scalar
+from arzamed_async.errors import ConfigurationError
+
+pytestmark = pytest.mark.asyncio
+
+
+async def fields_of(records: list[dict[str, Any]], **options: Any) -> dict[str, Field]:
+    """Return the fields of records, by key."""
+    model = await infer_model(records, name="slots", **options)
+    return {each.key: each for each in model.fields}
+
+
+async def kinds_of(*values: Any, **options: Any) -> Kinds:
+    """Return what a field with these values is."""
+    return (await fields_of([{"field": each} for each in values], **options))["field"].kinds
+
+
+def scalars(*names: str, null: bool = False) -> Kinds:
+    """Return a union of scalars."""
+    return Kinds(tuple(map(Scalar, names)), null)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["a", ""], ["str"]),
+        ([True, False], ["bool"]),
+        ([1, 2], ["int"]),
+        ([1, 2.5], ["float"]),
+        ([True, 1], ["bool", "int"]),
+        ([1, "a"], ["int", "str"]),
+        ([2**53 + 1], ["int"]),
+        ([2**70], ["int"]),
+        ([2**53 + 1, 0.5], ["int", "float"]),
+        (["2026-11-29"], ["date"]),
+        (["20261129"], ["date"]),
+        (["99999999"], ["str"]),
+        (["2026-02-30"], ["str"]),
+        (["2026-11-29", "soon"], ["str"]),
+        (["2026-11-29", ""], ["str"]),
+        (["10:30", "10:30:01"], ["time"]),
+        (["25:30"], ["str"]),
+        (["24:00"], ["str"]),
+        (["1030"], ["str"]),
+        (["2026-11-29T10:30:00Z", "2026-11-29T10:30:00+01:00"], ["datetime"]),
+        (["2026-11-29T10:30:00+0100"], ["datetime"]),
+        (["2026-11-29T10:30:00+01"], ["datetime"]),
+        (["2026-11-29T24:00:00Z"], ["str"]),
+        (["2026-11-29T10:30:60Z"], ["str"]),
+        (["2026-11-29T10:30:00-00:00"], ["str"]),
+        (["2026-11-29 10:30"], ["NaiveDatetime"]),
+        (["20261129T103000.5Z"], ["datetime"]),
+        (["2026-11-29T10:30:00.1234560Z"], ["datetime"]),
+        (["2026-11-29T10:30:00.1234567Z"], ["str"]),
+        (["2026-11-29T10:30:00", "2026-11-29T10:30:00Z"], ["NaiveDatetime", "datetime"]),
+        (["2026-11-29", "2026-11-29T10:30:00Z"], ["datetime", "date"]),
+        (["2026-11-29", "10:30"], ["str"]),
+        (["3f2504e0-4f89-11d3-9a0c-0305e82c3301"], ["UUID"]),
+        (["3F2504E0-4F89-11D3-9A0C-0305E82C3301"], ["str"]),
+        (["3f2504e04f8911d39a0c0305e82c3301"], ["str"]),
+        (["3f2504e0-4f89-11d3-9a0c-0305e82c3301", "2026-11-29"], ["str"]),
+    ],
+)
+async def test_scalars(values: list[Any], names: list[str]) -> None:
+    """Each text is what its digits, letters and marks are; one that is plain makes the field text, in any order."""
+    assert await kinds_of(*values) == scalars(*names)
+    assert await kinds_of(*reversed(values)) == scalars(*names)
+    window = [values[0]] * 200  # more than one window
+    assert await kinds_of(*window, *values) == scalars(*names)
+
+
+@pytest.mark.parametrize(
+    ("values", "form"),
+    [
+        (["2026-11-29", "2026-11-30T10:00:00+01:00"], None),
+        (["2026-11-29T10:00:00.123456", "2026-11-29T10:00:00"], None),
+        (["2026-11-29T10:00:00.120000+01:00"], None),
+        (["2026-11-29T10:00:00.120000+01:00", "2026-11-29T10:00:00.000000+01:00"], "YYYY-MM-DDThh:mm:ss.ssssss+hh:mm"),
+        (["2026-11-29T10:00:00Z"], "YYYY-MM-DDThh:mm:ssZ"),
+        (["2026-11-29T10:00:00Z", "2026-11-29T10:00:00+01:00"], "YYYY-MM-DDThh:mm:ssZ"),
+        (["10:30", "10:30:01"], "hh:mm"),
+        (["20261129"], "YYYYMMDD"),
+        (["2026-11-29 10:00"], "YYYY-MM-DD hh:mm"),
+        (["2026-11-29T10:00:00.5Z"], "YYYY-MM-DDThh:mm:ss.sZ"),
+    ],
+)
+async def test_forms(values: list[str], form: str | None) -> None:
+    """The form is that which `to_dict` has to write for the same texts; None where it is its own."""
+    field = (await fields_of([{"field": each} for each in values]))["field"]
+    assert field.form == form
+    assert field.notes == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2026-11-29T10:00:00Z", "2026-11-29T10:00:00+00:00"],
+        ["10:30", "10:30:00"],
+        ["2026-11-29T10:00:00Z", "2026-11-29T10:00:00.5Z"],
+        ["2026-11-29", "20261129"],
+    ],
+)
+async def test_several_forms(values: list[str]) -> None:
+    """Where no form gives all texts back, none is set, and a note reports it."""
+    field = (await fields_of([{"at": each} for each in values]))["at"]
+    assert field.form is None
+    assert "several forms" in field.notes[0]
+
+
+async def test_epoch_stays_int() -> None:
+    """Whole numbers that may be times stay whole numbers, with a note."""
+    fields = await fields_of([{"ms": 1_795_946_400_000, "s": 1_795_946_400, "n": 17}])
+    assert {key: each.kinds for key, each in fields.items()} == dict.fromkeys(("ms", "s", "n"), scalars("int"))
+    assert [len(fields[key].notes) for key in ("ms", "s", "n")] == [1, 1, 0]
+
+
+async def test_null_and_missing() -> None:
+    """Null and missing are counted apart."""
+    fields = await fields_of([{"a": None, "b": 1}, {"a": 1}, {"a": 2, "b": None}, {}])
+    assert fields["a"] == Field("a", scalars("int", null=True), seen=3, of=4, nulls=1)
+    assert fields["b"] == Field("b", scalars("int", null=True), seen=2, of=4, nulls=1)
+
+
+async def test_nested() -> None:
+    """Objects, arrays, arrays of arrays and empty arrays are described where they are."""
+    records = [
+        {"doc": {"name": "Dr. Inventata"}, "grid": [[1, 2], []], "none": [], "mixed": [{"a": 1}, {"b": "x"}, 3, None]},
+        {"doc": {"name": None}, "grid": [], "none": [], "mixed": []},
+    ]
+    fields = await fields_of(records)
+    name = Field("name", scalars("str", null=True), seen=2, of=2, nulls=1)
+    assert fields["doc"].kinds == Kinds((ObjectOf((name,)),))
+    assert fields["grid"].kinds == Kinds((ListOf(Kinds((ListOf(scalars("int")),))),))
+    assert fields["none"].kinds == Kinds((ListOf(Kinds(())),))
+    inner = ObjectOf((Field("a", scalars("int"), seen=1, of=2), Field("b", scalars("str"), seen=1, of=2)))
+    assert fields["mixed"].kinds == Kinds((ListOf(Kinds((Scalar("int"), inner), null=True)),))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"],
+        ["98765"],
+        ["2026-11-29"],
+        ["mario@example.com"],
+        ["INVENT80A01H501U"],
+        ["x" * 65],
+        ["a\nb"],
+        ["room12", "room34"],
+        [f"slug{chr(97 + n)}" for n in range(20)],
+        [f"key{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(300)],
+    ],
+)
+async def test_maps(keys: list[str]) -> None:
+    """Objects keyed by identifiers are maps, and nothing shows a key."""
+    records: list[dict[str, Any]] = [{"by": {key: {"n": 1}}} for key in keys]
+    model = await infer_model(records, name="slots")
+    item = Kinds((ObjectOf((Field("n", scalars("int"), seen=len(keys), of=len(keys)),)),))
+    assert model.fields[0].kinds == Kinds((MapOf(item),))
+    shown = repr(model) + repr(model.fields) + repr(model.schema) + str(pickle.dumps(model))
+    assert not any(key in shown for key in keys)
+
+
+@pytest.mark.parametrize(
+    "key", ["class", "größe", "first name", "@type", "xml:lang", "$ref", "_id", "iso3166", "line1"]
+)
+async def test_names(key: str) -> None:
+    """Keys that are unusual but names are those of fields."""
+    kind = (await kinds_of({key: 1, "other": "a"})).kinds[0]
+    assert isinstance(kind, ObjectOf)
+    assert {each.key for each in kind.fields} == {key, "other"}
+
+
+async def test_unnamed_keys_of_records() -> None:
+    """A key of a record itself that is no name is left out, and a note reports it."""
+    model = await infer_model([{"a": 1, "": 2, "mario@example.com": 3}], name="slots")
+    assert [each.key for each in model.fields] == ["a"]
+    assert len(model.schema.notes) == 1
+    assert b"mario" not in pickle.dumps(model)
+
+
+async def test_enums() -> None:
+    """Few short texts, seen often, are choices where these are requested; names are not."""
+    texts = ["free", "busy", "checked-in"] * 10
+    assert await kinds_of(*texts) == scalars("str")
+    assert await kinds_of(*texts, enums=True) == Kinds((Choice(("busy", "checked-in", "free")),))
+    assert await kinds_of(*texts, "rare", enums=True) == scalars("str")
+    assert await kinds_of(*["Dr. Inventata", "Dr. Altra"] * 20, enums=True) == scalars("str")
+    assert await kinds_of(*["2026-11-29", "2026-11-30"] * 20, enums=True) == scalars("date")
+    assert await kinds_of(*[f"v{chr(97 + n)}" for n in range(13)] * 20, enums=True) == scalars("str")
+
+
+async def test_decimals() -> None:
+    """Numbers with a fraction are Decimals on request."""
+    assert await kinds_of(1, 2.5, decimals=True) == scalars("Decimal")
+    assert await kinds_of(1, 2, decimals=True) == scalars("int")
+
+
+async def test_depth_is_bounded() -> None:
+    """What is nested deeper than 32 levels is "Any"."""
+    deep: Any = 1
+    for _ in range(200):
+        deep = [deep]
+    kinds = await kinds_of(deep)
+    depth = 0
+    while isinstance(kinds.kinds[0], ListOf):
+        kinds, depth = kinds.kinds[0].item, depth + 1
+    assert kinds == scalars("Any")
+    assert depth == 32
+
+
+async def test_merge_refuses_other_endpoints() -> None:
+    """Models of different endpoints or options are not merged."""
+    model = await infer_model([{"a": 1}], name="slots")
+    for other in (
+        await infer_model([{"a": 1}], name="patients"),
+        await infer_model([{"a": 1}], name="slots", decimals=True),
+    ):
+        with pytest.raises(ConfigurationError):
+            model.merge(other)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from(["2026-11-29", "2026-11-29T10:00:00Z", "10:30", "free", "busy", ""])
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["a", "b", "room12", "room34", "17", "c"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+RECORDS = st.lists(st.dictionaries(st.sampled_from(["a", "b", "c", "17"]), JSON, max_size=4), max_size=12)
+
+
+@given(records=RECORDS, seed=st.integers(0, 1000), enums=st.booleans())
+@settings(deadline=None)
+async def test_order_and_division_do_not_matter(records: list[dict[str, Any]], seed: int, enums: bool) -> None:
+    """The same records in any order, divided in any way, pickled or not, make an equal model."""
+    chance = random.Random(seed)
+    whole = await infer_model(records, name="slots", enums=enums)
+    shuffled = chance.sample(records, len(records))
+    parts: list[InferredModel] = []
+    while shuffled or not parts:
+        size = chance.randrange(1, 4)
+        parts.append(await infer_model(shuffled[:size], name="slots", enums=enums))
+        shuffled = shuffled[size:]
+    while len(parts) > 1:
+        one = parts.pop(chance.randrange(len(parts)))
+        other = parts.pop(chance.randrange(len(parts)))
+        parts.append(pickle.loads(pickle.dumps(one)).merge(other))
+    assert parts[0] == whole
+    assert parts[0].schema == whole.schema
+    assert hash(parts[0]) == hash(whole)
