@@ -19,13 +19,15 @@ T = TypeVar("T")
 @final
 @frozen
 class ListResponse(Generic[T]):
-    """What `Resource.read` returns: all `records`, and the response that they came in.
-
-    `request_id` is the server's, empty if it sent none; `attempts` the requests that the call took. The repr shows no records.
-    """
+    """What `Resource.read` returns: all records, and the response that they came in. The repr shows no records."""
 
     records: list[T] = field(repr=lambda records: f"<{len(records)} records>")
+    """All records, in the order sent."""
     status: int
+    """The status, 200 to 299."""
     headers: Headers
+    """The response's headers."""
     request_id: str = ""
+    """The server's id of the request, empty if it sent none."""
     attempts: int = 1
+    """The requests that the call took."""

@@ -16,17 +16,20 @@ T = TypeVar("T")
 @final
 @frozen
 class Success(Generic[T]):
-    """The result of one clinic in a fan-out: `clinic` is its name, `seconds` the duration of its fetch.
-
-    `index` is the clinic's place among those drawn, from 0: names may repeat. `ok` is True, and `error` None.
-    """
+    """The result of one clinic in a fan-out."""
 
     clinic: str
+    """The clinic's name."""
     value: T
+    """What its fetch returned."""
     seconds: float
+    """The duration of its fetch."""
     index: int = 0
+    """The clinic's place among those drawn: names may repeat."""
     ok: ClassVar[Literal[True]] = True
+    """Always True."""
     error: ClassVar[None] = None
+    """Always None."""
 
     def unwrap(self) -> T:
         """Return the value."""
@@ -36,17 +39,20 @@ class Success(Generic[T]):
 @final
 @frozen
 class Failure:
-    """The failure of one clinic in a fan-out: `clinic` is its name, `seconds` the time until it failed.
-
-    `index` is the clinic's place among those drawn, from 0: names may repeat. `ok` is False, and `value` None.
-    """
+    """The failure of one clinic in a fan-out."""
 
     clinic: str
+    """The clinic's name."""
     error: ArzamedError
+    """What its fetch raised."""
     seconds: float
+    """The time until it failed."""
     index: int = 0
+    """The clinic's place among those drawn: names may repeat."""
     ok: ClassVar[Literal[False]] = False
+    """Always False."""
     value: ClassVar[None] = None
+    """Always None."""
 
     def unwrap(self) -> NoReturn:
         """Raise the error. Its traceback is no longer after the second call than after the first."""
@@ -69,16 +75,20 @@ Outcome = Success[T] | Failure
 @final
 @frozen
 class Record(Generic[T]):
-    """One record of a merge: `clinic` is the name of the clinic that sent it."""
+    """One record of a merge."""
 
     clinic: str
+    """The name of the clinic that sent it."""
     value: T
+    """The record."""
 
 
 @final
 @frozen
 class Finished:
-    """The end of a clinic's stream in a merge, after all of its `count` records."""
+    """The end of a clinic's stream in a merge, after all of its records."""
 
     clinic: str
+    """The clinic's name."""
     count: int
+    """How many records it sent: all were delivered."""

@@ -21,10 +21,12 @@ __all__ = ["Headers", "Response", "Token"]
 
 @frozen
 class Token:
-    """An access token, valid until `expires_at` (aware, UTC). The repr does not show `access_token`, a plain str."""
+    """An access token. The repr does not show it."""
 
     access_token: str = field(converter=as_plain, repr=masked_repr)
+    """The token itself, a plain str."""
     expires_at: datetime
+    """When it expires: aware, UTC."""
 
 
 class Headers(Mapping[str, str]):
@@ -58,17 +60,20 @@ class Headers(Mapping[str, str]):
 
 @frozen
 class Response:
-    """The response to `clinic.get`: `body` is decompressed; `clinic` and `path` are for errors.
-
-    `received_bytes` is the number of bytes that a compressed body was received as (0: it was not compressed).
-    """
+    """The response to `clinic.get`."""
 
     status: int
+    """The status, 200 to 299."""
     headers: Headers
+    """The response's headers."""
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+    """The body, decompressed."""
     clinic: str = ""
+    """The clinic's name, for errors."""
     path: str = ""
+    """What errors show of the path."""
     received_bytes: int = field(default=0, repr=False, eq=False)
+    """The number of bytes that a compressed body was received as; 0: it was not compressed."""
 
     def json(self) -> Any:
         """Return the body decoded as JSON. Raises DecodeError if it is not JSON.

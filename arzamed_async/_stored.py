@@ -38,8 +38,11 @@ class StoredToken:
     """A token in a TokenStore, with its age and its remaining lifetime in seconds by the store's clock."""
 
     access_token: str = field(converter=as_masked)
+    """The token itself."""
     age_seconds: float
+    """How long ago it was issued, by the store's clock."""
     seconds_left: float
+    """Its remaining lifetime, by the store's clock."""
 
     def is_valid(self) -> bool:
         """Return whether a session uses it: a token of at most 8 KiB that may stand in a header, for at most a day."""
@@ -52,12 +55,16 @@ class StoredToken:
 
 @frozen
 class StoredRejection:
-    """A rejection in a TokenStore: the credentials are not sent for `seconds_left`. The texts are sanitized."""
+    """A rejection in a TokenStore: the credentials are not sent while it lasts. The texts are sanitized."""
 
     status: int | None
+    """The status that the token endpoint responded with, if there was one."""
     error: str
+    """The endpoint's `error` (RFC 6749 section 5.2)."""
     description: str
+    """Its `error_description`."""
     seconds_left: float
+    """How long it lasts, by the store's clock."""
 
     def is_valid(self) -> bool:
         """Return whether a session uses it: a status, printable texts of at most 200 characters, for at most an hour."""
@@ -73,11 +80,14 @@ class StoredRejection:
 
 @frozen
 class Lease:
-    """The right to request a key's token. `owner` is random; `fence` is the number of the lease among those of the key."""
+    """The right to request a key's token."""
 
     key: str
+    """The key, a digest."""
     owner: str
+    """A random text, which identifies the holder."""
     fence: int
+    """The number of the lease among those of the key: it always increases."""
 
     def is_valid(self) -> bool:
         """Return whether a session uses it: plain texts, and a number of at most 63 bits."""

@@ -40,6 +40,10 @@ class Clinic:
     """One clinic, read with its own credentials. `ArzamedSession.clinic` returns one.
 
     Its calls raise SessionClosedError after the session is closed.
+
+    Attributes:
+        credentials: What the clinic is read with.
+        name: The clinic's name in errors and events: that of the credentials, or the client id.
     """
 
     __slots__ = ("_doctors", "_engine", "_options", "_state", "credentials", "name")
@@ -51,7 +55,7 @@ class Clinic:
         self._options = options or engine.options
         self._state = engine.clinics.make(credentials)
         self.credentials = credentials
-        self.name = credentials.display_name
+        self.name: str = credentials.display_name
         self._doctors: Resource[Doctor] | None = None
 
     @total_repr
@@ -86,12 +90,16 @@ class Clinic:
     def resource(self, endpoint: Endpoint[T], **parameters: PathValue) -> Resource[T]:
         """Return any other endpoint. Its records become objects of the endpoint's attrs class.
 
-        `parameters` are the values of the parameters in its path: text, whole numbers, UUIDs or dates. Each is one segment of
-        the path, percent-encoded. Raises ConfigurationError for a value that is missing, for one that the path has no place
-        for, and for text that is empty, `.` or `..`, has a slash, a backslash or a control character (percent-encoded too), or
-        more than 1,024 characters.
-
             slots = clinic.resource(Endpoint("equipe/rooms/{room}/slots", RoomSlot), room="Sala 1")
+
+        Args:
+            endpoint: Its path and the class of its records.
+            **parameters: The values of the parameters in its path: text, whole numbers, UUIDs or dates. Each is one segment
+                of the path, percent-encoded.
+
+        Raises:
+            ConfigurationError: A value is missing, or the path has no place for it; a text is empty, `.` or `..`, has a
+                slash, a backslash or a control character (percent-encoded too), or more than 1,024 characters.
         """
         try:
             return self._resource(endpoint, parameters)
@@ -125,7 +133,16 @@ class Clinic:
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
     ) -> Clinic:
-        """Return a handle of the same clinic with other policies. It shares token and pool."""
+        """Return a handle of the same clinic with other policies. It shares token and pool.
+
+        Args:
+            retry: Which attempts are retried; None: as before.
+            timeouts: The time limits; None: as before.
+            limits: The limits of size; None: as before.
+
+        Raises:
+            ConfigurationError: A policy is of another class.
+        """
         given = self._options
         options = Options(
             given.retry if retry is None else retry,
@@ -135,7 +152,10 @@ class Clinic:
         return Clinic(self._engine, self.credentials, options)
 
     async def token(self) -> Token:
-        """Return the clinic's token, from the cache while that is valid. Raises TokenError and what `get` raises."""
+        """Return the clinic's token, from the cache while that is valid.
+
+        Raises TokenError, TransportError, SessionClosedError, ConfigurationError.
+        """
         engine, state = self._engine, self._state
         if state.forgotten:  # checked here as well, which saves a call
             state = self._live()
@@ -150,8 +170,12 @@ class Clinic:
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
         """Return the response for any path below the base URL, with its body (up to Limits.body_bytes).
 
-        `path` is relative and may hold identifiers: errors and events show `route` instead, or `<raw>`.
         Raises what `Resource.list` raises: StatusError for any status over 299.
+
+        Args:
+            path: The path, relative. It may hold identifiers, so that errors and events do not show it.
+            params: The query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
+            route: What errors and events show instead of the path, such as `patients/{id}`; None: `<raw>`.
         """
         try:
             shown, url = _shown_and_url(self._engine.base_url, path, params, route)

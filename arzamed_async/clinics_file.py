@@ -35,7 +35,13 @@ def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
 
     Each clinic is a table `[clinics.<name>]` with `client_id`, `token_url` and exactly one of `client_secret`,
     `client_secret_env` (the name of a variable) and `client_secret_file` (relative to the clinics file); `scope`
-    and `basic_encoding` are optional. Raises ConfigurationError, which names the file and the key at fault.
+    and `basic_encoding` are optional.
+
+    Args:
+        path: The file's path, TOML of at most 16 MiB.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or a key is wrong; the text names the file and the key.
     """
     file = Path(path_like("path", path))
     document = _read(file)

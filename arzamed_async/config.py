@@ -49,32 +49,37 @@ def _frozen_statuses(values: Iterable[int]) -> frozenset[int]:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Which failed attempts are retried, and after how long.
+    """Which failed attempts are retried, and after how long. Connection errors always are.
 
     The delay before attempt n + 1 is random, between 0 and
     min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). With a Retry-After header it is at
-    least what that requests, and a random part longer, which spreads callers; one that exceeds `max_retry_after_seconds`
-    or the deadline fails the call at once, and the error reports the delay. `statuses` are retried for reads,
-    `token_statuses` for the token request; connection errors always are.
+    least what that requests, and a random part longer, which spreads callers.
 
-    `budget` bounds the retries of a whole session, so that retries never multiply an outage. (The session's own
-    policy sets it, not that of `with_options`.) A retry costs 1, a call that succeeds after such a retry refunds 1, any
-    other success refunds 0.1, and one clinic can owe at most a quarter. The error of a call that was not retried
-    because the budget is spent reports that. Retries of token requests are free, and so is one after a connection that
-    had been idle was found closed; `math.inf` sets no bound.
+    The budget ensures that retries never multiply an outage. (The session's own policy sets it, not that of
+    `with_options`.) A retry costs 1, a call that succeeds after such a retry refunds 1, any other success refunds 0.1, and one
+    clinic can owe at most a quarter. The error of a call that was not retried because the budget is spent reports that.
+    Retries of token requests are free, and so is one after a connection that had been idle was found closed.
     """
 
     max_attempts: int = field(default=4, validator=at_least_one)
+    """The most attempts of a call, the first one included; those of a token request are counted on their own."""
     initial_backoff_seconds: float = field(default=0.25, validator=positive)
+    """The longest delay before the second attempt. It doubles with each further one."""
     max_backoff_seconds: float = field(default=8.0, validator=positive)
+    """The longest delay between two attempts, if the server does not require a longer one."""
     max_retry_after_seconds: float = field(default=20.0, validator=zero_or_more)
+    """The longest Retry-After that is obeyed. With a longer one the call fails at once, and the error reports the
+    delay."""
     budget: float = field(default=100, validator=zero_or_more)
+    """How many retries all calls of a session may make beyond those that successes refund; `math.inf` sets no bound."""
     statuses: frozenset[int] = field(
         default=frozenset({429, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
     )
+    """The statuses after which a read is retried."""
     token_statuses: frozenset[int] = field(
         default=frozenset({429, 500, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
     )
+    """The statuses after which a token request is retried."""
 
     @classmethod
     def none(cls) -> RetryPolicy:
@@ -84,40 +89,41 @@ class RetryPolicy:
 
 @frozen(kw_only=True)
 class Timeouts:
-    """How long a call, an attempt and a read may take, in seconds.
-
-    `total_seconds` is one deadline for the whole call: token, pool, attempts, delays and body; for a
-    stream, until its first record. After that `record_seconds` limits each wait for more records;
-    the consumer's own time does not count. `connect_seconds` and `read_seconds` limit one attempt: all
-    that comes before its request (the look-up of the host, TCP, a proxy, TLS), and each single read.
-    """
+    """How long a call, an attempt and a read may take, in seconds."""
 
     total_seconds: float = field(default=30.0, validator=positive)
+    """The deadline of a whole call: token, pool, attempts, delays and body; for a stream, until its first record."""
     connect_seconds: float = field(default=5.0, validator=positive)
+    """How long an attempt may take before its request is sent: the look-up of the host, TCP, a proxy, TLS."""
     read_seconds: float = field(default=15.0, validator=positive)
+    """How long each single read of the response may take."""
     record_seconds: float = field(default=30.0, validator=positive)
+    """How long each wait for more records of a stream may take. The consumer's own time does not count."""
 
 
 @frozen(kw_only=True)
 class Limits:
-    """The maximum size of a record, a list and a body of `clinic.get` or `one()`, in bytes after decompression.
+    """The maximum size of a record, a list and a body of `clinic.get` or `one()`, after decompression.
 
-    `list_bytes` applies to streams too: raise it for a longer one. A list read as a whole has two limits more: the memory of its
-    records, estimated, is at most `list_bytes`, and their number `list_records`. None stands for 1,000,000 records, or 200,000 of a
-    class that keeps JSON of any shape (OpenRecord, a field of type Any). Above 3 MiB that memory is also at most 256 times the bytes
-    received, so that a small response cannot fill the memory; a number in `list_records` lifts this.
-    At most 64 KiB of an error or token body are read. Nesting deeper than 1,024 levels is a DecodeError.
-
-    `buffered_bytes` is one budget for a whole session: the bytes that all its connections have received, beyond 16 to 64 KiB
-    each, and that are not yet records or a response. Where it is spent a connection waits for room, within its call's
-    deadline, and its server has to wait. (The session's own limits set it, not those of `with_options`.)
+    At most 64 KiB of an error or token body are read. Nesting deeper than 1,024 levels is a DecodeError. A response over a limit is
+    a LimitExceededError, which names the limit.
     """
 
     record_bytes: int = field(default=1_048_576, validator=at_least_one)
+    """The most bytes of one record."""
     list_bytes: int = field(default=268_435_456, validator=at_least_one)
+    """The most bytes of a list, streams included: raise it for a longer one. A list that is read as a whole may also
+    take at most this much memory, estimated."""
     body_bytes: int = field(default=16_777_216, validator=at_least_one)
+    """The most bytes of the body that `clinic.get` returns."""
     list_records: int | None = field(default=None, validator=attrs.validators.optional(at_least_one))
+    """The most records of a list that is read as a whole. None stands for 1,000,000, or 200,000 of a class that keeps
+    JSON of any shape (OpenRecord, a field of type Any); above 3 MiB their memory is then also at most 256 times the
+    bytes received, so that a small response cannot fill the memory."""
     buffered_bytes: int = field(default=67_108_864, validator=at_least_one)
+    """What all connections of a session may have received beyond 16 to 64 KiB each that is not yet records or a
+    response. Where it is spent a connection waits for room, within its call's deadline. (The session's own limits
+    set it, not those of `with_options`.)"""
 
 
 @frozen(kw_only=True)
@@ -131,20 +137,23 @@ class PoolLimits:
     """
 
     connections: int = field(default=100, validator=at_least_one)
+    """The most open connections of a session, those to token endpoints included."""
     connections_per_clinic: int = field(default=16, validator=at_least_one)
+    """The most requests in flight to one clinic."""
 
 
 @frozen(kw_only=True)
 class BreakerPolicy:
-    """When requests to a clinic whose API keeps failing are no longer sent.
+    """When requests to a clinic whose API keeps failing are no longer sent: calls fail at once with CircuitOpenError.
 
-    After `failure_threshold` consecutive requests without a response, or with a 5xx, calls fail at once with
-    CircuitOpenError. After `open_seconds` (by the session's `clock`) one request is sent as a probe: if it
-    succeeds the circuit closes, if it fails the circuit stays open for as long again. Token requests do not count.
+    Token requests do not count.
     """
 
     failure_threshold: int = field(default=5, validator=at_least_one)
+    """The circuit opens after this many consecutive requests without a response, or with a 5xx."""
     open_seconds: float = field(default=30.0, validator=positive)
+    """After this time, by the session's `clock`, one request is sent as a probe: if it succeeds the circuit closes, if
+    it fails the circuit stays open for as long again."""
 
 
 def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -157,30 +166,29 @@ class PacingPolicy:
     """How requests are paced where the API limits their rate.
 
     The rate is learned from responses with 429 or 503, for the API's origin, for each token endpoint's origin and for
-    each clinic: a refused request waits for its turn and is repeated, which costs no retry. `max_requests_per_second`
-    is a known limit of the API's origin; it is never exceeded, in any second. A session with `pacing=None` sends
+    each clinic: a refused request waits for its turn and is repeated, which costs no retry. A session with `pacing=None` sends
     requests at any rate, and refused ones are retried.
     """
 
     max_requests_per_second: float | None = field(default=None, validator=_positive_or_none)
+    """A known limit of the API's origin. It is never exceeded, in any second; None: only what is learned applies."""
 
 
 @frozen(kw_only=True)
 class TokenPolicy:
-    """When a token is replaced, and how long a rejection is remembered.
-
-    `refresh_ahead_seconds` before a token expires (plus a random part of `jitter_seconds`), one refresh
-    starts in the background while callers keep using the valid token. If it fails, the next one starts
-    after `refresh_retry_seconds`. Within `margin_seconds` of expiry callers wait for the new token.
-    Rejected credentials, and new tokens that the API rejects, are remembered for `rejected_seconds`, within which no more
-    than two tokens are replaced after a 401.
-    """
+    """When a token is replaced, and how long a rejection is remembered."""
 
     refresh_ahead_seconds: float = field(default=300.0, validator=zero_or_more)
+    """How long before a token expires one refresh starts in the background, while callers keep using the valid token."""
     jitter_seconds: float = field(default=60.0, validator=zero_or_more)
+    """The most that a refresh starts earlier still, at random, so that processes do not refresh at the same instant."""
     margin_seconds: float = field(default=30.0, validator=zero_or_more)
+    """Within this time before the expiry callers wait for the new token."""
     refresh_retry_seconds: float = field(default=30.0, validator=zero_or_more)
+    """The delay before the next refresh if one in the background fails."""
     rejected_seconds: float = field(default=60.0, validator=zero_or_more)
+    """How long rejected credentials, and new tokens that the API rejects, are remembered. Within it no more than two
+    tokens are replaced after a 401."""
 
 
 def _optional_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -205,4 +213,6 @@ class Endpoints:
     """
 
     slots: str | None = field(default=None, validator=_optional_path)
+    """The path of appointment slots below the base URL."""
     patients: str | None = field(default=None, validator=_optional_path)
+    """The path of patient records below the base URL."""

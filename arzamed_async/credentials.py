@@ -47,13 +47,18 @@ def _keep(instance: object, attribute: Attribute[Any], text: str, given: object,
 
 @frozen
 class SecretFromEnv:
-    """A secret in the environment variable `variable`, read at each token request; at most 64 KiB."""
+    """A secret in an environment variable, read at each token request; at most 64 KiB."""
 
     variable: str = field(validator=_text)
+    """The variable's name."""
 
     @hides_arguments
     def resolve(self) -> str:
-        """Return the secret; ConfigurationError if the variable is unset, empty or contains a control character."""
+        """Return the secret.
+
+        Raises:
+            ConfigurationError: The variable is unset, or the secret is empty or contains a control character.
+        """
         value = masked(os.environ.get(self.variable))
         if value is None:
             raise ConfigurationError(f"the environment variable {shown_name(self.variable)} is not set")
@@ -70,16 +75,21 @@ def _path(path: str | os.PathLike[str]) -> Path:
 
 @frozen
 class SecretFromFile:
-    """A secret in a UTF-8 file at `path`, read at each token request, without a byte order mark and trailing line breaks.
+    """A secret in a UTF-8 file, read at each token request, without a byte order mark and trailing line breaks.
 
     Suitable for secrets mounted by an orchestrator, which may change while the process runs.
     """
 
     path: Path = field(converter=_path)
+    """The file's path. A text becomes a Path."""
 
     @hides_arguments
     def resolve(self) -> str:
-        """Return the secret; ConfigurationError if the file cannot be read, is empty or contains a control character."""
+        """Return the secret.
+
+        Raises:
+            ConfigurationError: The file cannot be read, or the secret is empty or contains a control character.
+        """
         value, problem = _read(self.path)
         if problem:
             raise ConfigurationError(f"the secret file {shown_path(self.path)} {problem}")
@@ -131,23 +141,26 @@ def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: obj
 
 @frozen
 class ClinicCredentials:
-    """The credentials that a clinic's administrator issues: `client_id`, `client_secret` and `token_url`.
+    """The credentials that a clinic's administrator issues.
 
-    `name` identifies the clinic in errors, events and tables. It is not part of the identity: credentials that
-    differ only in `name` are equal and share one token. `basic_encoding` is "form" (RFC 6749 section 2.3.1: both
-    parts are form-encoded before Basic) or "raw", for servers that do not follow it. A secret given as text is
-    stored as text whose repr is masked. A name has at most 1,024 characters, a secret 64 KiB, and each other value 8,192.
-    Raises ConfigurationError if a value is invalid.
+    Credentials that differ only in `name` are equal and share one token. Raises ConfigurationError if a value is invalid.
 
         ClinicCredentials("milano-7", SecretFromEnv("MILANO_SECRET"), "https://auth.example/token", name="Milano")
     """
 
     client_id: str = field(validator=_text)
+    """The OAuth 2.0 client id, at most 8,192 characters."""
     client_secret: Secret = field(repr=_hidden, validator=_secret)
+    """The secret, at most 64 KiB, or a reference to it. A text is stored as text whose repr is masked."""
     token_url: str = field(validator=_url)
+    """The address of the clinic's token endpoint: https, or http to this machine."""
     name: str = field(default="", eq=False, validator=_name)
+    """Identifies the clinic in errors, events and tables; at most 1,024 characters. Empty: the client id does."""
     scope: str = field(default=READ_SCOPE, validator=_text)
+    """The OAuth 2.0 scope to request."""
     basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)
+    """"form" (RFC 6749 section 2.3.1: both parts are form-encoded before Basic), or "raw", for servers that do not
+    follow it."""
 
     def __init__(
         self,
@@ -181,9 +194,15 @@ class ClinicCredentials:
     @classmethod
     @hides_arguments
     def from_env(cls, prefix: str = "ARZAMED_") -> ClinicCredentials:
-        """Read CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each prefixed with `prefix`.
+        """Read the credentials of one clinic from environment variables. The secret remains a reference (SecretFromEnv).
 
-        The secret remains a reference (SecretFromEnv). Raises ConfigurationError, which names the missing variables.
+        The variables are CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each prefixed with `prefix`.
+
+        Args:
+            prefix: What the names of the variables begin with.
+
+        Raises:
+            ConfigurationError: A variable is missing or invalid; the text names it.
         """
         plain_text("prefix", prefix, empty=True)
         names = ("CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL")

@@ -55,7 +55,11 @@ class Observer(Protocol):
     """
 
     def __call__(self, event: Event, /) -> None:
-        """Handle the event."""
+        """Handle the event.
+
+        Args:
+            event: What has happened.
+        """
 
 
 class Span(Protocol):
@@ -66,11 +70,20 @@ class Span(Protocol):
         ...
 
     def tell(self, event: Event, /) -> None:
-        """Handle an event during the work: RetryScheduled, CircuitChanged. (Observers receive it too.)"""
+        """Handle an event during the work: RetryScheduled, CircuitChanged. (Observers receive it too.)
+
+        Args:
+            event: What has happened during the work.
+        """
         ...
 
     def end(self, status: int | None, error: str, /) -> None:
-        """Handle the end of the work: the response's status, if there was one, and the class name of its exception, or empty."""
+        """Handle the end of the work: the response's status, if there was one, and the class name of its exception, or empty.
+
+        Args:
+            status: The response's status; None: there was no response.
+            error: The class name of the exception; empty: there was none.
+        """
         ...
 
 
@@ -84,5 +97,10 @@ class Tracer(Observer, Protocol):
     """
 
     def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
-        """Return a span for work that starts now, or None not to trace it; `parent` is the span of the enclosing work."""
+        """Return a span for work that starts now, or None not to trace it.
+
+        Args:
+            work: What starts.
+            parent: The span of the enclosing work, if there is one.
+        """
         ...

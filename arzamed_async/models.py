@@ -48,14 +48,12 @@ if not TYPE_CHECKING:
 
 @frozen
 class Doctor:
-    """An active practitioner, as `GET equipe/doctors` sends them (vendor's page "Doctors").
-
-    `name` is the display name, ready-made; `profile_image` the public URL of a photo, which needs no
-    credentials and may be cached, or None. The API sends no identifier.
-    """
+    """An active practitioner, as `GET equipe/doctors` sends them (vendor's page "Doctors"). The API sends no identifier."""
 
     name: str
+    """The display name, ready-made."""
     profile_image: str | None
+    """The public URL of a photo, which needs no credentials and may be cached; None if there is none."""
 
     # Many doctors are compared and hashed: these are faster than the shared methods.
 
@@ -131,12 +129,10 @@ def _thaw(value: Any) -> Any:
 
 @frozen
 class OpenRecord:
-    """A record whose fields are unpublished: `data` is the JSON object as sent, deeply immutable.
-
-    Nested objects are read-only mappings, arrays are tuples. The repr shows no values. Serialise what `to_dict` returns.
-    """
+    """A record whose fields are unpublished. The repr shows no values. Serialise what `to_dict` returns."""
 
     data: Mapping[str, object] = field(converter=FrozenMapping)
+    """The JSON object as sent, deeply immutable: nested objects are read-only mappings, arrays are tuples."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of `data` that is yours to change: dicts and lists at every depth, as `json.loads` returns."""

@@ -97,7 +97,8 @@ class UnpublishedEndpointWarning(UserWarning):
 class Resource(Generic[T]):
     """A clinic's records of one kind: `list()` for all at once, `stream()` and `batches()` as they arrive; `one()` for one object.
 
-    `params` is the query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
+    Args:
+        params: The query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
     """
 
     def __init__(
@@ -204,9 +205,12 @@ class Resource(Generic[T]):
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
         """Return the records one by one as they arrive, in memory that does not grow with the list.
 
-        With `collect_errors` a record that does not match the class, or is not JSON, does not end the stream: its
-        DecodeError is added to `.errors`, up to 10,000; the next is raised. So is that of a record whose end
-        cannot be found, since a quote or bracket is missing. Each step raises what `list` raises.
+        Each step raises what `list` raises.
+
+        Args:
+            collect_errors: A record that does not match the class, or is not JSON, does not end the stream: its DecodeError is
+                added to `.errors`, up to 10,000; the next is raised. So is that of a record whose end cannot be found, since a
+                quote or bracket is missing.
         """
         try:
             if not isinstance(collect_errors, bool):
@@ -219,10 +223,13 @@ class Resource(Generic[T]):
         return RecordStream(reader.records(), reader, errors)
 
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
-        """Return lists of records as they arrive: as decoded, or of exactly `size` (the last one shorter).
+        """Return lists of records as they arrive: as decoded, or of one size.
 
-        The records collected for one of `size` count against the limits of a list (see Limits); a step over them raises
-        LimitExceededError.
+        Each step raises what `list` raises.
+
+        Args:
+            size: The records of each list (the last one may be shorter), which count against the limits of a list (see Limits);
+                None: as decoded.
         """
         try:
             if size is not None:

@@ -10,9 +10,9 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from ._arguments import clock_function, function, kinds, observer_functions, store_object
+from ._arguments import clock_function, function, kinds, observer_functions
 from ._calls.clinics import ClinicRegistry
-from ._calls.engine import Engine, Options, not_pickled
+from ._calls.engine import Engine, Options, not_pickled, paces_of
 from ._concurrency.clocks import Clocks
 from ._concurrency.lifetime import Lifetime
 from ._concurrency.single_flight import SingleFlight
@@ -21,10 +21,9 @@ from ._http.made import make_transport
 from ._http.transport import Http
 from ._resilience.budget import RetryBudget
 from ._resilience.retry import load as load_backoff
-from ._resilience.session_pacing import SessionPacing
 from ._telemetry import Observers
 from ._tokens.cache import TokenSource
-from ._tokens.fetch import TokenFetcher
+from ._tokens.fetch import TokenFetcher, shared_tokens
 from ._tokens.provider import TokenProvider
 from ._tokens.request import TokenClient
 from ._tracebacks import hides_arguments
@@ -48,10 +47,8 @@ from .token_store import TokenStore
 
 if TYPE_CHECKING:
     from ._fan_out.fan_out import FanOut
-    from ._fan_out.feed import ClinicFeed
     from ._fan_out.merge import Merge
     from ._fan_out.workers import FanOutPlan, Progress
-    from ._tokens.shared import SharedTokens
     from .models import Outcome, Stats
 
 __all__ = ["ArzamedSession"]
@@ -67,20 +64,6 @@ def _load() -> None:
         import_module(name, __package__)
 
 
-def _shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
-    if store is None:
-        return None
-    store_object(store)
-    from ._tokens.shared import SharedTokens  # few sessions have a store
-
-    return SharedTokens(store, *parts)
-
-
-def _paces(policy: PacingPolicy | None, base_url: str, retry: RetryPolicy, observers: Observers) -> SessionPacing:
-    kinds(pacing=(PacingPolicy() if policy is None else policy, PacingPolicy))
-    return SessionPacing(policy, base_url, retry.max_retry_after_seconds, observers.pace_changed)
-
-
 class ArzamedSession:
     """Reads live data of many clinics. One for each process (or event loop) is enough.
 
@@ -88,17 +71,30 @@ class ArzamedSession:
             clinic = session.clinic(credentials)
             doctors = await clinic.doctors.list()
 
-    May be built outside a running event loop; used from one loop at a time. `http` is an
-    aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one; then
-    `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business (and so are its resolver, and aiohttp's
-    habit to send a GET again, uncounted, when a connection is lost); it must not have an Authorization of its own.
-    `trust_env` takes the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc. `clock` and
-    `wall_clock` (seconds) govern the age of tokens, HTTP dates and the circuit breaker.
+    May be built outside a running event loop; used from one loop at a time. Raises ConfigurationError.
 
-    With `breaker=BreakerPolicy()` a clinic whose API keeps failing gets no requests for a while (CircuitOpenError).
-    With `coalesce=True` identical concurrent `list()` calls of one clinic become one request under the session's
-    own options, never for `personal` endpoints; nothing is kept beyond it. With `token_store` processes share their
-    tokens (see TokenStore; several sessions may have one store, and none closes it). Raises ConfigurationError.
+    Args:
+        base_url: The address of the API.
+        retry: Which failed attempts are retried, and the budget of retries.
+        timeouts: The time limits of a call.
+        limits: The limits of size, and of buffered bytes.
+        pool: The limits of connections.
+        tokens: When tokens are replaced, and how long rejections are remembered.
+        pacing: How requests are paced where the API limits their rate; None: not at all.
+        breaker: When a clinic whose API keeps failing gets no requests for a while (CircuitOpenError); None: never.
+        coalesce: Identical concurrent `list()` calls of one clinic become one request under the session's own options,
+            never for `personal` endpoints; nothing is kept beyond it.
+        token_store: Where processes share tokens. Several sessions may have one store, and none closes it.
+        endpoints: The paths of the endpoints that the vendor has not published.
+        observers: Each is called with every Event; one that is a Tracer also creates spans.
+        http: An aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one, without an
+            Authorization of its own. `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business then (and so
+            are its resolver, and aiohttp's habit to send a GET again, uncounted, when a connection is lost).
+        ssl_context: The TLS settings of all connections; None: Python's default context.
+        proxy: The URL of a proxy, with its login if it needs one.
+        trust_env: Takes the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc.
+        clock: Returns seconds that never go back, for the age of tokens and the circuit breaker.
+        wall_clock: Returns seconds since the epoch, for the expiry of tokens and HTTP dates.
     """
 
     @hides_arguments
@@ -130,8 +126,8 @@ class ArzamedSession:
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
         transport = make_transport(pool, limits, http, ssl_context, proxy, trust_env=trust_env)
-        client = TokenClient(transport, retry, timeouts, observed, clocks, _paces(pacing, base_url, retry, observed))
-        shared = _shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
+        client = TokenClient(transport, retry, timeouts, observed, clocks, paces_of(pacing, base_url, retry, observed))
+        shared = shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
         flights = SingleFlight(lifetime.spawn)
         self._pool, self._fetcher = pool, TokenFetcher(lifetime, client, shared)
         source = TokenSource(self._fetcher.fetch, tokens, clock, wall_clock, flights)
@@ -183,7 +179,13 @@ class ArzamedSession:
 
     @hides_arguments
     def clinic(self, credentials: ClinicCredentials) -> Clinic:
-        """Return a handle of the clinic. Handles of equal credentials share token and pool."""
+        """Return a handle of the clinic. Handles of equal credentials share token and pool.
+
+        Raises SessionClosedError, ConfigurationError.
+
+        Args:
+            credentials: The clinic's credentials.
+        """
         if self._engine.lifetime.closed:
             raise SessionClosedError
         return Clinic(self._engine, credentials)
@@ -192,7 +194,10 @@ class ArzamedSession:
     def forget(self, credentials: ClinicCredentials) -> None:
         """Drop token and limits of a clinic that is gone, or whose key has changed, and lift a pause of its token endpoint.
 
-        Calls that are under way go on. A handle that is used afterwards starts again, with a new token.
+        Calls under way go on. A handle that is used afterwards starts again, with a new token. Raises ConfigurationError.
+
+        Args:
+            credentials: The clinic's credentials, as they were used.
         """
         kinds(credentials=(credentials, ClinicCredentials))
         scope = self._engine.clinics.forget(credentials)
@@ -201,17 +206,7 @@ class ArzamedSession:
 
     def stats(self) -> Stats:
         """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
-        from .models import PacingStats, PoolStats, Stats
-
-        engine = self._engine
-        limit, (in_use, opened, queued), lane = self._pool.connections, engine.transport.use(), engine.transport.lane
-        pool = PoolStats(connections=limit, in_use=in_use, open=opened, queued=queued, lane=lane)
-        return Stats(
-            clinics=engine.clinics.stats(),
-            pool=pool,
-            retry_budget_remaining=engine.retry_budget.remaining,
-            pacing=PacingStats(**engine.paces.figures()) if engine.paces.learns else None,
-        )
+        return self._engine.stats(self._pool.connections)
 
     @hides_arguments
     def fan_out(
@@ -225,12 +220,18 @@ class ArzamedSession:
     ) -> FanOut[T]:
         """Run `fetch` for each of many clinics; yield a Success or a Failure for each as it finishes.
 
-        `clinics` (Clinic or ClinicCredentials, an iterable or async iterable) are drawn lazily, never more
-        than `concurrency` ahead of what has been taken; a generator is closed at the end. Each clinic runs in a copy of
-        the caller's context. An ArzamedError becomes a Failure; any other exception is a bug: it cancels the rest and
-        propagates unchanged (a CancelledError without a cancellation as a RuntimeError). After `deadline_seconds` running
-        fetches are cancelled, and clinics drawn later are not started: all fail with DeadlineExceededError.
-        `on_progress(done, failed, total)` is called after each; total is None where `clinics` has no length.
+        Each clinic runs in a copy of the caller's context. An ArzamedError becomes a Failure; any other exception is a
+        bug: it cancels the rest and propagates unchanged (a CancelledError without a cancellation as a RuntimeError).
+        Raises ConfigurationError, SessionClosedError.
+
+        Args:
+            clinics: Each Clinic or ClinicCredentials, an iterable or async iterable. They are drawn lazily, never more than
+                `concurrency` ahead of what has been taken; a generator is closed at the end.
+            fetch: A coroutine function of a clinic.
+            concurrency: The most clinics that are read at a time.
+            deadline_seconds: After this time running fetches are cancelled, and clinics drawn later are not started: all fail
+                with DeadlineExceededError. None: no deadline for the whole.
+            on_progress: Called after each with the numbers `(done, failed, total)`; total is None where `clinics` has no length.
         """
         from ._fan_out.fan_out import FanOut
 
@@ -246,7 +247,10 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> list[Outcome[T]]:
-        """Run `fan_out` to its end, and return all outcomes in the order of `clinics`."""
+        """Run `fan_out` to its end, and return all outcomes in the order of `clinics`.
+
+        The arguments are those of `fan_out`. Raises what `fan_out` raises.
+        """
         from ._fan_out.fan_out import gather
 
         try:
@@ -271,9 +275,12 @@ class ArzamedSession:
         """Open a stream for each of many clinics; yield a Record for each record as it arrives.
 
         Each clinic drawn yields one completion item after its records: Finished with their count, or Failure. A list
-        that was cut short is never taken for a complete one. At most `buffer` records of all clinics together are held.
-        The other arguments are those of `fan_out`; `open_stream` returns a RecordStream or any other async iterable,
-        which is closed.
+        that was cut short is never taken for a complete one. The other arguments are those of `fan_out`. Raises what
+        `fan_out` raises.
+
+        Args:
+            open_stream: Returns a RecordStream or any other async iterable of a clinic, which is closed.
+            buffer: The most records of all clinics together that are held.
         """
         from ._fan_out.merge import Merge
 
@@ -283,17 +290,11 @@ class ArzamedSession:
         return Merge(plan, function("open_stream", open_stream, "a function of a clinic that returns a stream"))
 
     def _plan(self, clinics: ClinicIterable, **options: Any) -> FanOutPlan[Clinic]:
-        from ._fan_out.workers import FanOutPlan
-
-        engine = self._engine
-        return FanOutPlan(
-            clinics=self._feed(clinics), enter=engine.lifetime.enter, crowded=engine.paces.crowded, **options
-        )
-
-    def _feed(self, clinics: ClinicIterable) -> ClinicFeed[Clinic]:
         from ._fan_out.feed import ClinicFeed
+        from ._fan_out.workers import FanOutPlan
 
         engine = self._engine  # and not the session: the results may outlive it
         if engine.lifetime.closed:
             raise SessionClosedError
-        return ClinicFeed(clinics, partial(clinic_of, engine))
+        feed = ClinicFeed(clinics, partial(clinic_of, engine))
+        return FanOutPlan(clinics=feed, enter=engine.lifetime.enter, crowded=engine.paces.crowded, **options)

@@ -234,14 +234,15 @@ if hasattr(os, "register_at_fork"):
 class SessionThread:
     """One ArzamedSession for all threads of a program without an event loop: WSGI applications, workers, scripts.
 
-    `run` may be called from any number of threads at once. `open_session` creates the session, lazily, on an event
-    loop that runs in a daemon thread; what it raises is raised by `run`, and it is called again by the next one.
-
         arzamed = SessionThread(lambda: ArzamedSession(timeouts=Timeouts(total_seconds=10)))
         doctors = arzamed.run(lambda session: session.clinic(clinic).doctors.list(), deadline_seconds=5)
 
     It is closed at the end of `with`, by `close`, or when the program exits. A process that was forked starts a thread of
     its own lazily and keeps the tokens. Not for gevent and eventlet, which replace threads.
+
+    Args:
+        open_session: Creates the session, lazily, on an event loop that runs in a daemon thread. What it raises is raised by
+            `run`, and the next `run` calls it again.
     """
 
     @hides_arguments
@@ -267,10 +268,17 @@ class SessionThread:
     def run(self, work: Callable[[ArzamedSession], Awaitable[T]], *, deadline_seconds: float | None = None) -> T:
         """Await `work(session)` on the event loop of the session, in a copy of the caller's context; return the result.
 
-        What it raises is raised here. After `deadline_seconds` it is cancelled and DeadlineExceededError is raised. It is
-        cancelled too if the waiting thread is interrupted (KeyboardInterrupt, an exception of a signal handler). Either
-        way `run` returns once `work` has ended: nothing is left running. `work` must not block: all threads wait for the
-        same loop. Raises SessionClosedError once closed, and ConfigurationError on that loop itself.
+        What it raises is raised here. It may be called from any number of threads at once. If the waiting thread is interrupted
+        (KeyboardInterrupt, an exception of a signal handler), the work is cancelled; `run` returns once it has ended.
+
+        Args:
+            work: A coroutine function of the session. It must not block: all threads wait for the same loop.
+            deadline_seconds: The work is cancelled after this time; None: it has no deadline of its own.
+
+        Raises:
+            DeadlineExceededError: The deadline has passed.
+            SessionClosedError: The SessionThread is closed.
+            ConfigurationError: It was called on the session's own event loop.
         """
         function("work", work, "a coroutine function of the session")
         positive_seconds("deadline_seconds", deadline_seconds)

@@ -29,6 +29,13 @@ class TokenStore(Protocol):
     replaces one that was saved under a later lease.
 
     `arzamed_async.testing.TokenStoreContract` contains the tests that an implementation has to pass.
+
+    Args:
+        key: A digest (64 hex digits) of a clinic's credentials.
+        kept: The value to store.
+        lease: The lease under which this is done.
+        access_token: The token that the API rejected.
+        seconds: How long the lease is to last from now.
     """
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from .._arguments import kinds
@@ -15,11 +15,14 @@ from .._resilience.budget import RetryBudget
 from .._resilience.session_pacing import SessionPacing
 from .._telemetry import Observers
 from .._tokens.provider import TokenProvider
-from ..config import Endpoints, Limits, RetryPolicy, Timeouts
+from ..config import Endpoints, Limits, PacingPolicy, RetryPolicy, Timeouts
 from ..errors import ArzamedError
 from .clinics import ClinicRegistry, ClinicState
 
-__all__ = ["Engine", "Options", "not_pickled"]
+if TYPE_CHECKING:
+    from ..models import Stats
+
+__all__ = ["Engine", "Options", "not_pickled", "paces_of"]
 
 
 def not_pickled(self: object) -> NoReturn:
@@ -28,6 +31,12 @@ def not_pickled(self: object) -> NoReturn:
         "an ArzamedSession and its clinics are not pickled: open a session in the other process, and send it what is needed"
         " to read the credentials there (see load_clinics)"
     )
+
+
+def paces_of(policy: PacingPolicy | None, base_url: str, retry: RetryPolicy, observers: Observers) -> SessionPacing:
+    """Return the paces of a session by its policy. Raises ConfigurationError for what is no policy."""
+    kinds(pacing=(PacingPolicy() if policy is None else policy, PacingPolicy))
+    return SessionPacing(policy, base_url, retry.max_retry_after_seconds, observers.pace_changed)
 
 
 class Options:
@@ -103,3 +112,16 @@ class Engine:
         """Count and log a failure that reaches a caller."""
         clinic.count_failure()
         self.observers.failed(error)
+
+    def stats(self, connections: int) -> Stats:
+        """Return what each clinic has cost, what is going on now, and the use of a pool of this size."""
+        from ..models import PacingStats, PoolStats, Stats
+
+        in_use, opened, queued = self.transport.use()
+        lane = self.transport.lane
+        return Stats(
+            clinics=self.clinics.stats(),
+            pool=PoolStats(connections=connections, in_use=in_use, open=opened, queued=queued, lane=lane),
+            retry_budget_remaining=self.retry_budget.remaining,
+            pacing=PacingStats(**self.paces.figures()) if self.paces.learns else None,
+        )

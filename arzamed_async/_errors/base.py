@@ -54,14 +54,19 @@ def _restoring(init: Callable[P, None]) -> Callable[P, None]:
 class ArzamedError(Exception):
     """The root of the tree: `except ArzamedError` catches everything that this package raises.
 
-    `clinic` is the clinic's name. `method` and `path` name the call; `path` is the endpoint's, never a
-    URL, and empty for a token request. `attempts` is the number of requests sent for the call, `host` the server
-    that they were for, and `call_id` what log lines, events and spans of the call name it by. `hint` is an additional
-    sentence on this one failure. Each is empty (or 0) where it does not apply. `remedy` is what to do: that of the
-    class, or of this one failure. The text ends with both.
+    An attribute is empty (or 0) where it does not apply. The text ends with `hint` and `remedy`. `args` is what failed and
+    a dict of these facts, of plain values: task queues such as Celery keep an error as its class and `args`, and rebuild it
+    as `cls(*args)`, here with all its facts.
 
-    `args` is what failed and a dict of these facts, of plain values: task queues such as Celery keep an error as its class
-    and `args`, and rebuild it as `cls(*args)`, here with all its facts.
+    Attributes:
+        clinic: The clinic's name.
+        method: The HTTP method of the call.
+        path: The endpoint's path, never a URL; empty for a token request.
+        attempts: The number of requests sent for the call.
+        host: The server that the requests were for.
+        call_id: What log lines, events and spans of the call name it by.
+        hint: An additional sentence on this one failure.
+        remedy: What to do: that of the class, or of this one failure.
     """
 
     __module__: str = MODULE
@@ -97,7 +102,11 @@ class ArzamedError(Exception):
             cls.__module__ = MODULE
 
     def add_hint(self, sentence: str) -> None:
-        """Append a sentence to `hint`; an empty one changes nothing."""
+        """Append a sentence to `hint`; an empty one changes nothing.
+
+        Args:
+            sentence: What to append.
+        """
         if sentence:
             self.hint = f"{self.hint}. {sentence}" if self.hint else sentence
 

@@ -29,8 +29,11 @@ _SERVER = "The server has failed: retry later, and report it to the server's ope
 class StatusError(ArzamedError):
     """The API responded with a status above 299; redirects are included, since none is followed.
 
-    `message` is the API's own `error` text, sanitized. `request_id` is the gateway's, if it sent one.
-    `retry_after_seconds` is the delay of the Retry-After header, even if it was too long to wait.
+    Attributes:
+        status: The HTTP status.
+        message: The API's own `error` text, sanitized.
+        request_id: The gateway's id of the request, if it sent one.
+        retry_after_seconds: The delay of the Retry-After header, even if it was too long to wait.
     """
 
     remedy = "Check the path and the parameters of the request"
@@ -85,8 +88,9 @@ class NotFoundError(StatusError):
 class RateLimitedError(StatusError):
     """HTTP 429 to every attempt, or a pause that an earlier HTTP 429 requires: then the request was not sent.
 
-    `scope` is whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s. `not_sent` is why the
-    request was not sent, and empty if the server has responded.
+    Attributes:
+        scope: Whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s.
+        not_sent: Why the request was not sent; empty if the server has responded.
     """
 
     remedy = "Send requests at a lower rate, or lower the concurrency"
@@ -115,8 +119,11 @@ class ResponseError(ArzamedError):
 class DecodeError(ResponseError):
     """The response body is not a JSON array of records of the given class, or for `one()` not one JSON object of it.
 
-    `record_index` counts from 0; None means the body as a whole, or that of `one()`. `field` is the attribute of the
-    class at fault, dotted where it is nested. The value itself is never kept.
+    The value itself is never kept.
+
+    Attributes:
+        record_index: The record at fault; None: the body as a whole, or that of `one()`.
+        field: The attribute of the class at fault, dotted where it is nested; None: the record as a whole.
     """
 
     remedy = "Check the path: the response is not a list of such records, or the class declares other fields than the API sends"
@@ -144,11 +151,16 @@ class DecodeError(ResponseError):
 
 
 class LimitExceededError(ResponseError):
-    """The response exceeds a limit; `limit` is the field of `Limits` that sets it.
+    """The response exceeds a limit. Where memory was the reason, the error has what was read until then.
 
-    `limit_bytes` is the limit after decompression, or that of memory; `limit_records` a number of records (each is 0 where it does
-    not apply). Where memory was the reason: the `records` read until then, the `received_bytes`, the `json_bytes` to
-    which these expand, and about how many `memory_bytes` the records take.
+    Attributes:
+        limit: The field of `Limits` that sets the limit.
+        limit_bytes: The limit after decompression, or that of memory; 0: it is a number of records.
+        limit_records: The limit of records; 0: it is a number of bytes.
+        records: The records read until then.
+        received_bytes: The bytes received until then.
+        json_bytes: The bytes to which these expand.
+        memory_bytes: The memory that the records take, about.
     """
 
     remedy = "If this size is expected, raise that limit of Limits"
@@ -168,7 +180,14 @@ class LimitExceededError(ResponseError):
             self.remedy = f"If this size is expected, raise Limits.{limit}"
 
     def add_sizes(self, *, records: int = 0, received_bytes: int, json_bytes: int, memory_bytes: int) -> None:
-        """Note what had been read when the limit was reached."""
+        """Note what had been read when the limit was reached.
+
+        Args:
+            records: The records read.
+            received_bytes: The bytes received.
+            json_bytes: The bytes to which these expand.
+            memory_bytes: The memory that the records take, about.
+        """
         self.records, self.received_bytes = records, received_bytes
         self.json_bytes, self.memory_bytes = json_bytes, memory_bytes
 
@@ -183,8 +202,9 @@ class LimitExceededError(ResponseError):
 class StreamInterruptedError(ResponseError):
     """A stream was interrupted after its first record, and could not be resumed.
 
-    `delivered` is the number of records already delivered: they are correct, but the list continues after them.
-    `reason` describes why the last attempt failed.
+    Attributes:
+        reason: Why the last attempt failed.
+        delivered: How many records were delivered: they are correct, but the list continues after them.
     """
 
     remedy = "The records received so far are correct, but the list is incomplete: read it again"

@@ -21,8 +21,11 @@ _BY_STATUS = {
 class TokenError(ArzamedError):
     """The token endpoint returned no token: another 4xx, a redirect, a malformed 200.
 
-    `status` is the HTTP status (None: no response). `error` and `description` are the parameters of the error
-    response (RFC 6749 section 5.2), sanitized and truncated to 200 characters.
+    Attributes:
+        status: The HTTP status, None if there was no response.
+        error: The endpoint's `error` (RFC 6749 section 5.2), sanitized and truncated to 200 characters.
+        description: Its `error_description`, sanitized and truncated to 200 characters.
+        retry_after_seconds: The delay of the Retry-After header, or what is left of an earlier one.
     """
 
     remedy = "Check token_url and scope: it must be an OAuth 2 token endpoint that grants them"
@@ -67,16 +70,22 @@ class CredentialsRejectedError(TokenError):
 class TokenUnavailableError(TokenError):
     """The token endpoint could not be reached, or responded with 429 or 5xx to every attempt.
 
-    The credentials were neither accepted nor rejected. `transient` is False where a retry cannot help (a
-    certificate that does not verify). A Retry-After is remembered, for up to an hour: until then calls raise this error
-    without a request, and `retry_after_seconds` is the time left. `session.forget` lifts that.
+    The credentials were neither accepted nor rejected. A Retry-After is remembered, for up to an hour: until then calls raise
+    this error without a request, and `retry_after_seconds` is the time left. `session.forget` lifts that.
+
+    Attributes:
+        transient: False where a retry cannot help, as with a certificate that does not verify.
     """
 
     remedy = "Check token_url, or retry later"
     transient = True
 
     def not_sent(self, seconds_left: float) -> TokenUnavailableError:
-        """Return the error of a later call: the endpoint requires a pause, so that no request is sent for `seconds_left`."""
+        """Return the error of a later call: the endpoint requires a pause, so that no request is sent for `seconds_left`.
+
+        Args:
+            seconds_left: What is left of the pause.
+        """
         return TokenUnavailableError(
             "token request not sent: the token endpoint requires a pause",
             status=self.status,
@@ -86,7 +95,12 @@ class TokenUnavailableError(TokenError):
         )
 
     def unreachable(self, transient: bool, remedy: str) -> TokenUnavailableError:
-        """Note whether a retry can help, and what to do."""
+        """Note whether a retry can help, and what to do.
+
+        Args:
+            transient: Whether a retry can help.
+            remedy: What to do; empty: that of the class.
+        """
         self.transient = transient
         if remedy:
             self.remedy = remedy.replace("base_url", "token_url")

@@ -17,9 +17,10 @@ _DEADLINE = "deadline exceeded"
 class TransportError(ArzamedError):
     """No usable HTTP response: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, incomplete body.
 
-    `reason` names the cause. `transient` is False where a retry cannot help (a certificate that does
-    not verify). `stale` is True where a connection that had been idle was found closed: the server has not processed
-    the request.
+    Attributes:
+        reason: The cause, as a short sentence.
+        transient: False where a retry cannot help, as with a certificate that does not verify.
+        stale: True where a connection that had been idle was found closed: the server has not processed the request.
     """
 
     remedy = "Check the host in base_url and the network, or retry later"
@@ -38,8 +39,9 @@ class TransportError(ArzamedError):
 class CircuitOpenError(TransportError):
     """The request was not sent: the circuit breaker is open, since the clinic's requests keep failing.
 
-    `retry_after_seconds` is the time until the next probe (0: a probe is under way, and its outcome decides).
-    `last_failure` describes this call's last failed attempt, if there was one.
+    Attributes:
+        retry_after_seconds: The time until the next probe; 0: a probe is under way, and its outcome decides.
+        last_failure: This call's last failed attempt, if there was one.
     """
 
     remedy = "Retry after that time; BreakerPolicy sets how many failures open the circuit, and for how long"
@@ -65,8 +67,10 @@ class CircuitOpenError(TransportError):
 class DeadlineExceededError(TransportError, TimeoutError):
     """The deadline of the whole call has passed.
 
-    `seconds` is that deadline. `phase` is what the call was doing then, such as "waiting for a token from
-    login.example". `last_failure` describes the last failed attempt, if there was one.
+    Attributes:
+        seconds: The deadline.
+        phase: What the call was doing then, such as "waiting for a token from login.example".
+        last_failure: The last failed attempt, if there was one.
     """
 
     remedy = "Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"

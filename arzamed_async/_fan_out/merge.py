@@ -34,7 +34,7 @@ class Merge(Results[Record[T] | Finished], Generic[T]):
     At most `buffer` records of all clinics together are held, fewer if they take more than 16 MiB; a slow reader slows the streams.
     """
 
-    what: ClassVar[str] = "a merge"
+    _what: ClassVar[str] = "a merge"
 
     def __init__(self, plan: FanOutPlan[H], open_stream: Callable[[H], AsyncIterable[T]]) -> None:
         async def serve(pool: _Pool[T], clinic: H, _index: int) -> Finished:

@@ -26,7 +26,7 @@ class Results(Generic[Item]):
     `async for` promises that only once it reaches the end, or after `aclose()`.
     """
 
-    what: ClassVar[str] = "a fan-out"
+    _what: ClassVar[str] = "a fan-out"
     _pool: WorkerPool[Item] | None = None
     _clinics: ClinicFeed[Any] | None = None
     _closed = _complete = False
@@ -37,7 +37,7 @@ class Results(Generic[Item]):
 
     def __aiter__(self) -> Self:
         if self._closed:
-            raise ConfigurationError(f"the results of {self.what} can be read only once: start a new one")
+            raise ConfigurationError(f"the results of {self._what} can be read only once: start a new one")
         return self
 
     async def __anext__(self) -> Item | Failure:
@@ -61,7 +61,7 @@ class Results(Generic[Item]):
             step = await self._pool.get()
         if step is None:
             if self._closed and not self._complete:  # closed early, it must not look complete
-                raise ConfigurationError(f"{self.what} was closed before its end")
+                raise ConfigurationError(f"{self._what} was closed before its end")
             self._closed = self._complete = True
         return step
 
@@ -85,7 +85,7 @@ class Results(Generic[Item]):
         if self._pool is not None and not self._closed and self._pool.running:
             self._pool.cancel()
             warnings.warn(
-                f"{self.what} was dropped half-way: use `async with`, or await its aclose()",
+                f"{self._what} was dropped half-way: use `async with`, or await its aclose()",
                 ResourceWarning,
                 stacklevel=2,
                 source=self,

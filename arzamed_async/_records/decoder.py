@@ -264,10 +264,15 @@ def check_readable(model: type[Any]) -> None:
 def to_dict(record: object) -> dict[str, Any]:
     """Return a record as plain values with the API's own names, ready for any serialiser: the dict that would be read as it.
 
-    Attrs objects become dicts, tuples and sets lists, enums their values; dates, times, Decimals and UUIDs text. Raises
-    ConfigurationError for what is no record, and names class and field of a value that has no plain form.
+    Attrs objects become dicts, tuples and sets lists, enums their values; dates, times, Decimals and UUIDs text.
 
         json.dumps([to_dict(doctor) for doctor in await clinic.doctors.list()])
+
+    Args:
+        record: An object of an attrs class.
+
+    Raises:
+        ConfigurationError: It is no record, or has a value without a plain form; the text names class and field.
     """
     model = type(record)
     if not attrs.has(model):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from .._arguments import store_object
 from .._concurrency.lifetime import Lifetime
 from .._concurrency.single_flight import Describe
 from .._resilience.retry import Retries, retry
@@ -16,9 +17,20 @@ from .oauth2 import IssuedToken
 from .request import TokenClient, TokenRequest
 
 if TYPE_CHECKING:
+    from ..token_store import TokenStore
     from .shared import SharedTokens
 
-__all__ = ["TokenFetcher"]
+__all__ = ["TokenFetcher", "shared_tokens"]
+
+
+def shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
+    """Return what shares a session's tokens by its store, where it has one. Raises ConfigurationError for what is no store."""
+    if store is None:
+        return None
+    store_object(store)
+    from .shared import SharedTokens  # few sessions have a store
+
+    return SharedTokens(store, *parts)
 
 
 class TokenFetcher:

@@ -34,29 +34,33 @@ def fan_out_dask(
     concurrency: int = 64,
     **session_options: Unpack[SessionOptions],
 ) -> DaskFanOut[T]:
-    """Run `fetch` over many clinics on a Dask cluster; hand back a Success or a Failure for each as it finishes.
+    """Run `fetch` over many clinics on a Dask cluster; yield a Success or a Failure for each as it finishes.
 
         async with Client(address, asynchronous=True) as client:
             async with fan_out_dask(client, load_clinics("clinics.toml"), read_doctors) as outcomes:
                 async for outcome in outcomes: ...
 
-    `client` is an asynchronous distributed.Client of this event loop. `credentials` (an iterable or async iterable)
-    are drawn lazily, in shards of `shard_size`; a shard is one Dask task. At most two shards for each thread of the
-    cluster are in progress. A worker has one session for the fan-out, built with `session_options`, and runs
-    `session.fan_out` with `concurrency` over each shard in its own event loop: use workers with one thread each.
+    At most two shards for each thread of the cluster are in progress. A worker has one session for the fan-out, and runs
+    `session.fan_out` over each shard in its own event loop: use workers with one thread each. Outcomes pass through the
+    scheduler, so the connections to it must be trusted (TLS).
 
-    `fetch`, what it returns, and `token_store` are pickled. `token_store` is a TokenStore, a function that creates one on
-    the worker, or the name of such a function ("package.module:function"), imported there; one that holds a URL with a
-    password is rejected. Outcomes pass through the scheduler, so the scheduler and the connections to it must be trusted (TLS).
-    Secrets are sent as references, which the workers resolve: a secret given as text is rejected, unless
-    `allow_literal_secrets` allows it to pass through the scheduler as well.
+    Each clinic has exactly one outcome, even if a worker dies: its shard is read again. Clinics whose shard lost more workers
+    than `distributed.scheduler.allowed-failures` fail with TransportError. Without a worker it waits for one, up to
+    `distributed.scheduler.no-workers-timeout` (by default for ever). A lost scheduler ends it within Dask's connect timeout
+    with Dask's own error. Any exception but an ArzamedError is a bug: it cancels the rest and propagates unchanged.
 
-    Each clinic has exactly one outcome, even if a worker dies: its shard is read again. If more workers died with a
-    shard than Dask allows (`distributed.scheduler.allowed-failures`), its clinics without an outcome fail with
-    TransportError. Without any worker it waits for one, as Dask does, up to
-    `distributed.scheduler.no-workers-timeout` (by default for ever). If the scheduler is lost, it ends within Dask's
-    connect timeout. Both raise Dask's own errors. Any exception but an ArzamedError is a bug: it cancels the rest and
-    propagates unchanged. Raises ConfigurationError.
+    Args:
+        client: An asynchronous `distributed.Client` of this event loop.
+        credentials: The clinics, drawn lazily in shards. Secrets are sent as references, which the workers resolve.
+        fetch: A coroutine function of a clinic. It is pickled, and so is what it returns.
+        shard_size: The clinics of a shard, which is one Dask task.
+        token_store: A TokenStore without a password, or a function that creates one on the worker, or that function's name.
+        allow_literal_secrets: Allows secrets given as text to pass through the scheduler.
+        concurrency: The most clinics that a worker reads at a time.
+        **session_options: The options of each worker's session.
+
+    Raises:
+        ConfigurationError: An argument is invalid, or cannot be sent to the workers.
     """
     check_client(client)
     check_arguments(credentials, allow_literal_secrets)

@@ -35,6 +35,12 @@ class LoggingObserver:
     and no value of a record; a path is the endpoint's, `<raw>` or `<token>`.
 
     A session with such an observer leaves the lines of its events to it, so that none is logged twice.
+
+    Args:
+        logger: Where to log; None: the logger "arzamed_async.events".
+
+    Attributes:
+        logs_events: True: a session leaves the lines of its events to this observer.
     """
 
     #: Read by the session: see above.
@@ -47,7 +53,11 @@ class LoggingObserver:
         self._logger = logger or logging.getLogger("arzamed_async.events")
 
     def __call__(self, event: Event, /) -> None:
-        """Log the event."""
+        """Log the event.
+
+        Args:
+            event: What has happened.
+        """
         level = _level(event)
         if self._logger.isEnabledFor(level):
             text, facts = sentence_of(event)

@@ -32,11 +32,15 @@ class OTelObserver:
     closed. Each attempt is a client span below it, and is sent with `traceparent`. A token is fetched for all callers
     that wait for it, and may outlive the first of them: its span starts a trace of its own, with a link to that caller.
 
-    No attribute holds a secret, a token, a query, a value, or a path that may hold identifiers. Spans have the clinic's
-    name; metrics have it only with `clinics_in_metrics`, which multiplies the series by the number of clinics.
-    `propagator` writes the headers of each request, including those to token endpoints. The default is W3C trace context
-    without baggage, since these servers belong to other parties; None sends no headers. The default providers are the
-    global ones.
+    No attribute holds a secret, a token, a query, a value, or a path that may hold identifiers. Spans have the clinic's name.
+    Raises ConfigurationError for what is not OpenTelemetry's.
+
+    Args:
+        tracer_provider: Creates the spans; None: the global one.
+        meter_provider: Records the metrics; None: the global one.
+        propagator: Writes the headers of each request, including those to token endpoints. The default is W3C trace context
+            without baggage, since these servers belong to other parties; None sends no headers.
+        clinics_in_metrics: Metrics have the clinic's name, too, which multiplies the series by the number of clinics.
     """
 
     @hides_arguments
@@ -66,7 +70,11 @@ class OTelObserver:
         self._propagator = propagator
 
     def watch(self, session: ArzamedSession) -> None:
-        """Include this session in the gauges. Call it on the session's event loop."""
+        """Include this session in the gauges. Call it on the session's event loop.
+
+        Args:
+            session: The session, on whose event loop this is called.
+        """
         self._gauges.watch(session)
 
     def __call__(self, event: Event, /) -> None:

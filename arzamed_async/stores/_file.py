@@ -36,23 +36,24 @@ _CLOSE_SECONDS = 1.0
 
 
 class FileTokenStore:
-    """A TokenStore in a folder, for the processes of one user on one machine (extra `stores`).
-
-    `folder` defaults to the user's cache folder for `arzamed-async`. It is created with mode 0700 and contains one file
-    of mode 0600 for each clinic. The file names are digests; the access tokens are not encrypted. A folder that others
-    can write to, that belongs to another user or is a symbolic link is a ConfigurationError, and so is a
-    default that is not absolute. `clock` returns the wall
-    clock time in seconds.
+    """A TokenStore in a folder, for the processes of one user on one machine (extra `stores`). Not for network file systems.
 
         store = FileTokenStore()
         async with ArzamedSession(token_store=store) as session:
             ...
 
+    The folder is created with mode 0700 and contains one file of mode 0600 for each clinic. The file names are digests; the
+    access tokens are not encrypted. Raises ConfigurationError if others can write to the folder, if it belongs to another user,
+    is a symbolic link, or is a default that is not absolute.
+
     Files are replaced atomically: a process may be killed at any time. A corrupt file counts as empty, is logged once,
     and is overwritten by the next save. The files of clinics that are gone are removed a day after their tokens expired, at
-    most once an hour for all processes. A lease ends when its holder's process ends. Raises OSError if the disk is full
+    most once an hour for all processes. A lease ends when its holder's process ends. Calls raise OSError if the disk is full
     or the folder is not writable, and `filelock.Timeout` if a suspended process holds a file's lock.
-    Not for network file systems.
+
+    Args:
+        folder: The folder; None: the user's cache folder for `arzamed-async`.
+        clock: Returns the wall clock time.
     """
 
     @hides_arguments

@@ -38,15 +38,12 @@ _GIVE_BACK_AGAIN_SECONDS = 0.3
 class RedisTokenStore:
     """A TokenStore in Redis, for many machines (extra `redis`; server version 5 or newer).
 
-    `url_or_client` is a `redis://`, `rediss://` (TLS) or `unix://` URL, or `valkey://` or `valkeys://`, with redis-py's
-    options as its query, a reference to one (`SecretFromEnv`, `SecretFromFile`), which is read at the first call of an
-    event loop, and again when the server rejects the login, or a `redis.asyncio` client, including those of Sentinel
-    and Cluster, whose pool has 6 connections or more. With a URL, a call times out after 0.5 s
-    (`socket_timeout`; a session waits 0.2 s) and reconnects once; there are at most 8 connections for an event loop,
-    and certificates are read when the store is created. A client keeps its own limits, is used on the event loops that
-    it supports, and is never closed. An invalid URL is a ConfigurationError, and so is a login or a right that the
-    server refuses. Calls raise TimeoutError, and redis-py's other errors unchanged. A value that is not valid is deleted, logged once, and counts as missing. A store with a password in
-    its URL, or with a client, is not pickled (ConfigurationError); one with a reference is pickled as the reference.
+    With a URL, a call times out after 0.5 s (`socket_timeout`; a session waits 0.2 s) and reconnects once; there are at most 8
+    connections for an event loop, and certificates are read when the store is created. A client keeps its own limits, is used on
+    the event loops that it supports, and is never closed. Raises ConfigurationError for an invalid URL, and for a login or a right
+    that the server refuses. Calls raise TimeoutError, and redis-py's other errors unchanged. A value that is not valid is deleted,
+    logged once, and counts as missing. A store with a password in its URL, or with a client, is not pickled; one with a reference
+    is pickled as the reference.
 
         store = RedisTokenStore("rediss://:password@redis.example:6380/0?ssl_ca_certs=/etc/ssl/redis.pem")
         async with ArzamedSession(token_store=store) as session:
@@ -63,6 +60,13 @@ class RedisTokenStore:
     Times are by the server's clock. If the response with a lease was lost, or the call was cancelled, the lease is
     released as soon as the server responds again. A response that belongs to another call (one left unread in the
     connection) raises redis-py's InvalidResponse, and the connection is dropped.
+
+    Args:
+        url_or_client: A `redis://`, `rediss://` (TLS) or `unix://` URL, or `valkey://` or `valkeys://`, with redis-py's options
+            as its query; a reference to one, which is read at the first call of an event loop, and again when the server
+            rejects the login; or a `redis.asyncio` client, including those of Sentinel and Cluster, whose pool has 6
+            connections or more.
+        prefix: What the keys begin with.
     """
 
     @hides_arguments

@@ -3,7 +3,9 @@
 `FakeArzamed` implements the API as the vendor publishes it: tokens, errors and doctors. Its slots and patients are
 invented, field names included, because the vendor has published neither. In reading order:
 
-    _fake            `FakeArzamed`: start, stop, clinics, faults
+    _fake            `FakeArzamed`: start, stop, clinics
+    _faulty          its faults
+    _limited         its limits
     _request_log     its counters and assertions
     _server          its requests: each counted, delayed, failed or served
     _clinics         its clinics, with their lists and counters

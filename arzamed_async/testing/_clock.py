@@ -19,6 +19,9 @@ class ManualClock:
     Two of them play a computer that sleeps, or whose time is set: advance the one given as `wall_clock` alone.
 
     It starts at the beginning of 2030 (UTC). Deadlines and waits do not use it: they use the event loop's time.
+
+    Args:
+        start: The time at the start, since the epoch: the beginning of 2030 (UTC).
     """
 
     _now = 0.0
@@ -34,5 +37,12 @@ class ManualClock:
         return f"<ManualClock {self._now:.3f}>"
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward. Raises ConfigurationError if `seconds` is negative."""
+        """Move the clock forward.
+
+        Args:
+            seconds: By how much.
+
+        Raises:
+            ConfigurationError: It is negative, or no number.
+        """
         self._now += number("seconds", seconds)

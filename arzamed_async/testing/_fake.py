@@ -15,11 +15,9 @@ from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 from arzamed_async._extras import hides_arguments
 
 from ._clinics import FakeClinic
-from ._faults import Fault, Step, fault, refusal
-from ._limited import Limited
+from ._faulty import Faulty
 from ._photos import photo_path
 from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
-from ._script import On, SlowBody, checked_on, number
 from ._server import BASE_PATH, Handler
 from ._thread import ServerThread
 
@@ -29,7 +27,7 @@ __all__ = ["FakeArzamed"]
 _SHUTDOWN_SECONDS = 0.01
 
 
-class FakeArzamed(Limited):
+class FakeArzamed(Faulty):
     """A fake Arzamed API on a loopback socket: the published protocol, invented clinics, faults on demand.
 
         async with FakeArzamed() as fake:
@@ -39,17 +37,22 @@ class FakeArzamed(Limited):
                 doctors = await session.clinic(milano).doctors.list()
             assert fake.token_requests(milano) == 1
 
-    Tokens look like RS256 JWTs, but their signature is random. Slots and patients are invented, field names
-    included: the vendor has published none. Where a method takes a clinic, give its name or its credentials (found
-    by client id); an unknown one raises ConfigurationError.
-
-    `clock` returns seconds since the epoch and governs the expiry of tokens, and limits of the rate. May be changed at any time:
-    `latency_seconds` and `token_latency_seconds` (before each response), `token_lifetime_seconds`, `compress` (gzip
-    for clients that accept it). Starts once; the counters stay readable after the end. `port` 0 is any free one.
+    Tokens look like RS256 JWTs, but their signature is random. Slots and patients are invented, field names included: the vendor
+    has published none. It starts once; the counters stay readable after the end.
 
     `async with` serves in the running event loop; a plain `with` serves in a thread with its own loop, for tests that
     have no event loop, or several. All methods may be called from any thread; records given as a callable are called
     in the server's thread.
+
+    Args:
+        clock: Returns the time since the epoch, which governs the expiry of tokens and the limits of the rate.
+        port: The port to listen on; 0: any free one.
+
+    Attributes:
+        latency_seconds: The delay before each response. May be changed at any time, as the next three.
+        token_latency_seconds: The delay before each response of the token endpoints.
+        token_lifetime_seconds: The lifetime of a token.
+        compress: Whether bodies are sent as gzip to clients that accept it.
     """
 
     @hides_arguments
@@ -83,7 +86,12 @@ class FakeArzamed(Limited):
         self.close()
 
     async def start(self) -> None:
-        """Listen on 127.0.0.1, in the running event loop. Raises OSError if the port cannot be bound."""
+        """Listen on 127.0.0.1, in the running event loop.
+
+        Raises:
+            OSError: The port cannot be bound.
+            ConfigurationError: It has been started before.
+        """
         if self._state != "new":
             raise ConfigurationError("a FakeArzamed starts once: create a new one")
         self._state = "running"
@@ -98,7 +106,11 @@ class FakeArzamed(Limited):
         self._handler.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def close(self) -> None:
-        """Stop a fake in its own thread, as `aclose` does: its port refuses connections from now on."""
+        """Stop a fake in its own thread, as `aclose` does: its port refuses connections from now on.
+
+        Raises:
+            ConfigurationError: It has no thread of its own.
+        """
         if self._thread is None:
             raise ConfigurationError("this FakeArzamed has no thread of its own: await its aclose()")
         self._thread.stop()
@@ -138,7 +150,11 @@ class FakeArzamed(Limited):
         return self.origin + BASE_PATH.rstrip("/")
 
     def photo_url(self, name: str) -> str:
-        """Return the URL of a photo drawn from `name`: a `profileImage`, which needs no token."""
+        """Return the URL of a photo drawn from `name`: a `profileImage`, which needs no token.
+
+        Args:
+            name: What the photo is drawn from.
+        """
         return self.origin + photo_path(name)
 
     # Clinics
@@ -157,10 +173,20 @@ class FakeArzamed(Limited):
     ) -> ClinicCredentials:
         """Add a clinic with its own token endpoint, and return its credentials; id and secret are invented.
 
-        Doctors are names, mappings as the API sends them, or Doctors; slots and patients are mappings of any
-        shape. Each may be a callable that returns an iterable: it is called for each request, and encoded while it
-        is sent. By default a clinic has a few invented records; the doctors have photos (see `photo_url`). The server
-        must have been started.
+        Lists may be callables that return an iterable: they are called for each request, and encoded while it is sent. By
+        default a clinic has a few invented records; the doctors have photos (see `photo_url`).
+
+        Args:
+            name: The clinic's name.
+            doctors: Names, mappings as the API sends them, or Doctors.
+            slots: Mappings of any shape.
+            patients: Mappings of any shape.
+            client_id: The client id; None: an invented one.
+            client_secret: The secret; None: an invented one.
+            basic_encoding: The encoding that the token endpoint expects.
+
+        Raises:
+            ConfigurationError: The name is empty, or the server has not been started.
         """
         if not name:
             raise ConfigurationError("a clinic of a FakeArzamed needs a name")
@@ -183,100 +209,18 @@ class FakeArzamed(Limited):
         return credentials
 
     def add_endpoint(self, path: str, clinic: ClinicCredentials | str, records: Records) -> None:
-        """Serve another list at `path` below `base_url`, or other records at an existing path."""
+        """Serve another list at `path` below `base_url`, or other records at an existing path.
+
+        Args:
+            path: The path below `base_url`.
+            records: Mappings of any shape, or a callable that returns an iterable of them.
+
+        Raises:
+            ConfigurationError: The clinic is unknown.
+        """
         path = path.strip("/")
         convert = as_doctor if path == "equipe/doctors" else None
         self._handler.clinics.find(clinic).listings[path] = Listing(records, convert)
 
     def _invented(self) -> list[Doctor]:
         return [Doctor(name, self.photo_url(name)) for name in DOCTORS]
-
-    # Faults
-
-    def fail(
-        self,
-        status: int,
-        times: int | None = 1,
-        *,
-        retry_after: float | str | None = None,
-        clinic: ClinicCredentials | str | None = None,
-        on: On = "api",
-        path: str | None = None,
-        message: str = "",
-    ) -> None:
-        """Respond to the next `times` matching requests with `status` (None: to all, until `clear_faults`).
-
-        Scripted failures are consumed in order. `on` is "api" or "token"; `path` (below `base_url`) and `clinic`
-        narrow it down. `retry_after` is sent unchanged (seconds or an HTTP date), `message` as the `error`. A
-        redirect points to this server, which would count the request that follows it.
-        """
-        refused = refusal(status, on, self.base_url, retry_after=retry_after, message=message)
-        self._handler.faults.add(refused, times, on, self._find(clinic), path)
-
-    def script(
-        self,
-        *steps: Step,
-        clinic: ClinicCredentials | str | None = None,
-        on: On = "api",
-        path: str | None = None,
-    ) -> None:
-        """Apply these steps to the next matching requests, one each and in order; later requests succeed again.
-
-            fake.script(503, "cut", "ok", "hang", Answer(json=[{"name": 1}]))
-
-        A number is a status, as with `fail`; "ok" a good response; "cut" a good one whose body is cut in the middle;
-        "reset" a connection reset before the response; "hang" no response for as long as the client waits; "garbage"
-        bytes that are not HTTP; an `Answer` is sent unchanged. Steps are added after those scripted earlier.
-        """
-        faults: list[Fault] = [fault(step, on, self.base_url) for step in steps]
-        found = self._find(clinic)
-        for each in faults:
-            self._handler.faults.add(each, 1, on, found, path)
-
-    def cut_body(
-        self,
-        after_bytes: int,
-        times: int | None = 1,
-        *,
-        clinic: ClinicCredentials | str | None = None,
-        on: On = "api",
-    ) -> None:
-        """Close the connection in the middle of the next `times` good bodies, after `after_bytes` bytes on the wire."""
-        cut = int(number("after_bytes", after_bytes))
-        self._handler.cuts.add(cut, times, on, self._find(clinic))
-
-    def slow_body(
-        self,
-        chunk_bytes: int,
-        pause_seconds: float,
-        times: int | None = None,
-        *,
-        clinic: ClinicCredentials | str | None = None,
-        on: On = "api",
-    ) -> None:
-        """Send good bodies in small chunks, with a pause after each (times=None: until `clear_faults`)."""
-        slow = SlowBody(int(number("chunk_bytes", chunk_bytes, 1)), number("pause_seconds", pause_seconds))
-        self._handler.slow_bodies.add(slow, times, on, self._find(clinic))
-
-    def clear_faults(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Drop all failures, scripts, limits, cut and slow bodies; with a clinic, only those set for it alone."""
-        found = self._find(clinic)
-        self._handler.limits.clear(found)
-        for script in (self._handler.faults, self._handler.cuts, self._handler.slow_bodies):
-            script.clear(found)
-
-    def set_latency(self, seconds: float | None, clinic: ClinicCredentials | str, *, on: On = "api") -> None:
-        """Set one clinic's delay before each response, instead of the common latency; None removes it."""
-        latency = self._handler.clinics.find(clinic).latency_seconds
-        if seconds is None:
-            latency.pop(checked_on(on), None)
-        else:
-            latency[checked_on(on)] = number("seconds", seconds)
-
-    def expire_tokens(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Respond with 401 to all tokens issued so far, or to those of one clinic."""
-        self._handler.tokens.expire(self._find(clinic))
-
-    def revoke_key(self, clinic: ClinicCredentials | str, *, status: int = 401) -> None:
-        """Reject the clinic's token requests (`status` and invalid_client) and its tokens (403) from now on."""
-        self._handler.clinics.find(clinic).revoked_status = status

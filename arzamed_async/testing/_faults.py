@@ -43,10 +43,15 @@ class Answer:
     """
 
     status: int = field(default=200, validator=_status)
+    """The status, 200 to 599."""
     json: Any = field(default=_NOTHING, kw_only=True)
+    """The body as a JSON value; not with `body`."""
     body: bytes = field(default=b"", kw_only=True, validator=_one_of_both)
+    """The body as bytes."""
     headers: Mapping[str, str] = field(factory=dict[str, str], kw_only=True)
+    """Headers in addition to Content-Type."""
     retry_after: float | str | None = field(default=None, kw_only=True)
+    """The value of a Retry-After header."""
 
     def encoded(self) -> tuple[bytes, dict[str, str]]:
         """Return the body and headers to send."""

@@ -28,6 +28,13 @@ class Limited(RequestLog):
         """Let `burst` requests through at once, then this many a second, by `clock`; refuse the rest with `status`.
 
         The limit is of all requests of a kind (`on` is "api" or "token") together, or, with `clinic`, of one clinic's.
+
+        Args:
+            requests_per_second: The rate.
+            burst: How many requests are let through at once.
+
+        Raises:
+            ConfigurationError: An argument is invalid, or the clinic is unknown.
         """
         rate = number("requests_per_second", requests_per_second)
         refused = refusal(status, on, "", retry_after=retry_after)
@@ -43,7 +50,14 @@ class Limited(RequestLog):
         status: int = 503,
         retry_after: float | str | None = None,
     ) -> None:
-        """Refuse with `status` what exceeds this number of requests in flight; the arguments are those of `limit_rate`."""
+        """Refuse with `status` what exceeds a number of requests in flight; the limit is of the same requests as with `limit_rate`.
+
+        Args:
+            requests: The most requests in flight.
+
+        Raises:
+            ConfigurationError: An argument is invalid, or the clinic is unknown.
+        """
         refused = refusal(status, on, "", retry_after=retry_after)
         limit = ConcurrencyLimit(int(number("requests", requests, 1)), refused)
         self._handler.limits.set(limit, checked_on(on), self._find(clinic))

@@ -26,6 +26,10 @@ class MemoryTokenStore:
 
     Not for production: a session has its own token cache. It is an example of a TokenStore. An entry's age is the
     larger of the ages by the two: a monotonic clock stands still while the computer sleeps.
+
+    Args:
+        clock: Returns seconds that never go back.
+        wall_clock: Returns the wall clock time.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class MemoryTokenStore:
         return max(self._clock() - kept.since, self._wall_clock() - kept.since_wall)
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
-        """See TokenStore."""
+        """Return the stored value, or None."""
         kept = self._find(key)
         if kept is None:
             return None
@@ -56,7 +60,7 @@ class MemoryTokenStore:
         return evolve(value, age_seconds=value.age_seconds + passed) if isinstance(value, StoredToken) else value
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
-        """See TokenStore."""
+        """Store a value; return whether it was stored."""
         there = self._find(key)
         if there is not None and (lease is None or there.fence > lease.fence):
             return False
@@ -64,7 +68,7 @@ class MemoryTokenStore:
         return True
 
     async def discard(self, key: str, access_token: str, /) -> bool:
-        """See TokenStore."""
+        """Delete the token if it is the stored one; return whether it was."""
         kept = self._find(key)
         if kept is None or not isinstance(kept.value, StoredToken) or kept.value.access_token != access_token:
             return False
@@ -76,7 +80,7 @@ class MemoryTokenStore:
         return lease if self._clock() < until else None
 
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
-        """See TokenStore."""
+        """Return a lease, or None while another holder has it."""
         if self._holder(key) is not None:
             return None
         self._fence += 1
@@ -85,14 +89,14 @@ class MemoryTokenStore:
         return lease
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
-        """See TokenStore."""
+        """Extend a lease; return False if it has been lost."""
         if self._holder(lease.key) != lease:
             return False
         self._leases[lease.key] = lease, self._clock() + seconds
         return True
 
     async def release(self, lease: Lease, /) -> None:
-        """See TokenStore."""
+        """Release a lease, unless it has been lost."""
         if self._holder(lease.key) == lease:
             del self._leases[lease.key]
 

@@ -20,7 +20,17 @@ _POLL_SECONDS = 0.002
 
 
 class RequestLog:
-    """Counters of all requests received, failed ones included."""
+    """Counters of all requests received, failed ones included.
+
+    Args:
+        clinic: A clinic's name or its credentials (found by client id); None: all clinics. An unknown one raises
+            ConfigurationError.
+        on: "api" or "token": which requests are meant.
+        path: The path below `base_url`; None: all paths.
+        status: The status to respond with.
+        retry_after: The value of a Retry-After header, sent unchanged.
+        times: How many requests are affected; None: all, until `clear_faults`.
+    """
 
     _handler: Handler
 
@@ -61,11 +71,25 @@ class RequestLog:
     # Assertions: each raises an AssertionError that lists the requests received, without tokens and secrets.
 
     def assert_token_requests(self, clinic: ClinicCredentials | str | None, expected: int) -> None:
-        """Assert the number of token requests received, for one clinic or (None) for all."""
+        """Assert the number of token requests received, for one clinic or (None) for all.
+
+        Args:
+            expected: How many requests there should be.
+
+        Raises:
+            AssertionError: There were more, or fewer: the text lists the requests.
+        """
         self._assert_count("token", clinic, expected, self.token_requests(clinic))
 
     def assert_api_requests(self, clinic: ClinicCredentials | str | None, expected: int) -> None:
-        """Assert the number of API requests received, for one clinic (by its token) or (None) in total."""
+        """Assert the number of API requests received, for one clinic (by its token) or (None) in total.
+
+        Args:
+            expected: How many requests there should be.
+
+        Raises:
+            AssertionError: There were more, or fewer: the text lists the requests.
+        """
         self._assert_count("API", clinic, expected, self.api_requests(clinic))
 
     def assert_requested(
@@ -76,9 +100,16 @@ class RequestLog:
         clinic: ClinicCredentials | str | None = None,
         times: int | None = None,
     ) -> None:
-        """Assert that `path` (below base_url) was requested, at least once or exactly `times` times.
+        """Assert that a path was requested.
 
-        With `params` the query must hold exactly these; with `clinic` the request must have its token.
+        Args:
+            path: The path below `base_url`.
+            params: What the query must hold, and nothing else; None: any query.
+            clinic: The clinic whose token the request must have; None: any.
+            times: How often; None: at least once.
+
+        Raises:
+            AssertionError: It was not: the text lists the requests.
         """
         found = self._find(clinic)
         wanted = None if params is None else {name: _texts(value) for name, value in params.items()}
@@ -99,9 +130,15 @@ class RequestLog:
         )
 
     async def wait_until_idle(self, within_seconds: float = 5.0) -> None:
-        """Wait until no request is open. Raises AssertionError if one still is after `within_seconds`.
+        """Wait until no request is open.
 
         The request of a call that was cancelled or timed out ends here once its connection closes, a moment later.
+
+        Args:
+            within_seconds: How long to wait.
+
+        Raises:
+            AssertionError: A request is still open after that: the text lists the requests.
         """
         until = time.monotonic() + within_seconds
         while self.open_requests:

@@ -47,17 +47,20 @@ class Settings(Protocol):
 
 @frozen
 class RecordedRequest:
-    """A request as received: `clinic` is the clinic's name, or empty if the request identified none.
-
-    `kind` is "api" or "token". `headers` has names in lower case; of Authorization only the scheme is kept.
-    """
+    """A request as received."""
 
     kind: On
+    """"api" or "token"."""
     method: str
+    """The HTTP method."""
     path: str
+    """The path, from the root of the server."""
     query: str
+    """The query, as it was sent."""
     clinic: str
+    """The clinic's name, or empty if the request identified none."""
     headers: Mapping[str, str] = field(repr=False)
+    """The headers, with names in lower case; of Authorization only the scheme is kept."""
 
 
 class _Cut(Exception):  # noqa: N818 - not an error: the body was sent up to its cut

@@ -76,7 +76,11 @@ class StoreTools:
         raise NotImplementedError("make_store has to return a store")
 
     async def pass_time(self, seconds: float) -> None:
-        """Let this time pass for the stores. The default waits; override it to advance a clock."""
+        """Let this time pass for the stores. The default waits; override it to advance a clock.
+
+        Args:
+            seconds: How much time.
+        """
         await asyncio.sleep(seconds)
 
     async def pass_short_time(self) -> None:

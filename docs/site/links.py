@@ -7,6 +7,12 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from attrs_fields import EXAMPLE
 
 PAGES = {
     "CHANGELOG.md": "changelog.md",
@@ -34,5 +40,7 @@ def inward(markdown: str, source: str) -> str:
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:
-    """Be called by MkDocs with each page, behind the plugin that includes files."""
+    """Be called by MkDocs with each page, after the plugin that includes files."""
+    if page.file.src_uri.startswith("api/"):  # the extension shows the example within the section of its name
+        markdown = EXAMPLE.sub(r"\g<head>", markdown)
     return inward(markdown, page.file.src_uri)
