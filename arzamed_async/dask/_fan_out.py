@@ -47,7 +47,7 @@ def fan_out_dask(
     Each clinic has exactly one outcome, even if a worker dies: its shard is read again. Clinics whose shard lost more workers
     than `distributed.scheduler.allowed-failures` fail with TransportError. Without a worker it waits for one, up to
     `distributed.scheduler.no-workers-timeout` (by default for ever). A lost scheduler ends it within Dask's connect timeout
-    with Dask's own error. Any exception but an ArzamedError is a bug: it cancels the rest and propagates unchanged.
+    with Dask's own error. Any exception but an ArzamedError is a bug: it cancels the rest and propagates unchanged. Raises ConfigurationError.
 
     Args:
         client: An asynchronous `distributed.Client` of this event loop.
@@ -58,9 +58,6 @@ def fan_out_dask(
         allow_literal_secrets: Allows secrets given as text to pass through the scheduler.
         concurrency: The most clinics that a worker reads at a time.
         **session_options: The options of each worker's session.
-
-    Raises:
-        ConfigurationError: An argument is invalid, or cannot be sent to the workers.
     """
     check_client(client)
     check_arguments(credentials, allow_literal_secrets)

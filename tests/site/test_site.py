@@ -77,7 +77,7 @@ def test_every_public_name_is_in_the_reference():
 def test_the_reference_shows_defaults_and_the_signature_of_a_session():
     """A policy's field shows its default, not attrs' `field(...)`; a session shows what it takes."""
     policies = text(SITE / "api" / "policies" / "index.html")
-    assert "max_attempts: int = 4" in policies
+    assert "max_attempts int 4 attempts" in policies
     assert "field(default" not in policies
     assert "token_store: TokenStore | None = None" in text(SITE / "api" / "session" / "index.html")
 
