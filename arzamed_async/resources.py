@@ -59,8 +59,6 @@ def _true_or_false(_instance: object, attribute: attrs.Attribute[Any], value: ob
 class Endpoint(Generic[T]):
     """An endpoint: its path below the base URL and the attrs class of its records.
 
-    `personal` marks records about people: their values never appear in events, and no two calls share a response.
-
         ROOMS = Endpoint("equipe/rooms", Room)
         rooms = await clinic.resource(ROOMS).list()
 
@@ -86,8 +84,11 @@ class Endpoint(Generic[T]):
     """
 
     path: str = field(validator=_endpoint_path)
+    """The path below the base URL, relative, with a name in braces for each parameter."""
     model: type[T] = field(validator=_attrs_class)
+    """The attrs class of the records."""
     personal: bool = field(default=False, validator=_true_or_false)
+    """Marks records about people: their values never appear in events, and no two calls share a response."""
 
 
 class UnpublishedEndpointWarning(UserWarning):

@@ -26,6 +26,7 @@ class Missing(Enum):
     """
 
     MISSING = "MISSING"
+    """The only member, which the package exports as `MISSING`."""
 
     def __bool__(self) -> Literal[False]:
         return False

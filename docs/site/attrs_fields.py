@@ -51,7 +51,7 @@ _UNITS = {
     r"^concurrency$|^shard_size$": "clinics",
     r"^buffer$|records$|^count$|^delivered$|^size$": "records",
     r"budget": "retries",
-    r"status(es)?$|^steps$": "HTTP status",
+    r"status(es)?$": "HTTP status",
     r"^failure_threshold$|requests$|^in_flight$|^queued$|^waiting$|^max_in_flight$|^times$|^expected$|^burst$|open_requests|^failures$|^retries$": "requests",
     r"^(record_)?index$": "place, from 0",
     r"^fence$": "number of the lease",
@@ -95,10 +95,13 @@ def _first_sentence(obj: Any) -> str:
 
 
 def is_number(annotation: str) -> bool:
-    """Return whether a type is a number, or has numbers as its values."""
-    return any(
-        re.fullmatch(r"int|float|(frozenset|Mapping)\[(str, )?(int|float)\]|Callable\[\[\], float\]", each)
-        for each in re.split(r" \| (?![^\[]*\])", annotation)
+    """Return whether a type is a number, or None or text instead, or has numbers as its values."""
+    flat = annotation
+    while flat != (flat := re.sub(r"\[[^\[\]]*\]", lambda found: "<" + found[0][1:-1].replace("|", "/") + ">", flat)):
+        pass
+    kinds = [each for each in flat.split(" | ") if each not in {"None", "str"}]
+    return bool(kinds) and all(
+        re.fullmatch(r"int|float|(frozenset|Mapping)<(str, )?(int|float)>|Callable<<>, float>", each) for each in kinds
     )
 
 
