@@ -23,4 +23,13 @@ From a model to its module:
     imports   what a module imports
     render    classes and fields as Python
     layout    statements as ruff formats them
+
+A module that exists is widened:
+
+    widened       the whole
+    existing      reads its classes and fields
+    annotations   reads types
+    widen         widens classes by a model
+    edits         changes the text where a class has changed
+    import_edits  adds imports
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-__all__ = ["HOMES", "Imports", "from_import", "section_of", "sorted_block"]
+__all__ = ["HOMES", "SHORT", "Imports", "by_kind", "from_import", "section_of", "sorted_block"]
 
 #: Where the names come from that a generated module uses.
 HOMES = {
@@ -49,7 +49,7 @@ class Imports:
         return name
 
 
-def _by_kind(name: str) -> tuple[int, str]:
+def by_kind(name: str) -> tuple[int, str]:
     """Return the place of a name in an import: constants, then classes, then functions, as isort sorts them."""
     rank = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
     return rank, name
@@ -57,7 +57,7 @@ def _by_kind(name: str) -> tuple[int, str]:
 
 def from_import(module: str, names: set[str]) -> str:
     """Return `from module import names`, sorted."""
-    return f"from {module} import {', '.join(sorted(names, key=_by_kind))}"
+    return f"from {module} import {', '.join(sorted(names, key=by_kind))}"
 
 
 def section_of(module: str) -> int:

@@ -10,7 +10,19 @@ from collections.abc import Sequence
 
 from .._frozen import frozen
 
-__all__ = ["Bracketed", "Expression", "Joined", "Named", "assignment", "call", "quoted", "subscript", "width"]
+__all__ = [
+    "WIDTH",
+    "Bracketed",
+    "Expression",
+    "Joined",
+    "Named",
+    "assignment",
+    "call",
+    "flat",
+    "quoted",
+    "subscript",
+    "width",
+]
 
 WIDTH = 88
 INDENT = 4

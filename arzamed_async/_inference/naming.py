@@ -14,11 +14,25 @@ from typing import Any, cast
 
 from .._records.fields import json_key
 
-__all__ = ["BUILTINS", "class_name", "constant_name", "field_names", "key_by_rule", "numbered", "singular", "words"]
+__all__ = [
+    "BUILTINS",
+    "DATES",
+    "RESERVED",
+    "class_name",
+    "constant_name",
+    "field_names",
+    "key_by_rule",
+    "numbered",
+    "singular",
+    "words",
+]
 
 #: The name of a field whose key has neither letter nor digit.
 UNNAMED = "unnamed"
 BUILTINS = frozenset(dir(builtins))
+#: Names that mean something else in the body of a class than a field of that name.
+RESERVED = frozenset({"str", "int", "float", "bool", "dict", "tuple", "list", "field", "self"})
+DATES = frozenset({"date", "datetime", "time"})
 
 #: What singular() cannot see from an ending: irregular plurals, and singulars that look like a plural.
 _IRREGULAR = {
@@ -101,8 +115,8 @@ def class_name(key: str, *, plural: bool, parent: str, taken: Collection[str]) -
     for choice in choices:
         if choice[:1].isupper() and _is_free(choice, taken):
             return choice
-    base = own if own[:1].isupper() else f"{parent}{own}"
-    return next(each for each in numbered(base) if each != base and _is_free(each, taken))
+    base = own if own[:1].isupper() else f"{parent or 'Item'}{own}"
+    return next(each for each in numbered(base if base.isidentifier() else "Item") if _is_free(each, taken))
 
 
 def _is_free(name: str, taken: Collection[str]) -> bool:

@@ -65,9 +65,10 @@ class Nested:
 
 @frozen
 class Kept:
-    """A type of a module that exists, which is kept as it is written."""
+    """A type of a module that exists, as it is written there, and what it stands for, if that is known."""
 
     source: str
+    stands_for: Union | None = None
 
 
 Member = Plain | OneOf | Listed | Mapped | Nested | Kept
@@ -83,7 +84,7 @@ class Union:
 
 @define(eq=False)
 class FieldPlan:
-    """A field: its type, and what its docstring is made of."""
+    """A field: its type, and what its docstring is made of. `later` is whether earlier records had no such field."""
 
     name: str
     key: str
@@ -91,6 +92,20 @@ class FieldPlan:
     missing: bool
     form: str | None
     seen: Field | None = None
+    later: bool = False
+    kw_only: bool = False
+
+    def widen(self, kind: Union, *, missing: bool, form: str | None, seen: Field) -> None:
+        """Take a wider type, and add how often the field was seen now."""
+        self.kind, self.missing, self.form = kind, missing, form
+        if self.seen is not None:
+            before = self.seen
+            seen = evolve(seen, seen=before.seen + seen.seen, of=before.of + seen.of, nulls=before.nulls + seen.nulls)
+        self.seen = seen
+
+    def make_kw_only(self) -> None:
+        """Let the field be given by keyword only."""
+        self.kw_only = True
 
 
 @define(eq=False)

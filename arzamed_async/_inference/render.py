@@ -31,8 +31,8 @@ def _member(member: Member, imports: Imports) -> Expression:
 def kind_of(union: Union, imports: Imports, *, missing: bool = False) -> Expression:
     """Return the annotation for a union; with `missing` the field may be absent."""
     members = [_member(each, imports) for each in union.members]
-    members += ["None"] * union.null
-    members += [imports.local("Missing")] * missing
+    members += [imports.local("Missing")] if missing else []
+    members += ["None"] * union.null  # last, as ruff's RUF036 wants it
     return members[0] if len(members) == 1 else Joined(tuple(members))
 
 
@@ -40,11 +40,13 @@ def field_value(plan: FieldPlan, imports: Imports) -> Expression | None:
     """Return what stands at the right of a new field, or None."""
     metadata = {} if key_by_rule(plan.name) == plan.key else {"json": plan.key}
     metadata |= {"json_form": plan.form} if plan.form is not None else {}
-    if not metadata:
+    if not metadata and not plan.kw_only:
         return imports.local("MISSING") if plan.missing else None
     items: list[Expression] = [f"default={imports.local('MISSING')}"] if plan.missing else []
+    items += ["kw_only=True"] * plan.kw_only
     entries = tuple(f"{quoted(name)}: {quoted(text)}" for name, text in metadata.items())
-    items.append(Named("metadata=", Bracketed("{", entries, "}", display=True)))
+    if entries:
+        items.append(Named("metadata=", Bracketed("{", entries, "}", display=True)))
     return call(imports.local("field"), items)
 
 
@@ -52,12 +54,12 @@ def field_source(plan: FieldPlan, imports: Imports, things: str, indent: int = I
     """Return a new field, with its docstring if there is something to report."""
     kind = kind_of(plan.kind, imports, missing=plan.missing)
     text = assignment(plan.name, kind, field_value(plan, imports), indent)
-    told = field_text(plan.seen, things) if plan.seen is not None else ""
+    told = field_text(plan.seen, things, later=plan.later) if plan.seen is not None else ""
     return f"{text}\n{' ' * indent}{docstring(told, indent)}" if told else text
 
 
 def class_source(plan: ClassPlan, imports: Imports, text: str = "") -> str:
-    """Return a new class. `text` is its docstring; without one it is where its objects stand."""
+    """Return a new class. `text` is the docstring of that of the records; others report where their objects stand."""
     about = text or class_text((key, several, parent.name) for key, several, parent in plan.places)
     things = "records" if text else "objects"
     lines = [f"@{imports.local('frozen')}(kw_only=True)", f"class {plan.name}:"]

@@ -6,17 +6,14 @@ from collections.abc import Iterator
 
 from ..errors import ConfigurationError
 from .imports import HOMES, SHORT, Imports, sorted_block
-from .naming import class_name, constant_name, words
+from .naming import DATES, RESERVED, class_name, constant_name, words
 from .plan import plan_classes
 from .render import class_source, endpoint_source, in_order
 from .schema import Kinds, ListOf, MapOf, Model, ObjectOf, Scalar
-from .wording import docstring, module_text
+from .widened import widened
+from .wording import docstring, module_text, record_text
 
 __all__ = ["write"]
-
-#: Names that mean something else in the body of a class than a field of that name.
-RESERVED = frozenset({"str", "int", "float", "bool", "dict", "tuple", "list", "field", "self"})
-DATES = frozenset({"date", "datetime", "time"})
 
 
 def write(model: Model, *, existing: str | None = None) -> str:
@@ -29,7 +26,7 @@ def write(model: Model, *, existing: str | None = None) -> str:
     """
     if not any(each.isidentifier() for each in words(model.name)):
         raise ConfigurationError("the name of a model needs a letter: it becomes the name of a class")
-    return _new_module(model)
+    return _new_module(model) if existing is None else widened(model, existing)
 
 
 def _new_module(model: Model) -> str:
@@ -44,7 +41,7 @@ def _new_module(model: Model) -> str:
     classes = plan_classes(root, model.object, taken={*HOMES, constant}, reserved=reserved)
     about = model.path or model.name
     blocks = [class_source(each, imports) for each in in_order(classes) if each is not classes[0]]
-    blocks.append(class_source(classes[0], imports, f"A record of `{about}`."))
+    blocks.append(class_source(classes[0], imports, record_text(about, model.notes)))
     if model.path is not None:
         blocks.append(endpoint_source(constant, model.path, root, personal=model.personal, imports=imports))
     head = docstring(module_text(about, model.records, "`arzamed model`"), 0)

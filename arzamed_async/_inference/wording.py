@@ -8,13 +8,15 @@ from collections.abc import Iterable
 
 from .schema import Field, Kinds, ListOf
 
-__all__ = ["class_text", "docstring", "field_text", "module_text", "renewed", "renewed_module"]
+__all__ = ["class_text", "docstring", "field_text", "module_text", "record_text", "renewed", "renewed_module"]
 
 _SHARE = r"(?:(?:less|more) than )?\d+ %"
-_OF = r" of the (?:records|objects)"
+_OF = r" of the (?:records|objects)(?: read last)?"
+_EMPTY = "Its lists were empty."
 #: What field_text begins with, where a field was not always there.
 _WRITTEN = re.compile(
     rf"(?:In (?:all|none|{_SHARE}){_OF}(?:, (?:always null|null in {_SHARE}))?|Null in {_SHARE}{_OF}|Always null)\."
+    rf"(?: {_EMPTY})?|{_EMPTY}"
 )
 _COUNT = re.compile(r"(inferred from )[\d,]+ records?\b")
 #: The columns of a docstring's text.
@@ -43,25 +45,42 @@ def _how_often(seen: int, nulls: int, of: int, things: str) -> str:
     return f"{text}."
 
 
-def field_text(field: Field, things: str) -> str:
-    """Return how often a field was there and what else is known, or nothing where it always was. `things` had it."""
-    notes = [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in field.notes]
-    sentences = [_how_often(field.seen, field.nulls, field.of, things), *_emptiness(field.kinds), *notes]
+def field_text(field: Field, things: str, *, later: bool = False) -> str:
+    """Return how often a field was there and what else is known, or nothing where it always was. `things` had it.
+
+    `later` is whether it was not there in what was read earlier.
+    """
+    often = _how_often(field.seen, field.nulls, field.of, things)
+    if later and field.seen == field.of:
+        often = f"In all of the {things} read last." + f" {often}" * bool(often)
+    sentences = [often, *_emptiness(field.kinds), *_sentences(field.notes)]
     return " ".join(each for each in sentences if each)
+
+
+def _sentences(notes: Iterable[str]) -> list[str]:
+    return [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in notes]
+
+
+def record_text(what: str, notes: Iterable[str]) -> str:
+    """Return the docstring of the class of the records."""
+    return " ".join([f"A record of `{_code(what)}`.", *_sentences(notes)])
 
 
 def _emptiness(kinds: Kinds) -> Iterable[str]:
     if [each for each in kinds.kinds if isinstance(each, ListOf) and each.item == Kinds(())]:
-        yield "Its lists were empty."
+        yield _EMPTY
 
 
-def renewed(text: str, field: Field, things: str) -> str:
-    """Return a docstring that exists with the share as it is now. One that was not written here is returned unchanged."""
+def renewed(text: str, field: Field, things: str) -> tuple[str, str]:
+    """Return the part of a docstring that was written here, and what it would be now. Of another both are empty."""
     found = _WRITTEN.match(text)
     if found is None:
-        return text
-    now = _how_often(field.seen, field.nulls, field.of, things) or f"In all of the {things}."
-    return now + text[found.end() :]
+        return "", ""
+    often = _how_often(field.seen, field.nulls, field.of, things)
+    now = " ".join(each for each in (often, *_emptiness(field.kinds)) if each)
+    if " read last." in found[0] and field.seen == field.of and not now:
+        return "", ""
+    return found[0], now or f"In all of the {things}."
 
 
 def class_text(places: Iterable[tuple[str, bool, str]]) -> str:
@@ -87,7 +106,7 @@ def module_text(what: str, records: int, command: str) -> str:
 
 
 def renewed_module(text: str, records: int) -> str:
-    """Return the docstring of a module that exists with the number of records that were read now."""
+    """Return the docstring of a module with the number of records that were read now."""
     return _COUNT.sub(lambda found: f"{found[1]}{records:,} record{'s' * (records != 1)}", text, count=1)
 
 

@@ -65,7 +65,7 @@ class Period:
     """`period` in `Slot`, `period` in `Identifier`."""
 
     start: datetime
-    end: datetime | None | Missing = MISSING
+    end: datetime | Missing | None = MISSING
     """In 85 % of the objects, null in 15 %."""
 
 
@@ -88,7 +88,7 @@ class Slot:
     booked_until: NaiveDatetime = field(metadata={"json_form": "YYYY-MM-DD hh:mm"})
     period: Period
     identifiers: tuple[Identifier, ...]
-    beds: dict[str, bool] | None | Missing = MISSING
+    beds: dict[str, bool] | Missing | None = MISSING
     """In 90 % of the records, null in 10 %."""
     first_name: str | int = field(metadata={"json": "first_name"})
     state: Literal["booked", "free"]
