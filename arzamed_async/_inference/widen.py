@@ -42,9 +42,9 @@ class Widener:
             if each.key in known:
                 self._widen_field(known[each.key], each, plan, anchor)
         seen_keys = {each.key for each in objects.fields}
-        for key, each in known.items():
+        for key, there in known.items():
             if key not in seen_keys:
-                self._widen_field(each, Field(key, Kinds(()), 0, of), plan, anchor)
+                self._widen_field(there, Field(key, Kinds(()), 0, of), plan, anchor)
         new = [each for each in objects.fields if each.key not in known]
         names = field_names((each.key for each in new), reserved=self._reserved, taken=self._names_in(plan))
         for each in new:
