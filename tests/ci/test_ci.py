@@ -92,3 +92,20 @@ def test_the_audit_looks_at_every_extra() -> None:
     for extra in project["project"]["optional-dependencies"].values():
         wanted |= set(extra)
     assert set(scope["all_requirements"]()) == wanted
+
+
+def test_what_a_python_leaves_out_is_there() -> None:
+    """noxfile.py's lists of what not every Python runs name files that are there, and none of what touches the interpreter."""
+    tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
+    lists = {
+        node.targets[0].id: node
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    scope: dict[str, list[str]] = {}
+    exec(compile(ast.Module([lists["ONCE"], lists["ENDS"]], []), "noxfile.py", "exec"), scope)
+    once, ends = scope["ONCE"], scope["ENDS"]
+    assert [path for path in ends if not (ROOT / path).exists()] == []
+    assert set(once) < set(ends)
+    every = {"concurrency", "fan_out", "http", "observers", "readers", "test_session", "test_errors", "test_values"}
+    assert [path for path in ends if every & set(Path(path).with_suffix("").parts)] == []
