@@ -156,7 +156,8 @@ def tests(session: nox.Session) -> None:
 def surroundings(session: nox.Session) -> None:
     """Run tests as on other people's machines: tests/support/surroundings.py holds the table. `-- NAME` runs one of it."""
     others = ["pytest-xdist", "uvloop"] if session.python == OLDEST else []
-    session.install("-q", ".[cli,otel,stores,test]", *others)
+    # Compiled, as pip has it: some of the tests' users cannot write beside the modules.
+    session.install("-q", ".[cli,otel,stores,test]", *others, env={"UV_COMPILE_BYTECODE": "1"})
     session.run("python", "tests/support/surroundings.py", *session.posargs)
 
 
@@ -268,7 +269,7 @@ def docs(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/site", *session.posargs)
 
 
-@nox.session(python=OLDEST)
+@nox.session(python=OLDEST, venv_backend="virtualenv")  # with pip, by which the tests install the wheel
 def build(session: nox.Session) -> None:
     """Make wheel and sdist in dist/, check them, and try the wheel in an environment of its own."""
     session.install("-q", "-e", ".[test]", "build", "hatchling", "twine")
@@ -355,7 +356,7 @@ def lowest(session: nox.Session) -> None:
     run_touching(session, *(word for each in OLD_WITH_NEW for word in ("-W", each)))
 
 
-@nox.session(python=OLDEST)
+@nox.session(python=OLDEST, venv_backend="virtualenv")  # with pip, as users install
 def latest(session: nox.Session) -> None:
     """Run the same tests with the newest version of everything that is no pre-release."""
     session.install("-q", "--upgrade", "--upgrade-strategy", "eager", "-e", f".[{','.join(EXTRAS)},test]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -77,6 +78,53 @@ def test_a_user_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path) -> Non
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "no user can be made\n")
     assert list(temporary.iterdir()) == []
+
+
+def test_uv_takes_packages_from_where_pip_does(tmp_path: Path) -> None:
+    """CI's uv has pip's settings: the environment's before those for `install`, and these before those for all commands."""
+    listed = r"""
+        :env:.cert='/a b.pem'
+        global.cert='/global.pem'
+        global.find-links='\n/wheels\n/more'
+        global.index-url='https://global.invalid/simple'
+        install.index-url='https://packages.invalid/simple'
+        global.extra-index-url='file:///one file:///two'
+    """
+    for name, script in {
+        "programs/python3": f"[ \"$*\" = '-m pip config list' ] && cat <<'END'\n{inspect.cleandoc(listed)}\nEND",
+        "uv/bin/uv": "[ $1 != --version ] || echo uv 0",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {
+        "PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}",
+        "UV_INDEX": "set already",
+        "TMPDIR": str(tmp_path),
+    }
+    command = ["bash", ".ci/uv", str(tmp_path / "uv")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert {name: found.pop(name, None) for name in ("NOX_DEFAULT_VENV_BACKEND", "UV")} == {
+        "NOX_DEFAULT_VENV_BACKEND": "uv",
+        "UV": str(tmp_path / "uv" / "bin" / "uv"),
+    }
+    assert found.pop("UV_CACHE_DIR").startswith(str(tmp_path))
+    assert {name: value for name, value in found.items() if "://" in value or "/" in value} == {
+        "UV_DEFAULT_INDEX": "https://packages.invalid/simple",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "SSL_CERT_FILE": "/a b.pem",
+    }
+
+
+def test_without_uv_pip_installs(tmp_path: Path) -> None:
+    """Where uv is not available nothing is printed for nox, and no run fails for it."""
+    (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "python3").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["bash", ".ci/uv", str(tmp_path / "uv")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "uv: not available here (no venv), pip installs\n")
 
 
 def test_the_audit_looks_at_every_extra() -> None:
