@@ -191,6 +191,8 @@ class Call(Sender):
         if not stale and not self._engine.retry_budget.spend(self._request.clinic):
             error.add_hint("Not retried: the session's retry budget is spent (RetryPolicy.budget)")
             raise error
+        if isinstance(error, TransportError) and not self._request.new_connection:
+            self._request = self._request.over_new_connection()
         self._request.clinic.count_retry()
         self.last_failure = str(error.args[0])
         return asked

@@ -20,7 +20,7 @@ class Request:
     into the text of any 4xx: it is set where the path is a guess.
     """
 
-    __slots__ = ("clinic", "engine", "hint", "name", "options", "path", "timeouts", "url")
+    __slots__ = ("clinic", "engine", "hint", "name", "new_connection", "options", "path", "timeouts", "url")
     method = "GET"
     body = None
 
@@ -35,6 +35,7 @@ class Request:
         self.path = path
         self.url = url
         self.hint = hint
+        self.new_connection = False
 
     @property
     def may_repeat(self) -> bool:
@@ -58,6 +59,12 @@ class Request:
     def under(self, options: Options) -> Request:
         """Return the same request under other policies."""
         return Request(self.engine, options, self.clinic, self.name, self.path, self.url, self.hint)
+
+    def over_new_connection(self) -> Request:
+        """Return the same request, to be sent over a connection that no other has used."""
+        again = self.under(self.options)
+        again.new_connection = True
+        return again
 
     def add_facts(self, error: ArzamedError, attempts: int, call_id: str) -> None:
         """Complete the error's facts with those of this request."""

@@ -18,7 +18,6 @@ from yarl import URL
 
 from .._concurrency.byte_budget import ByteBudget
 from .._concurrency.cancel_scope import CancelScope
-from ..config import Timeouts
 from ..errors import TransportError
 from .failures import transport_error
 from .handler import DisconnectedError, HttpProcessingError, NotHttpError, SilentError
@@ -103,7 +102,8 @@ class Direct(Home):
         try:
             place, target = self._find(outgoing)
             host = place.host
-            line = self._idle_line(place) or await self._connect(place, outgoing.timeouts, scope)
+            line = None if outgoing.new_connection else self._idle_line(place)
+            line = line or await self._connect(place, outgoing, scope)
             exchange = line.send(outgoing, target, place.common, headers)
             if self._watch is None:
                 self._watch = self._loop.call_later(LOOK_SECONDS, self._look)
@@ -192,17 +192,19 @@ class Direct(Home):
         """Return what aiohttp opens a connection for."""
         return aiohttp.ClientRequest("GET", url, loop=self._loop, session=self._client)
 
-    async def _connect(self, place: _Origin, timeouts: Timeouts, scope: CancelScope) -> Line:
+    async def _connect(self, place: _Origin, outgoing: Outgoing, scope: CancelScope) -> Line:
         """Open a connection: DNS, TCP and TLS within connect_seconds. Or return one that became idle meanwhile."""
         sockets = self._pool.sockets
         while sockets.is_full() and await sockets.make_room(place):
             line = self._idle_line(place)
             if line is not None:
-                return line
+                if not outgoing.new_connection:
+                    return line
+                line.close()  # there is room in its place
         request = self._request(place.url)
         place.open += 1
         try:
-            connection = await self._pool.connect_for(request, scope, connect_timeout(timeouts))
+            connection = await self._pool.connect_for(request, scope, connect_timeout(outgoing.timeouts))
             self._pool.expect_no_more(scope)
             transport, handler = connection.transport, connection.protocol
             if transport is None or handler is None or handler.should_close:  # lost, or bytes before any request

@@ -34,6 +34,11 @@ class Outgoing(Protocol):
         ...
 
     @property
+    def new_connection(self) -> bool:
+        """Whether it is sent over no connection that had been idle: an earlier attempt had no usable response."""
+        ...
+
+    @property
     def timeouts(self) -> Timeouts:
         """The timeouts under which it is sent."""
         ...

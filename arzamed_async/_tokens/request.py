@@ -88,6 +88,7 @@ class TokenRequest:
     method = "POST"
     clinic_slot = None
     may_repeat = False  # a token may be billed
+    new_connection = False
 
     @property
     def url(self) -> str:

@@ -48,7 +48,7 @@ from arzamed_async._http.parsed import Parsed
 pytestmark = pytest.mark.asyncio
 
 ONE_TRY = RetryPolicy.none()
-GET: Any = SimpleNamespace(method="GET", body=None, may_repeat=True)
+GET: Any = SimpleNamespace(method="GET", body=None, may_repeat=True, new_connection=False)
 STALE = json_answer(200, [{"name": "Dr. Stale", "profileImage": None}])
 
 
@@ -588,7 +588,7 @@ async def outcomes(server: Generated, cases: range) -> list[object]:
                     # What is known of the token depends on the responses before, which come in any order.
                     rejected = isinstance(error, UnauthorizedError)
                     ends[number] = (
-                        "lost" if lost else re.sub(r" after \d attempts", "", str(error.args if rejected else error))
+                        "lost" if lost else re.sub(r" after \d attempts", "", str(error.args[0] if rejected else error))
                     )
 
         clinic = session.clinic(server.credentials())

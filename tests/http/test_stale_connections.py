@@ -178,6 +178,34 @@ async def test_a_slow_response_is_repeated_once_and_then_waited_for(monkeypatch:
         assert box.server.api_requests - before == 4
 
 
+@pytest.mark.parametrize("connections", [MANY, 2])
+async def test_a_slow_response_is_repeated_once_among_calls_that_are_fast(
+    connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes idle meanwhile, and if the pool is full: a retry has a new connection, which is waited for."""
+    box = Box("reset")
+    pool = PoolLimits(connections=connections, connections_per_clinic=MANY)
+    async with (
+        box.server as server,
+        ArzamedSession(base_url=server.base_url, retry=QUICK, timeouts=Timeouts(), pool=pool) as session,
+    ):
+        clinic = session.clinic(server.credentials())
+        await clinic.get("x")
+        monkeypatch.setattr(direct, "LOOK_SECONDS", 0.05)
+        box.slow_seconds = 1.5
+        slow = asyncio.create_task(clinic.get("slow"))
+        while server.api_requests < 2:  # it has the connection that was idle
+            await asyncio.sleep(0)
+        fast = 0
+        while not slow.done():
+            await asyncio.gather(clinic.get("fast"), clinic.get("fast"))
+            fast += 2
+            await asyncio.sleep(0.005)  # now there are idle ones
+        assert (await slow).status == 200
+        assert server.api_requests == 1 + fast + 2
+        assert server.connections <= connections + 2  # tokens take one, and so does what was closed
+
+
 async def test_a_request_that_must_not_be_repeated_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without retries, and for a token, which may be billed, a slow response over a reused connection is not given up."""
     monkeypatch.setattr(direct, "LOOK_SECONDS", 0.02)
