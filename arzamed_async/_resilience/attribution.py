@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort
+from collections.abc import Iterable
 
 from .clinic_scope import NEVER, ClinicScope
 
@@ -146,6 +147,22 @@ class Attribution:
         suspected = clinic.suspected(evidence, SUSPECT if self._suspects < MANY else SUSPECT_AMONG_MANY)
         self._suspects += suspected
         return suspected
+
+    def met_known_limit(
+        self, clinic: ClinicScope, sent: int, alive_at: float, in_flight: Iterable[ClinicScope]
+    ) -> bool | None:
+        """Return whether a refusal is of the kind that no known limit avoids, and may be repeated in its turn at no cost.
+
+        Requests arrive closer together than they are sent, so a server without a burst refuses some. Others are let through
+        between two such refusals of a clinic; else it is left to retries (False), or it is another limit (None), as if too
+        many are of one clinic.
+        """
+        if self.suspected(clinic, sent, alive_at):
+            return None
+        if clinic.last_refused_at >= alive_at:
+            return None if clinic.alive_at > NEVER or clinic in in_flight else False
+        clinic.doubt(sent)
+        return True
 
     def believes(self, clinic: ClinicScope, seconds: float, row: float, alive_at: float, *, only_refuses: bool) -> bool:
         """Return whether a Retry-After is the origin's: a short one, or one that several clinics got, and none served."""

@@ -63,7 +63,7 @@ class ClinicScope(Life):
 
     __slots__ = (
         "_counted", "doubted", "evidence", "heat", "holds", "last_refused", "last_refused_at", "name", "pace",
-        "sent", "shut_until", "suspect", "waiting",
+        "paused_until", "sent", "shut_until", "suspect", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
@@ -74,6 +74,7 @@ class ClinicScope(Life):
         self.waiting = 0
         self.pace: Pace | None = None
         self.shut_until = NEVER
+        self.paused_until = NEVER  # its calls wait
         self.holds = 0
         self.heat = 0.0
         self.last_refused = 0  # the newest request when its last refusal was seen
@@ -93,7 +94,7 @@ class ClinicScope(Life):
 
     def ready_at(self) -> float:
         """Return the moment of its next request."""
-        return self.pace.ready_at() if self.pace is not None else NEVER
+        return self.paused_until if self.pace is None else max(self.paused_until, self.pace.ready_at())
 
     def fate(self, life: float, now: float, *, in_flight: bool) -> Fate:
         """Return the fate of a repeat: without a sign of life it waits for one, or leaves."""
@@ -152,11 +153,13 @@ class ClinicScope(Life):
 
     def remembers(self, now: float) -> bool:
         """Return whether there is a pace, or a pause, that its next request has to keep; or one waits."""
-        return self.pace is not None or self.shut_until > now or self.waiting > 0
+        return self.pace is not None or max(self.shut_until, self.paused_until) > now or self.waiting > 0
 
-    def note_refusal(self, newest: int, now: float) -> None:
-        """Remember when it was refused last, and the newest request at that time."""
+    def note_refusal(self, newest: int, now: float, pause_seconds: float | None = None) -> None:
+        """Remember when it was refused last, and the newest request at that time; its calls wait for the pause."""
         self.last_refused, self.last_refused_at = newest, now
+        if pause_seconds is not None:
+            self.paused_until = max(self.paused_until, now + pause_seconds)
 
     def shut(self, until: float) -> None:
         """Send no request before this moment; NEVER opens it again."""
@@ -189,5 +192,6 @@ class ClinicScope(Life):
     def forget(self) -> None:
         """Forget the pace."""
         self.pace = None
+        self.paused_until = NEVER
         self.heat = self.evidence = 0.0
         self.suspect = False

@@ -190,8 +190,8 @@ class OriginScope(Life):
             pace.refused(now, sent)
             if level is None or self.levels is None or not self.levels.refused(level, now, pace):
                 self._refused_by_origin(pace, clinic, sent, now, row, bare, retry_after_seconds)
-        clinic.note_refusal(self.sent, now)
         if not own:
+            clinic.note_refusal(self.sent, now)
             return True
         self.active = self.active or lifeless  # the responses under way decide
         return self._refused_by_clinic(clinic, sent, now, status, retry_after_seconds) or lifeless
@@ -251,7 +251,13 @@ class OriginScope(Life):
     def _refused_by_clinic(
         self, clinic: ClinicScope, sent: int, now: float, status: int, retry_after_seconds: float | None
     ) -> bool:
+        if self.known is not None and self.pace is None and clinic.pace is None:
+            met = self._evidence.met_known_limit(clinic, sent, self.alive_at, self.open.values())
+            if met is not None:
+                clinic.note_refusal(self.sent, now, retry_after_seconds if met else None)
+                return met
         others = clinic in self.open.values()
+        clinic.note_refusal(self.sent, now)
         again, changed = clinic.refused(sent, self.sent, status, retry_after_seconds, now, in_flight=others)
         if clinic.pace is not None:
             self.paced.add(clinic)

@@ -170,6 +170,8 @@ class Pacing:
             raise NoTurnError("origin", 0.0, origin.waiting, origin.shut_until - now)
         if deadline is None:
             return
+        if clinic.paused_until >= deadline:
+            raise NoTurnError("clinic", 0.0, clinic.waiting, clinic.paused_until - now)
         if (pace := clinic.pace) is not None and now + (seconds := pace.seconds_until(clinic.waiting, now)) >= deadline:
             raise NoTurnError("clinic", pace.rate, clinic.waiting, seconds)
         ahead = self.turns.ahead(clinic, repeat=repeat)

@@ -75,6 +75,80 @@ def test_a_known_limit_is_used_and_never_exceeded(rate: int) -> None:
     assert len(times) >= 5 * rate * 0.98
 
 
+#: How long a request is on its way: a fast network, a slow one, and one that is slower than the distance of requests.
+NETWORKS = [(0.0005, 0.002), (0.001, 0.02), (0.01, 0.2)]
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(429, None), (429, 1.0), (503, None)])
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("rate", [2, 10, 50, 200])
+def test_a_known_rate_that_is_the_limit_itself_loses_nobody(
+    rate: int, network: tuple[float, float], status: int, retry_after: float | None
+) -> None:
+    """Requests arrive closer together than they are sent: what a server without a burst refuses is repeated until it is served."""
+
+    async def run() -> list[bool]:
+        limits = (Bucket(rate, 1),)
+        server = Server(random.Random(1), status=status, retry_after=retry_after, limits=limits, network=network)
+        client = paced(server, rate)
+        served: list[bool] = []
+
+        async def fetch(clinic: int) -> None:
+            served.append(await client.call(clinic))
+
+        await client.fan_out(list(range(min(300, 8 * rate))), fetch)
+        assert server.refused > 0 or network[1] * rate < 0.1
+        return served
+
+    assert all(run_virtually(run()))
+
+
+def test_a_known_rate_explains_no_other_limit() -> None:
+    """With a known rate, keys that are used up cost few more requests than retries alone, and a clinic of its own is a retry's concern."""
+
+    async def run(clinics: list[int]) -> tuple[int, int]:
+        server = Server(random.Random(1), exhausted=lambda clinic: clinic % 10 == 3, network=NETWORKS[0])
+        client = paced(server, 50)
+        served: list[bool] = []
+
+        async def fetch(clinic: int) -> None:
+            served.append(await client.call(clinic))
+
+        await client.fan_out(clinics, fetch)
+        return served.count(False), server.refused
+
+    lost, refused = run_virtually(run(list(range(300))))
+    assert lost == 30
+    assert refused <= 8 * lost
+    assert run_virtually(run([3])) == (1, 4)
+
+
+def test_a_known_rate_keeps_each_retry_after() -> None:
+    """A clinic that is refused with Retry-After waits so long, and fails at once where its deadline is sooner; `forget` ends that."""
+
+    async def run() -> None:
+        client = paced(Server(random.Random(1)), 50)
+        refused, other = ClinicScope("refused"), ClinicScope("other")
+        loop = asyncio.get_running_loop()
+        client.pacing.accepted(other, client.origin.start(other), loop.time())
+        await asyncio.sleep(0.1)
+        assert client.pacing.refused(refused, client.origin.start(refused), 429, 5.0, loop.time())
+        assert refused.remembers(loop.time())
+        with pytest.raises(NoTurnError, match="pause of this clinic"):
+            await client.pacing.turn(refused, loop.time() + 4.0, 429)
+        waiting = asyncio.create_task(client.pacing.turn(refused, loop.time() + 30.0, 429))
+        assert await client.pacing.turn(other, None)
+        assert loop.time() < 0.2
+        client.pacing.accepted(other, client.origin.start(other), loop.time())
+        assert await waiting
+        assert loop.time() == pytest.approx(5.1, abs=0.01)
+        client.pacing.refused(refused, client.origin.start(refused), 429, 5.0, loop.time())
+        client.origin.forget(refused)
+        assert not refused.remembers(loop.time())
+
+    run_virtually(run())
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([429, 503]),
