@@ -14,6 +14,14 @@ From records to a model, in reading order:
     reading   reads records as windows of JSON objects
     inferred  infers the model of records: `infer_model`, and what it returns
 
+From records and a class to a report:
+
+    report     what a check of records against a class has found
+    described  describes values by their kind
+    accepted   what a type of a class accepts
+    compared   compares records with a class, column by column
+    check      checks records against a class: `check_model`
+
 From a model to its module:
 
     source    the module of a model

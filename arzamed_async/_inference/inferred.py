@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,7 +17,7 @@ from .reading import Records, check_records, windows
 from .resolve import resolved
 from .schema import Field, Model
 
-__all__ = ["InferredModel", "infer_model"]
+__all__ = ["InferredModel", "infer_model", "observed"]
 
 
 class InferredModel:
@@ -141,13 +142,35 @@ async def infer_model(
 
     Raises ConfigurationError, LimitExceededError for records with too many fields, and what reading the stream raises.
     """
+    reading = observed(
+        records,
+        name=name,
+        path=path,
+        max_records=max_records,
+        personal=personal,
+        decimals=decimals,
+        enums=enums,
+    )
+    records = ()  # see hides_arguments
+    return await reading
+
+
+async def observed(
+    records: Records,
+    *,
+    name: str,
+    path: str | None,
+    max_records: int | None,
+    on_records: Callable[[int], None] | None = None,
+    **options: bool,
+) -> InferredModel:
+    """Do what `infer_model` does. `on_records` is called with the number of records of each window."""
     handled = sys.exception()
     try:
-        flags = {"personal": personal, "decimals": decimals, "enums": enums}
-        name, path = _checked(records, name, path, flags, max_records)
-        objects = _new_objects(enums=enums)
-        await _observe(records, objects, max_records)
-        return InferredModel(name, path, (personal, decimals, enums), objects)
+        name, path = _checked(records, name, path, options, max_records)
+        objects = _new_objects(enums=options["enums"])
+        await _observe(records, objects, max_records, on_records)
+        return InferredModel(name, path, (options["personal"], options["decimals"], options["enums"]), objects)
     except BaseException as error:
         drop_frames(error, handled)
         raise
@@ -155,7 +178,15 @@ async def infer_model(
         records, handled = (), None  # see hides_arguments
 
 
-async def _observe(records: Records, objects: Objects, most: int | None) -> None:
-    async with aclosing(windows(records, most)) as found:
-        async for window in found:
-            objects.add(window)
+async def _observe(
+    records: Records, objects: Objects, most: int | None, on_records: Callable[[int], None] | None
+) -> None:
+    window: list[dict[str, Any]] = []
+    try:
+        async with aclosing(windows(records, most)) as found:
+            async for window in found:
+                objects.add(window)
+                if on_records is not None:
+                    on_records(len(window))
+    finally:
+        window, records = [], ()
