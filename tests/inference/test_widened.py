@@ -1,0 +1,283 @@
+"""A module that exists is widened: what has been renamed, added or explained by hand is kept, and types only get wider."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from typing import Any
+
+import pytest
+from generated_modules import inferred, read
+
+from arzamed_async._inference.source import write
+from arzamed_async.errors import ConfigurationError
+
+HAND = '''"""What we know of slots."""
+
+from __future__ import annotations
+
+from datetime import date  # dates
+from enum import Enum
+
+import attrs
+from arzamed_async import (
+    Endpoint,  # the way
+)
+
+
+class State(Enum):
+    FREE = "free"
+    BOOKED = "booked"
+
+
+# The opening hours of a slot.
+@attrs.frozen
+class Hours:
+    begins: str = attrs.field(metadata={"json": "start"})
+    end: str = "x"
+
+    @property
+    def text(self) -> str:
+        return self.begins + self.end
+
+
+@attrs.frozen
+class Appointment:
+    """Hand-written."""
+
+    number: int = attrs.field(metadata={"json": "id"})  # theirs
+    hours: Hours = attrs.field(
+        # the vendor calls it so
+        metadata={"json": "period"},
+    )
+    """When it is."""
+    state: State
+    day: date | None = None
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+APPOINTMENTS = Endpoint("equipe/slots", Appointment)
+'''
+RECORDS = [
+    {"id": "A1", "period": {"start": "09:00", "room": "1"}, "state": "free", "day": "2026-11-29", "new": {"by": "x"}},
+    {"id": 2, "period": None, "state": "booked", "day": None},
+]
+
+
+def widened(existing: str, records: list[dict[str, Any]], **options: Any) -> str:
+    return write(inferred(records, **options).schema, existing=textwrap.dedent(existing))
+
+
+def module_of(body: str, head: str = "from attrs import field, frozen\n\nfrom arzamed_async import Endpoint\n") -> str:
+    return f'{head}\n\n{textwrap.dedent(body)}\n\nSLOTS = Endpoint("equipe/slots", Slot)\n'
+
+
+def added(before: str, after: str) -> tuple[set[str], set[str]]:
+    old, new = before.splitlines(), after.splitlines()
+    return set(old) - set(new), set(new) - set(old)
+
+
+def test_what_was_written_by_hand_is_kept() -> None:
+    """Names, docstrings, comments, methods, an Enum and other code stay; what changes is what has to."""
+    source = widened(HAND, RECORDS)
+    gone, new = added(HAND, source)
+    assert gone == {
+        '    number: int = attrs.field(metadata={"json": "id"})  # theirs',
+        "    hours: Hours = attrs.field(",
+    }
+    assert new == {
+        "    MISSING,",
+        "    Missing,",
+        "    room: str | Missing = MISSING",
+        '    """In all of the objects read last."""',
+        "@attrs.frozen(kw_only=True)",
+        "class New:",
+        '    """`new` in `Appointment`."""',
+        "    by: str",
+        '    number: int | str = attrs.field(metadata={"json": "id"})  # theirs',
+        "    hours: Hours | None = attrs.field(",
+        "    new: New | Missing = MISSING",
+        '    """In 50 % of the records."""',
+    }
+    first, second = read(source, RECORDS)
+    assert (first.number, first.hours.begins, first.state.name, first.new.by, str(second)) == (
+        "A1",
+        "09:00",
+        "FREE",
+        "x",
+        "2",
+    )
+    assert widened(source, RECORDS) == source
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after"),
+    [
+        ("int", 1.5, "int | float"),
+        ("float", 1, "float"),
+        ("int", "x", "int | str"),
+        ("date", "2026-11-29T10:00:00+00:00", "date | datetime"),
+        ("date", "x", "str"),
+        ("date", "10:30:00", "str"),
+        ("str", "2026-11-29", "str"),
+        ("int", None, "int | None"),
+        ("Optional[int]", "x", "int | str | None"),
+        ("Union[int, None]", True, "int | bool | None"),
+        ("list[int]", ["x"], "list[int | str]"),
+        ("Sequence[int]", [1], "Sequence[int]"),
+        ("frozenset[int]", [None, 1], "frozenset[int | None]"),
+        ("list", ["x"], "list"),
+        ("dict[str, int]", {"a": "x"}, "dict[str, int | str]"),
+        ("tuple[int, ...]", {"a": 1}, "tuple[int, ...] | X"),
+        ("Any", 1, "Any"),
+        ("object", None, "object"),
+        ("Number", 1, "Number"),
+        ("Number", "x", "Number | str"),
+        ("SlotId", 1, "SlotId"),
+        ("SlotId", "x", "SlotId | str"),
+        ("Foreign", "x", "Foreign"),
+        ('Literal["a"]', "x", "str"),
+        ('Annotated[int, "note"]', 1, 'Annotated[int, "note"]'),
+        ('"int | None"', "x", '"int | str | None"'),
+        ("Later", {"y": 1}, "Later"),
+    ],
+)
+def test_types_get_wider(before: str, value: Any, after: str) -> None:
+    """A type that reads a value stays as it is written; another one is widened by what is missing."""
+    source = f"""\
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, NewType, Optional, Union
+
+from arzamed_async import Endpoint
+from attrs import frozen
+from elsewhere import Foreign
+
+Number = int | float
+SlotId = NewType("SlotId", int)
+
+
+@frozen
+class Slot:
+    x: {before}
+
+
+@frozen
+class Later:
+    y: int
+
+
+SLOTS = Endpoint("equipe/slots", Slot)
+"""
+    result = widened(source, [{"x": value}])
+    assert f"    x: {after}\n" in result
+    assert (result == source) == (before == after)
+
+
+def test_a_field_that_is_missing_now_gets_a_default() -> None:
+    """A field that no record has any more may be missing; where required ones follow, it is given by keyword."""
+    source = widened(
+        module_of(
+            """\
+            @frozen
+            class Slot:
+                a: int
+                b: int = field(metadata={"json": "B"})
+                c: int
+                d: int | None = None
+            """
+        ),
+        [{"c": 1}],
+    )
+    assert "    a: int | Missing = field(default=MISSING, kw_only=True)\n" in source
+    assert '    b: int | Missing = field(default=MISSING, kw_only=True, metadata={"json": "B"})\n' in source
+    assert "    d: int | None = None\n" in source
+    assert len(read(source, [{"c": 1}, {"a": 1, "B": 2, "c": 1}])) == 2
+
+
+def test_fields_of_bases_are_known() -> None:
+    """A field that a base in the module has is not added again."""
+    source = module_of(
+        """\
+        @frozen
+        class Base:
+            a: int
+
+
+        @frozen
+        class Slot(Base):
+            b: int
+        """
+    )
+    assert widened(source, [{"a": 1, "b": 2}]) == source
+    assert "    a: int | str\n" in widened(source, [{"a": "x", "b": 2}])
+
+
+def test_what_was_not_known_becomes_known() -> None:
+    """Any stands for null and for empty lists alone, as the docstring states: a first value gives a type."""
+    nothing = write(inferred([{"a": None, "b": []}]).schema)
+    known = write(inferred([{"a": 1, "b": ["x"]}]).schema, existing=nothing)
+    assert '    a: int | None\n    """In all of the records."""\n' in known
+    assert "    b: tuple[str, ...]\n" in known
+
+
+@pytest.mark.parametrize("pad", ["\t", "  "])
+def test_the_indent_and_the_line_ends_of_a_file_are_kept(pad: str) -> None:
+    """A file indented by tabs, or with Windows' line ends, stays so."""
+    source = module_of(f"@frozen\nclass Slot:\n{pad}a: int\n").replace("\n", "\r\n")
+    result = widened(source, [{"a": "x", "new": 1}])
+    assert f"{pad}a: int | str\r\n{pad}new: int | Missing = MISSING\r\n" in result
+    assert result.count("\n") == result.count("\r\n")
+    ast.parse(result)
+
+
+def test_forms_of_dates_that_differ_are_left_out() -> None:
+    """Where earlier records had another form, `to_dict` has no form to keep."""
+    source = write(inferred([{"at": "10:30", "b": "10:30"}]).schema)
+    assert source.count("json_form") == 2
+    result = write(inferred([{"at": "10:30:00", "b": "10:31"}]).schema, existing=source)
+    assert "    at: time\n" in result
+    assert result.count("json_form") == 1
+
+
+def test_a_class_alone_gets_its_endpoint() -> None:
+    """A class that is found by its name, since there is no Endpoint, gets one; personal ones are marked."""
+    source = "from attrs import frozen\n\n\n@frozen\nclass Slot:\n    a: int"
+    assert widened(source, [{"a": 1}]).endswith('    a: int\n\n\nSLOTS = Endpoint("equipe/slots", Slot)\n')
+    marked = widened(module_of("@frozen\nclass Slot:\n    a: int\n"), [{"a": 1}], personal=True)
+    assert 'Endpoint("equipe/slots", Slot, personal=True)' in marked
+
+
+def test_no_records_change_nothing() -> None:
+    """An empty list says nothing about a class."""
+    assert widened(HAND, []) == HAND
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def broken(:\n", "line 1: it is not Python"),
+        ("x = 1\n\n\n  y = 2\n", "line 4: it is not Python"),
+        ("a\0b", "not Python|cannot be parsed"),
+        ("", "there is neither an Endpoint of equipe/slots nor a class Slot"),
+        ("class Slot:\n    a: int\n", "there is neither"),
+        ("import json\n", "there is neither"),
+        (module_of("@frozen\nclass Slot:\n    a: int\n").replace("equipe", "other"), "line 11: its Endpoint is of another path"),
+        (module_of("class Slot:\n    a: int\n"), "line 10: Slot is not an attrs class"),
+        (module_of("@frozen\nclass Slot(Foreign):\n    a: int\n"), "line 7: Slot has a base whose fields are not in this"),
+        (module_of("META = {}\n\n\n@frozen\nclass Slot:\n    a: int = field(metadata=META)\n"), "line 11: the metadata of a field"),
+        (module_of("@frozen\nclass Slot: a: int\n"), "line 7: give the body of Slot lines of its own"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_one_of_ours_is_refused(source: str, message: str) -> None:
+    """What cannot be read, or is of something else, is a ConfigurationError that names the place, and nothing is written."""
+    with pytest.raises(ConfigurationError, match=message):
+        widened(source, [{"a": "canary-value", "b": 1}])
+    try:
+        widened(source, [{"a": "canary-value", "b": 1}])
+    except ConfigurationError as error:
+        assert "canary" not in str(error)
