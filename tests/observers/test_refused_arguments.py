@@ -13,6 +13,7 @@ import inspect
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
@@ -253,7 +254,11 @@ def public_classes() -> Iterator[type]:
     for module in (arzamed_async, *map(importlib.import_module, EXTRAS)):
         for name in module.__all__:
             each = getattr(module, name)
-            if isinstance(each, type) and not issubclass(each, dict) and not getattr(each, "_is_protocol", False):
+            if (
+                isinstance(each, type)
+                and not issubclass(each, (dict, Enum))
+                and not getattr(each, "_is_protocol", False)
+            ):
                 yield each
 
 

@@ -50,7 +50,7 @@ def outcome(pieces: list[bytes], limits: Limits, headers: dict[str, str] | None 
     request: Any = SimpleNamespace(engine=engine, options=options, name="Milano", path="x")
     source = lists.ListReader(request, decoder_for(Doctor))
     try:
-        return asyncio.run(source._read_all(answer))
+        return asyncio.run(source.read_all(answer))
     except ArzamedError as error:
         return type(error), str(error), getattr(error, "record_index", None), getattr(error, "field", None)
 
