@@ -22,6 +22,8 @@ In reading order:
     encoding    a record as JSON, for all formats
     output      standard output, written from a thread
     destination files that are written whole or not at all
+    model       `model`
+    model_source the module that it writes, or widens
     check       `check`
     tokens      `token`
     init        `init`

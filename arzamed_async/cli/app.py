@@ -102,6 +102,52 @@ for _kind, _help in {
 
 
 @app.command(
+    "model",
+    help="Learn the fields of an endpoint from live records, and write a typed class for them, without any value of a record."
+    " An existing file is widened.",
+    epilog=_CODES,
+)
+def _model(
+    name: options.ModelName,
+    clinics: options.Clinics = None,
+    clinic: options.Names = None,
+    path: options.EndpointPath = None,
+    path_param: options.PathParams = None,
+    param: options.Params = None,
+    output: options.ModuleOutput = None,
+    records: options.MostRecords = None,
+    enums: options.Enums = False,
+    decimals: options.Decimals = False,
+    personal: options.Personal = False,
+    concurrency: options.Concurrency = 64,
+    deadline: options.Deadline = None,
+    timeout: options.Timeout = None,
+    rate: options.Rate = None,
+    proxy: options.Proxy = None,
+    sandbox: options.Sandbox = False,
+    base_url: options.BaseUrl = None,
+    no_token_store: options.NoStore = False,
+    verbose: options.Verbose = False,
+) -> None:
+    def learn(reporter: StderrReporter) -> int:
+        from .model import Modelling, model_records
+        from .request import request_of
+        from .sources import clinics_of
+
+        request = request_of(
+            lambda: clinics_of(clinics, clinic, reporter, verbose=verbose), concurrency=concurrency, deadline=deadline, timeout=timeout,
+            verbose=verbose, token_store=not no_token_store, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
+        )  # fmt: skip
+        modelling = Modelling(
+            name=name, path=path, path_params=path_param or [], params=param or [], output=output, records=records,
+            enums=enums, decimals=decimals, personal=personal, clinics_file=clinics,
+        )  # fmt: skip
+        return model_records(modelling, request, reporter)
+
+    _leave(learn)
+
+
+@app.command(
     "check",
     help="Check each clinic's key: request a token and read all its doctors. One line each, with reason and remedy.",
     epilog=_CODES,

@@ -10,8 +10,9 @@ import typer
 from .formats import Format
 
 __all__ = [
-    "BaseUrl", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "EndpointPath", "Fail", "FormatName", "Names", "NoStore", "Output", "Params", "Proxy",
-    "Rate", "RateLimit", "Report", "Revoke", "Sandbox", "Slow", "Timeout", "Verbose",
+    "BaseUrl", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "Decimals", "EndpointPath", "Enums", "Fail",
+    "FormatName", "ModelName", "ModuleOutput", "MostRecords", "Names", "NoStore", "Output", "Params", "PathParams", "Personal", "Proxy", "Rate", "RateLimit", "Report",
+    "Revoke", "Sandbox", "Slow", "Timeout", "Verbose",
 ]  # fmt: skip
 
 
@@ -110,6 +111,41 @@ NoStore = Annotated[
     bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report where it reads, and each request, on stderr.")]
+
+# Those of `model`.
+ModelName = Annotated[
+    str, typer.Argument(metavar="NAME", help="slots, patients, doctors, or a name for the records of --path.")
+]
+PathParams = Annotated[
+    Optional[list[str]],  # noqa: UP045 - read at run time by Typer
+    typer.Option(
+        "--path-param", metavar="KEY=VALUE", help="The value of {KEY} in --path; may be given more than once."
+    ),
+]
+ModuleOutput = Annotated[
+    Optional[Path],  # noqa: UP045 - read at run time by Typer
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write the module to this file instead of stdout. One that exists is widened: renamed fields and texts are kept.",
+    ),
+]
+MostRecords = Annotated[
+    Optional[int],  # noqa: UP045 - the same
+    typer.Option("--records", min=1, metavar="N", help="Read at most N records of each clinic. Default: all."),
+]
+Enums = Annotated[
+    bool,
+    typer.Option(
+        "--enums", help="Write the values of fields with few short texts, as a Literal. Never for personal endpoints."
+    ),
+]
+Decimals = Annotated[bool, typer.Option("--decimals", help="Read numbers with a fraction as Decimal, not as float.")]
+Personal = Annotated[
+    bool,
+    typer.Option("--personal", help="The records are about people, as patients always are: Endpoint(personal=True)."),
+]
 
 # What `serve-fake` does wrong.
 Fail = Annotated[

@@ -17,7 +17,7 @@ from .interrupts import interrupts
 from .request import Request
 from .verbose import place_of
 
-__all__ = ["Results", "write_report"]
+__all__ = ["Results", "counted", "write_report"]
 
 
 @define
@@ -86,8 +86,8 @@ class Results:
         total, complete, failed = len(self.clinics), self.complete, len(self.failures)
         parts = sum(clinic.written for clinic in self.clinics.values() if clinic.outcome != "complete")
         incomplete = f" ({parts:,} of them from incomplete lists)" if parts else ""
-        ends = [f"{complete:,} of {_counted(total, 'clinic')} complete", f"{failed:,} failed" if failed else ""]
-        records = f"{_counted(self.written, 'record')}{incomplete}"
+        ends = [f"{complete:,} of {counted(total, 'clinic')} complete", f"{failed:,} failed" if failed else ""]
+        records = f"{counted(self.written, 'record')}{incomplete}"
         seconds = time.monotonic() - self._began
         return f"{', '.join(each for each in ends if each)}; {records} in {seconds:,.1f} s"
 
@@ -111,7 +111,8 @@ class Results:
         return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Return a number with its noun: `1 record`, `2 records`."""
     return f"{number:,} {what}{'s'[: number != 1]}"
 
 

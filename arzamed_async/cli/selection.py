@@ -24,7 +24,7 @@ from .formats import Format
 from .messages import is_terminal
 from .sources import DEFAULT_FILE
 
-__all__ = ["Listing", "Selection"]
+__all__ = ["Listing", "Selection", "pairs"]
 
 #: The format of a file by the end of its name; any other is ndjson.
 _ENDINGS = {".csv": Format.csv, ".json": Format.json, ".parquet": Format.parquet}
@@ -50,7 +50,7 @@ class Selection:
     def __init__(self, listing: Listing) -> None:
         self.kind = listing.kind
         self.complete_only = listing.complete_only
-        self.params = _pairs(listing.params)
+        self.params = pairs(listing.params)
         self.endpoints, self._doctors = _endpoints(listing)
         self.guessed = listing.path is None and listing.kind != "doctors"
         output = None if listing.output in {None, Path("-")} else listing.output
@@ -83,12 +83,13 @@ class Selection:
                 raise ConfigurationError(f"{name} names the clinics file {clinics_file}, which holds the keys")
 
 
-def _pairs(params: Sequence[str]) -> list[tuple[str, str]]:
+def pairs(params: Sequence[str], option: str = "--param") -> list[tuple[str, str]]:
+    """Return the keys and values of an option that takes key=value. Raises ConfigurationError."""
     pairs: list[tuple[str, str]] = []
     for param in params:
         key, equals, value = param.partition("=")
         if not key or not equals:
-            raise ConfigurationError(f"--param takes key=value, not {param!r}")
+            raise ConfigurationError(f"{option} takes key=value, not {param!r}")
         pairs.append((key, value))
     return pairs
 
