@@ -57,6 +57,9 @@ from .token_store import TokenStore
 if TYPE_CHECKING:
     from ._fan_out.fan_out import FanOut
     from ._fan_out.merge import Merge
+    from ._inference.check import check_model
+    from ._inference.inferred import InferredModel, infer_model
+    from ._inference.report import Drift, ModelReport
     from ._listed import ListResponse
     from ._records.missing import MISSING, Missing
     from ._records.scalars import NaiveDatetime
@@ -106,6 +109,7 @@ __all__ = [
     "DeadlineExceededError",
     "DecodeError",
     "Doctor",
+    "Drift",
     "Endpoint",
     "Endpoints",
     "Event",
@@ -114,12 +118,14 @@ __all__ = [
     "Finished",
     "ForbiddenError",
     "Headers",
+    "InferredModel",
     "Lease",
     "LimitExceededError",
     "Limits",
     "ListResponse",
     "Merge",
     "Missing",
+    "ModelReport",
     "NaiveDatetime",
     "NotFoundError",
     "Observer",
@@ -168,6 +174,8 @@ __all__ = [
     "UnpublishedEndpointWarning",
     "Work",
     "__version__",
+    "check_model",
+    "infer_model",
     "load_clinics",
     "to_dict",
 ]
@@ -181,6 +189,9 @@ if not TYPE_CHECKING:
         "._fan_out.fan_out": ("FanOut",),
         "._fan_out.merge": ("Merge",),
         ".clinics_file": ("load_clinics",),
+        "._inference.check": ("check_model",),
+        "._inference.inferred": ("InferredModel", "infer_model"),
+        "._inference.report": ("Drift", "ModelReport"),
         "._listed": ("ListResponse",),
         "._merged": ("Failure", "Finished", "Outcome", "Record", "Success"),
         "._records.missing": ("MISSING", "Missing"),

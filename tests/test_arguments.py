@@ -231,6 +231,18 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "SecretFromEnv": {"variable": [*NO_TEXTS, ""]},
     "SecretFromFile": {"path": NO_PATHS},
     "load_clinics": {"path": NO_PATHS},
+    "infer_model": {
+        "records": [None, 5, CANARY, b"x", {}, Given()],
+        "name": [*NO_TEXTS, ""],
+        "path": [5, b"x", "", "/a", "a/../b", "{", "{class}", Given()],
+        **dict.fromkeys(("personal", "decimals", "enums"), NO_FLAGS),
+        "max_records": [each for each in NO_COUNTS if each is not None],
+    },
+    "check_model": {
+        "records": [None, 5, CANARY, b"x", {}, Given()],
+        "model": [None, 5, CANARY, int, Given(), Doctor("A", None)],
+        "max_records": [each for each in NO_COUNTS if each is not None],
+    },
     "to_dict": {"record": [5, None, CANARY, {}, Given(), Doctor]},
     "RetryPolicy": {
         "max_attempts": NO_COUNTS,
@@ -294,7 +306,7 @@ WRONG["ArzamedSession.merge"] = {**FAN_OUT, "open_stream": [*NO_CALLABLES, None]
 #: Public names that a program does not call with arguments of its own.
 EXCUSED = {
     "arzamed_async": {
-        "CircuitChanged", "ClinicStats", "Doctor", "Event", "Failure", "FanOut", "Finished", "Headers", "Lease", "ListResponse", "Merge", "Missing", "NaiveDatetime", "Observer",
+        "CircuitChanged", "ClinicStats", "Doctor", "Drift", "Event", "Failure", "FanOut", "Finished", "Headers", "InferredModel", "Lease", "ListResponse", "Merge", "Missing", "ModelReport", "NaiveDatetime", "Observer",
         "OpenRecord", "Outcome", "PaceChanged", "PacingStats", "Patient", "PoolStats", "Record", "RecordStream", "RequestFinished", "Response", "RetryScheduled",
         "Slot", "Span", "Stats", "StoredRejection", "StoredToken", "Success", "Token", "TokenRequestFinished", "TokenStore",
         "TokenStoreFailed", "Tracer", "UnknownField", "Work",
@@ -351,6 +363,8 @@ def bound(name: str, session: ArzamedSession) -> tuple[Callable[..., Any], dict[
         "get": {"path": "x"},
         "ClinicCredentials": {"client_id": "id", "client_secret": "invented", "token_url": "https://a.example/token"},
         "Endpoint": {"path": "x", "model": Doctor},
+        "infer_model": {"records": [{}], "name": "slots"},
+        "check_model": {"records": [{}], "model": Doctor},
         "resource": {"endpoint": Endpoint("rooms/{parameters}", Doctor), "parameters": "1"},
         "RedisTokenStore": {"url_or_client": "redis://127.0.0.1:9"},
         "FileTokenStore": {},

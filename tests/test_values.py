@@ -27,6 +27,10 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "ClinicStats": ({}, {"requests": 3, "breaker": "open"}),
     "Doctor": ({"name": "Dr. Inventata", "profile_image": None}, {"name": "Dr. Inventato", "profile_image": None}),
+    "Drift": (
+        {"kind": "null", "path": "a", "share": 0.5, "expected": "text", "found": "null"},
+        {"kind": "null", "path": "b", "share": 0.5, "expected": "text", "found": "null"},
+    ),
     "Endpoint": ({"path": "a", "model": arzamed_async.Doctor}, {"path": "b", "model": arzamed_async.Doctor}),
     "Endpoints": ({}, {"slots": "agenda/slots"}),
     "Failure": ({"clinic": "A", "error": ERROR, "seconds": 0.5}, {"clinic": "B", "error": ERROR, "seconds": 0.5}),
@@ -37,6 +41,7 @@ ARGUMENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"records": [1], "status": 200, "headers": arzamed_async.Headers({})},
         {"records": [2], "status": 200, "headers": arzamed_async.Headers({})},
     ),
+    "ModelReport": ({"records": 1}, {"records": 2}),
     "OpenRecord": ({"data": {"a": 1}}, {"data": {"a": 2}}),
     "PaceChanged": (
         {

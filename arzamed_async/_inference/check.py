@@ -7,6 +7,9 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, get_args, get_origin
 
+import attrs
+
+from .._arguments import described
 from .._records.decoder import decoder_for
 from .._tracebacks import drop_frames, hides_arguments
 from .._validation import whole_number
@@ -55,8 +58,8 @@ class Comparison:
 
 def _compared(model: Any) -> ComparedObjects:
     kind = get_origin(model) or model
-    if not isinstance(kind, type):
-        raise ConfigurationError("the model is not an attrs class")
+    if not isinstance(kind, type) or not attrs.has(kind):
+        raise ConfigurationError(f"the model must be an attrs class, not {described(model)}")
     if issubclass(kind, OpenRecord):
         raise ConfigurationError(f"{kind.__name__} has no fields to check: pass a class with those of the records")
     decoder_for(model)  # which raises for a class that cannot be read

@@ -21,7 +21,7 @@ __all__ = ["ComparedObjects"]
 
 #: The most new fields of a class that are reported each by its name.
 _MOST_NEW = 64
-#: An optional field is gone if so many objects did not have it.
+#: An optional field is gone if none of at least this number of objects has it.
 _FEW_OBJECTS = 100
 _UNNAMED = "(keys that are no names)"
 _MOMENTS = (TEXT_NAMES["datetime"], TEXT_NAMES["NaiveDatetime"])

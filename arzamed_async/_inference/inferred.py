@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from .._arguments import flag
+from .._http.templates import parameters_of
 from .._tracebacks import drop_frames, hides_arguments
 from .._validation import plain_text, relative_path, whole_number
 from ..errors import ConfigurationError
@@ -118,7 +119,10 @@ def _checked(
         )
     if max_records is not None:
         whole_number("max_records", max_records)
-    return plain_text("name", name), None if path is None else relative_path("path", path)
+    if path is not None:
+        path = relative_path("path", path)
+        parameters_of("path", path)
+    return plain_text("name", name), path
 
 
 async def infer_model(

@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "_calls": {*VALUES, *LOW, "_tokens"},
     "_readers": {*VALUES, *LOW, "_calls", "_records"},
     "resources": {*VALUES, *LOW, "_calls", "_readers", "_records"},
-    "_inference": {*VALUES, "_readers", "_records"},
+    "_inference": {*VALUES, "_http", "_readers", "_records"},
     "clinic": {*VALUES, *LOW, "_calls", "_readers", "_records", "resources"},
     "session": {*VALUES, *LOW, "_calls", "_fan_out", "_readers", "_records", "_tokens", "clinic", "clinics_file", "resources"},
     "session_thread": {"_arguments", "_frozen", "_tracebacks", "_validation", "errors", "session"},

@@ -30,14 +30,14 @@ def test_public_names_are_pinned() -> None:
     assert arzamed_async.__all__ == [
         "MISSING", "PRODUCTION", "SANDBOX", "ArzamedError", "ArzamedSession", "BreakerPolicy", "CircuitChanged",
         "CircuitOpenError", "Clinic", "ClinicCredentials", "ClinicStats", "ConfigurationError",
-        "CredentialsRejectedError", "DeadlineExceededError", "DecodeError", "Doctor", "Endpoint", "Endpoints",
-        "Event", "Failure", "FanOut", "Finished", "ForbiddenError", "Headers", "Lease", "LimitExceededError", "Limits", "ListResponse",
-        "Merge", "Missing", "NaiveDatetime", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
+        "CredentialsRejectedError", "DeadlineExceededError", "DecodeError", "Doctor", "Drift", "Endpoint", "Endpoints",
+        "Event", "Failure", "FanOut", "Finished", "ForbiddenError", "Headers", "InferredModel", "Lease", "LimitExceededError", "Limits", "ListResponse",
+        "Merge", "Missing", "ModelReport", "NaiveDatetime", "NotFoundError", "Observer", "OpenRecord", "Outcome", "PaceChanged", "PacingPolicy", "PacingStats", "Patient", "PoolLimits", "PoolStats",
         "RateLimitedError", "Record", "RecordStream", "RequestFinished", "Resource", "Response", "ResponseError",
         "RetryPolicy", "RetryScheduled", "SecretFromEnv", "SecretFromFile", "ServiceUnavailableError",
         "SessionClosedError", "SessionThread", "Slot", "Span", "Stats", "StatusError", "StoredRejection", "StoredToken", "StreamInterruptedError", "Success", "Timeouts",
         "Token", "TokenError", "TokenPolicy", "TokenRequestFinished", "TokenStore", "TokenStoreFailed", "TokenUnavailableError", "Tracer", "TransportError",
-        "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "Work", "__version__", "load_clinics", "to_dict",
+        "UnauthorizedError", "UnknownField", "UnpublishedEndpointWarning", "Work", "__version__", "check_model", "infer_model", "load_clinics", "to_dict",
     ]  # fmt: skip
     assert all(hasattr(arzamed_async, name) for name in arzamed_async.__all__)
     assert re.fullmatch(r"\d+\.\d+\.\d+", arzamed_async.__version__)
