@@ -55,7 +55,11 @@ class Failure:
     """Always None."""
 
     def unwrap(self) -> NoReturn:
-        """Raise the error. Its traceback is no longer after the second call than after the first."""
+        """Raise the error. Its traceback is no longer after the second call than after the first.
+
+        Raises:
+            ArzamedError: Always; it is that of `error`.
+        """
         raise self.error.with_traceback(_before_unwrap(self.error.__traceback__))
 
 
