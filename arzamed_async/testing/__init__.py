@@ -9,10 +9,15 @@ invented, field names included, because the vendor has published neither. In rea
     _request_log     its counters and assertions
     _server          its requests: each counted, delayed, failed or served
     _clinics         its clinics, with their lists and counters
-    _records         the lists: records encoded as one JSON array
+    _serving         its endpoints
+    _endpoints       their paths, with parameters, and what each serves
+    _paths           which path of a request a path with parameters stands for
+    _records         the records, encoded as one JSON array or one object
     _tokens          the token endpoint's rules
     _photos          the doctors' photos
     _faults          the steps of a script
+    _answer          a response that is sent as given
+    _breaks          those without a response
     _script          faults in a queue, each for the requests that it matches
     _thread          a server in its own thread
     _clock           `ManualClock`
@@ -21,9 +26,9 @@ invented, field names included, because the vendor has published neither. In rea
     _store_contract  the tests of a token store: leases, concurrency, and the whole
 """
 
+from ._answer import Answer
 from ._clock import ManualClock
 from ._fake import FakeArzamed
-from ._faults import Answer
 from ._memory_store import MemoryTokenStore
 from ._server import RecordedRequest
 from ._store_contract import TokenStoreContract

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 from attrs import define, field
 
 from arzamed_async import ClinicCredentials, ConfigurationError
 
-from ._records import Listing
+from ._endpoints import EndpointTable, FakeEndpoint
 
 __all__ = ["Clinics", "Counts", "FakeClinic"]
 
@@ -32,11 +34,11 @@ class Counts:
 
 @define(eq=False)
 class FakeClinic:
-    """One clinic: its key, its lists, its latency, and whether its key is revoked."""
+    """One clinic: its key, its endpoints, its latency, and whether its key is revoked."""
 
     credentials: ClinicCredentials
     secret: str
-    listings: dict[str, Listing]
+    endpoints: EndpointTable
     latency_seconds: dict[str, float] = field(factory=dict[str, float])
     revoked_status: int | None = None
     counts: Counts = field(factory=Counts)
@@ -54,6 +56,9 @@ class Clinics:
         self._by_name: dict[str, FakeClinic] = {}
         self._by_id: dict[str, FakeClinic] = {}
         self._by_token_path: dict[str, FakeClinic] = {}
+        self._everywhere = EndpointTable()
+        #: Held while a clinic is added, or an endpoint of all.
+        self.lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -66,6 +71,20 @@ class Clinics:
         if client_id in self._by_id:
             raise ConfigurationError(f"this FakeArzamed has a clinic with the client_id {client_id!r} already")
         self._by_name[clinic.name] = self._by_id[client_id] = self._by_token_path[token_path] = clinic
+
+    def add_endpoint(self, path: str, endpoint: FakeEndpoint, clinic: ClinicCredentials | str | None) -> None:
+        """Add an endpoint to a clinic; with None to all, those added later included."""
+        if clinic is not None:
+            self.find(clinic).endpoints.add(path, endpoint)
+            return
+        with self.lock:
+            self._everywhere.add(path, endpoint)
+            for each in self._by_name.values():
+                each.endpoints.add(path, endpoint)
+
+    def endpoints_of_all(self) -> dict[str, FakeEndpoint]:
+        """Return the endpoints that every clinic has, by their path."""
+        return self._everywhere.copy()
 
     def find(self, clinic: ClinicCredentials | str) -> FakeClinic:
         """Return the clinic of this name or of these credentials (by client id); ConfigurationError if there is none."""

@@ -15,10 +15,11 @@ from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 from arzamed_async._extras import hides_arguments
 
 from ._clinics import FakeClinic
-from ._faulty import Faulty
+from ._endpoints import EndpointTable, FakeEndpoint
 from ._photos import photo_path
-from ._records import DOCTORS, PATIENTS, SLOTS, Listing, Records, as_doctor
+from ._records import DOCTORS, PATIENTS, SLOTS, Records
 from ._server import BASE_PATH, Handler
+from ._serving import Serving
 from ._thread import ServerThread
 
 __all__ = ["FakeArzamed"]
@@ -27,7 +28,7 @@ __all__ = ["FakeArzamed"]
 _SHUTDOWN_SECONDS = 0.01
 
 
-class FakeArzamed(Faulty):
+class FakeArzamed(Serving):
     """A fake Arzamed API on a loopback socket: the published protocol, invented clinics, faults on demand.
 
         async with FakeArzamed() as fake:
@@ -190,37 +191,25 @@ class FakeArzamed(Faulty):
         """
         if not name:
             raise ConfigurationError("a clinic of a FakeArzamed needs a name")
-        n = len(self._handler.clinics) + 1
-        token_path = f"/oauth2/{n}/token"
-        secret = client_secret or f"fake-secret-{secrets.token_hex(8)}"
-        credentials = ClinicCredentials(
-            client_id or f"fake-{n}-{secrets.token_hex(4)}",
-            secret,
-            self.origin + token_path,
-            name=name,
-            basic_encoding=basic_encoding,
-        )
-        listings = {
-            "equipe/doctors": Listing(self._invented() if doctors is None else doctors, as_doctor),
-            "equipe/slots": SLOTS if slots is None else Listing(slots),
-            "equipe/patients": PATIENTS if patients is None else Listing(patients),
-        }
-        self._handler.clinics.add(FakeClinic(credentials, secret, listings), token_path)
+        given = {"equipe/doctors": doctors, "equipe/slots": slots, "equipe/patients": patients}
+        own = {path: FakeEndpoint(path, each, only_lists=True) for path, each in given.items() if each is not None}
+        invented = {"equipe/doctors": self._invented(), "equipe/slots": SLOTS, "equipe/patients": PATIENTS}
+        clinics = self._handler.clinics
+        with clinics.lock:
+            n = len(clinics) + 1
+            token_path = f"/oauth2/{n}/token"
+            secret = client_secret or f"fake-secret-{secrets.token_hex(8)}"
+            credentials = ClinicCredentials(
+                client_id or f"fake-{n}-{secrets.token_hex(4)}",
+                secret,
+                self.origin + token_path,
+                name=name,
+                basic_encoding=basic_encoding,
+            )
+            default = {path: FakeEndpoint(path, records) for path, records in invented.items()}
+            endpoints = EndpointTable({**default, **clinics.endpoints_of_all(), **own})
+            clinics.add(FakeClinic(credentials, secret, endpoints), token_path)
         return credentials
-
-    def add_endpoint(self, path: str, clinic: ClinicCredentials | str, records: Records) -> None:
-        """Serve another list at `path` below `base_url`, or other records at an existing path.
-
-        Args:
-            path: The path below `base_url`.
-            records: Mappings of any shape, or a callable that returns an iterable of them.
-
-        Raises:
-            ConfigurationError: The clinic is unknown.
-        """
-        path = path.strip("/")
-        convert = as_doctor if path == "equipe/doctors" else None
-        self._handler.clinics.find(clinic).listings[path] = Listing(records, convert)
 
     def _invented(self) -> list[Doctor]:
         return [Doctor(name, self.photo_url(name)) for name in DOCTORS]

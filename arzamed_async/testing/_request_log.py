@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from arzamed_async import ClinicCredentials
 
 from ._clinics import Counts, FakeClinic
+from ._paths import same_path
 from ._server import BASE_PATH, Handler, RecordedRequest
 
 __all__ = ["RequestLog"]
@@ -103,7 +104,7 @@ class RequestLog:
         """Assert that a path was requested.
 
         Args:
-            path: The path below `base_url`.
+            path: The path below `base_url`; one with parameters stands for any values.
             params: What the query must hold, and nothing else; None: any query.
             clinic: The clinic whose token the request must have; None: any.
             times: How often; None: at least once.
@@ -117,7 +118,7 @@ class RequestLog:
             each
             for each in self.requests
             if each.kind == "api"
-            and each.path.removeprefix(BASE_PATH).strip("/") == path.strip("/")
+            and same_path(path.strip("/"), each.path.removeprefix(BASE_PATH).strip("/"))
             and (found is None or each.clinic == found.name)
             and (wanted is None or parse_qs(each.query, keep_blank_values=True) == wanted)
         ]

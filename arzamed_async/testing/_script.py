@@ -10,6 +10,7 @@ from attrs import define, frozen
 from arzamed_async import ConfigurationError
 
 from ._clinics import FakeClinic
+from ._paths import same_path
 
 __all__ = ["On", "Refusal", "Script", "SlowBody", "checked_on", "number"]
 
@@ -60,6 +61,10 @@ class _Entry(Generic[V]):
     path: str | None
     left: float
 
+    def fits(self, path: str) -> bool:
+        """Return whether it is for requests of this path."""
+        return self.path is None or same_path(self.path, path)
+
 
 class Script(Generic[V]):
     """Faults of one kind, consumed in the order in which they were added. Any thread may add or take them."""
@@ -80,7 +85,7 @@ class Script(Generic[V]):
         """Return the first fault that matches this request, and count it as used; None if there is none."""
         with self._lock:
             for entry in self._entries:
-                if entry.on == on and entry.clinic in (None, clinic) and entry.path in (None, path):
+                if entry.on == on and entry.clinic in (None, clinic) and entry.fits(path):
                     entry.left -= 1
                     if entry.left <= 0:
                         self._entries.remove(entry)

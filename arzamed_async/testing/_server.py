@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import struct
 import threading
 import zlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
@@ -18,11 +16,13 @@ from attrs import field
 
 from arzamed_async._extras import frozen
 
+from ._answer import Answer
+from ._breaks import BREAKS
 from ._clinics import Clinics, Counts, FakeClinic
-from ._faults import Answer, Fault
+from ._faults import Fault
 from ._limits import Limits
 from ._photos import PHOTOS_PATH, photo_response
-from ._records import Listing
+from ._records import Body
 from ._script import On, Refusal, Script, SlowBody
 from ._tokens import Tokens, refuse_token_request
 
@@ -123,10 +123,9 @@ class Handler:
         if isinstance(fault, Refusal):
             return _refuse(fault)
         if isinstance(fault, Answer):
-            body, headers = fault.encoded()
-            return web.Response(status=fault.status, body=body, headers=headers)
-        if fault in _BREAKS:
-            await _BREAKS[fault](request)
+            return _answer(fault)
+        if fault in BREAKS:
+            await BREAKS[fault](request)
         request[_CUT] = fault == "cut"
         if kind == "token":
             assert clinic is not None
@@ -174,21 +173,28 @@ class Handler:
         if refusal is not None:
             return _refuse(refusal)
         assert clinic is not None
-        listing = clinic.listings.get(path) if request.path.startswith(BASE_PATH) else None
-        if listing is None:
+        raw_path = request.rel_url.raw_path
+        found = clinic.endpoints.find(raw_path.removeprefix(BASE_PATH)) if raw_path.startswith(BASE_PATH) else None
+        if found is None:
             return _refuse(Refusal(404, "Not found"))
         if request.method != "GET":
             return _refuse(Refusal(405, "Method not allowed", headers=(("Allow", "GET"),)))
+        endpoint, values = found
+        body = endpoint.respond(values, request.query)
+        if body is None:
+            return _refuse(Refusal(404, "Not found"))
+        if isinstance(body, Answer):
+            return _answer(body)
         headers = dict(_JSON)
-        pieces, length = self._encoded(request, listing, headers)
+        pieces, length = self._encoded(request, body, headers)
         return await self._send(request, "api", clinic, path, headers, pieces, length)
 
     def _encoded(
-        self, request: web.BaseRequest, listing: Listing, headers: dict[str, str]
+        self, request: web.BaseRequest, body: Body, headers: dict[str, str]
     ) -> tuple[Iterable[bytes], int | None]:
         """Return the body in pieces, and its length where it is known before it is sent."""
-        pieces: Iterable[bytes] = listing.pieces()
-        length = None if listing.body is None else len(listing.body)
+        pieces: Iterable[bytes] = body.pieces()
+        length = None if body.data is None else len(body.data)
         if self._settings.compress and "gzip" in request.headers.get("Accept-Encoding", ""):
             headers["Content-Encoding"] = "gzip"
             pieces = _gzip(pieces)
@@ -231,35 +237,6 @@ class Handler:
         return response
 
 
-async def _hang(request: web.BaseRequest) -> None:
-    """Wait until the client disconnects, which cancels this."""
-    await asyncio.get_running_loop().create_future()
-
-
-async def _reset(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        # SO_LINGER of zero: unsent bytes are dropped, and the client receives a reset.
-        connection = request.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
-    await _hang(request)
-
-
-async def _garbage(request: web.BaseRequest) -> None:
-    if request.transport is not None:
-        request.transport.write(b"this is no HTTP\r\n\r\n")
-        request.transport.close()
-    await _hang(request)
-
-
-#: The faults that leave a request without a response.
-_BREAKS: dict[object, Callable[[web.BaseRequest], Awaitable[None]]] = {
-    "garbage": _garbage,
-    "reset": _reset,
-    "hang": _hang,
-}
-
-
 def _portions(pieces: Iterable[bytes], cut: int | None, slow: SlowBody | None) -> Iterator[bytes]:
     """Yield the pieces in the sizes in which they are written. Raises _Cut where the body is cut."""
     left = cut
@@ -282,6 +259,11 @@ def _gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if packed := compressor.compress(piece):
             yield packed
     yield compressor.flush()
+
+
+def _answer(answer: Answer) -> web.Response:
+    body, headers = answer.encoded()
+    return web.Response(status=answer.status, body=body, headers=headers)
 
 
 def _refuse(refusal: Refusal) -> web.Response:

@@ -93,6 +93,9 @@ async def read(session: ArzamedSession, credentials: ClinicCredentials) -> None:
     async with rooms.stream(collect_errors=True) as stream:
         async for room in stream:
             assert_type(room, Room)
+    slots = clinic.resource(Endpoint("equipe/rooms/{room}/slots", Room), room="Sala 1")
+    assert_type(await slots.list(), list[Room])
+    assert_type(await slots.one({"on": "2026-01-01"}), Room)
     async for batch in clinic.patients.batches(size=500):
         assert_type(batch, list[Patient])
 
