@@ -29,13 +29,13 @@ class Serving(Faulty):
             fake.add_endpoint("equipe/rooms", [{"roomName": "Sala 1"}])
             fake.add_endpoint("equipe/rooms/{room}", lambda path, query: ROOMS.get(path["room"]))
 
-        Where several paths match a request, the one with the earliest exact segments is served.
+        If several paths match a request, the one with the earliest exact segments is served.
 
         Args:
             path: The path below `base_url`. It may have parameters, as that of an Endpoint.
             clinic: The clinic that has it. Without one all have it, those added later too.
             records: A list of records, or for `one()` one record: a mapping or an object of an attrs class. Or a function that
-                returns either, None for HTTP 404, or an Answer: it is called for each request, with the values of the path's
+                returns either, None for HTTP 404, or an `Answer`: it is called for each request, with the values of the path's
                 parameters and the query, or without arguments if it takes none.
 
         Raises:
