@@ -19,6 +19,7 @@ from arzamed_async.cli.app import app
 
 #: Pages whose blocks need more than the harness gives, and the test that runs them.
 ELSEWHERE = {
+    "docs/explanation/comparison.md": "tests/recipes/test_comparison.py",
     "docs/how-to/observability.md": "tests/docs/test_observability_page.py",
     **{f"docs/recipes/{page.name}": "tests/recipes/test_pages.py" for page in (ROOT / "docs/recipes").glob("*.md")},
     "docs/how-to/dask.md": "tests/stores/shared/test_sharing_pages.py",
