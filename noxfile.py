@@ -262,8 +262,8 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
-    """Build the documentation's site, where any warning is an error, and look at what came out."""
-    session.install("-q", "-e", ".[docs,test]")
+    """Build the documentation's site, where any warning is an error, and look at each page in Debian's chromium, with axe (npm)."""
+    session.install("-q", "-e", ".[docs,test,web]")
     # The variable silences an advertisement. Not --quiet: that silences the warnings before they are counted.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("python", "-m", "pytest", "tests/site", *session.posargs)
