@@ -24,6 +24,8 @@ In reading order:
     destination files that are written whole or not at all
     model       `model`
     model_source the module that it writes, or widens
+    model_file  the file and class of its `--check`
+    model_check what that reports
     check       `check`
     tokens      `token`
     init        `init`

@@ -21,6 +21,7 @@ _CODES = (
     "Exit codes: 0 all clinics worked, 3 some failed, 4 none worked, 2 usage error (nothing was read),"
     " 1 the output cannot be written, 130 Ctrl-C, 143 SIGTERM, 141 broken pipe."
 )
+_MODEL_CODES = f"{_CODES} With --check: 5 the records do not match the class, also where some clinics failed."
 
 # Locals of a traceback may be secrets.
 app = typer.Typer(
@@ -104,8 +105,8 @@ for _kind, _help in {
 @app.command(
     "model",
     help="Learn the fields of an endpoint from live records, and write a typed class for them, without any value of a record."
-    " An existing file is widened.",
-    epilog=_CODES,
+    " An existing file is widened. --check compares the records with a class instead.",
+    epilog=_MODEL_CODES,
 )
 def _model(
     name: options.ModelName,
@@ -115,6 +116,8 @@ def _model(
     path_param: options.PathParams = None,
     param: options.Params = None,
     output: options.ModuleOutput = None,
+    check: options.CheckFile = None,
+    format: options.CheckFormat = options.ReportFormat.text,  # noqa: A002 - the option's name
     records: options.MostRecords = None,
     enums: options.Enums = False,
     decimals: options.Decimals = False,
@@ -139,8 +142,8 @@ def _model(
             verbose=verbose, token_store=not no_token_store, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
         modelling = Modelling(
-            name=name, path=path, path_params=path_param or [], params=param or [], output=output, records=records,
-            enums=enums, decimals=decimals, personal=personal, clinics_file=clinics,
+            name=name, path=path, path_params=path_param or [], params=param or [], output=output, check=check, records=records,
+            enums=enums, decimals=decimals, personal=personal, json=format is options.ReportFormat.json, clinics_file=clinics,
         )  # fmt: skip
         return model_records(modelling, request, reporter)
 

@@ -26,6 +26,7 @@ class Code:
     USAGE = 2
     SOME_FAILED = 3
     NONE_WORKED = 4
+    DRIFT = 5
     BROKEN_PIPE = 141  # 128 + SIGPIPE, as for a tool that this signal ends
 
 

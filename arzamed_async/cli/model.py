@@ -1,4 +1,4 @@
-"""`arzamed model`: learns what the records of an endpoint are, and writes a class for them.
+"""`arzamed model`: learns what the records of an endpoint are, and writes a class for them, or compares them with one.
 
 No value of a record is in what it writes: not in the file, a message, the log or a temporary file.
 """
@@ -6,14 +6,13 @@ No value of a record is in what it writes: not in the file, a message, the log o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from arzamed_async import (
-    ArzamedError,
     ArzamedSession,
     Clinic,
     ConfigurationError,
@@ -21,17 +20,18 @@ from arzamed_async import (
     Failure,
     Limits,
     OpenRecord,
+    RecordStream,
     Resource,
-    Success,
     UnpublishedEndpointWarning,
 )
-from arzamed_async._inference.inferred import InferredModel, infer_model
 
 from .destination import OutputError
 from .ending import Code
 from .failures import FailureLines
 from .messages import StderrReporter
-from .model_source import SourceFile
+from .model_check import Checking
+from .model_file import Checked, checked
+from .model_source import Learning, SourceFile
 from .progress import Counter
 from .request import Request
 from .results import Results
@@ -43,7 +43,6 @@ __all__ = ["Modelling", "model_records"]
 
 #: Memory does not grow with the list, so its length needs no limit.
 _UNLIMITED = Limits(list_bytes=2**50)
-_DOCTORS = "equipe/doctors"
 #: Endpoints whose records are about people, and whose paths the vendor has not published.
 _PERSONAL, _UNPUBLISHED = {"patients"}, {"slots", "patients"}
 
@@ -57,33 +56,52 @@ class Modelling:
     path_params: Sequence[str] = field(factory=list[str])
     params: Sequence[str] = field(factory=list[str])
     output: Path | None = None
+    check: Path | None = None
     records: int | None = None
     enums: bool = False
     decimals: bool = False
     personal: bool = False
+    json: bool = False
     clinics_file: Path | None = None
 
 
 class Purpose(Protocol):
-    """What the model of all clinics is for."""
+    """What the records are read for."""
 
-    undone: str  # for the message where there is none
-
-    def note(self, clinic: str, model: InferredModel) -> None:
-        """Use a clinic's model."""
+    @property
+    def undone(self) -> str:
+        """What is reported where no records could be read."""
         ...
 
-    def end(self, model: InferredModel, results: Results, reporter: StderrReporter) -> int:
+    async def read(self, clinic: str, stream: RecordStream[OpenRecord], count: Callable[[int], None]) -> None:
+        """Read a clinic's records; report to `count` how many have been read."""
+        ...
+
+    def end(self, results: Results, reporter: StderrReporter) -> int:
         """Do what the command is for; return the exit code. Raises OutputError."""
         ...
 
 
 def model_records(options: Modelling, request: Request, reporter: StderrReporter) -> int:
-    """Write a module; return the exit code."""
-    target = _target(options)
-    file = SourceFile(options.output, options.clinics_file)
-    file.check(options.name, target.endpoint.path)
-    return _Reading(options, target, file, request, reporter).run()
+    """Write a module, or report how the records differ from a class; return the exit code."""
+    if options.check is not None and options.output is not None:
+        raise ConfigurationError("--check writes no module: leave out --output")
+    if options.check is None and options.json:
+        raise ConfigurationError("--format json is for --check: a module is Python")
+    found = None if options.check is None else checked(options.check, options.path)
+    target = _target(options, found)
+    endpoint = target.endpoint
+    purpose: Purpose
+    if found is not None and options.check is not None:
+        purpose = Checking(
+            found.model, options.check, options.name, endpoint.path, most=options.records, as_json=options.json
+        )
+    else:
+        file = SourceFile(options.output, options.clinics_file)
+        file.check(options.name, endpoint.path)
+        flags = {"personal": endpoint.personal, "decimals": options.decimals, "enums": options.enums}
+        purpose = Learning(file, options.name, endpoint.path, options.records, flags)
+    return _Reading(options, target, purpose, request, reporter).run()
 
 
 @frozen
@@ -94,9 +112,9 @@ class _Target:
     guessed: bool
 
 
-def _target(options: Modelling) -> _Target:
-    name, path = options.name, options.path
-    personal = options.personal or name in _PERSONAL
+def _target(options: Modelling, found: Checked | None) -> _Target:
+    name, path = options.name, options.path or (found.path if found is not None else None)
+    personal = options.personal or name in _PERSONAL or (found is not None and found.personal)
     if options.enums and personal:
         raise ConfigurationError("--enums writes values of records into the file: none of personal records are written")
     guessed = path is None and name in _UNPUBLISHED
@@ -127,16 +145,15 @@ class _Reading:
         self._results = Results(clinic.display_name for clinic in request.clinics)
         self._lines = FailureLines(reporter, each=request.verbose)
         self._received = 0
-        self._model: InferredModel | None = None
 
     def run(self) -> int:
         try:
             run(self._read())
             self._report_failures()
-            if self._model is None:
+            if not self._results.complete:
                 self._reporter.message(f"no clinic's records could be read: {self._purpose.undone}")
                 return code_of(0, len(self._results.failures))
-            return self._purpose.end(self._model, self._results, self._reporter)
+            return self._purpose.end(self._results, self._reporter)
         except OutputError as error:
             self._reporter.message(str(error))
             return Code.UNWRITTEN
@@ -153,7 +170,7 @@ class _Reading:
                 open_session(request, self._reporter, limits=_UNLIMITED, observers=[results]) as session,
                 session.fan_out(
                     request.clinics,
-                    self._infer,
+                    self._read_clinic,
                     concurrency=request.concurrency,
                     deadline_seconds=request.deadline_seconds,
                     on_progress=counter.step,
@@ -163,23 +180,17 @@ class _Reading:
                     if isinstance(outcome, Failure):
                         results.fail(outcome)
                     else:
-                        self._add(outcome)
+                        results.finish(outcome.clinic)
 
-    async def _infer(self, clinic: Clinic) -> InferredModel:
-        options, endpoint = self._options, self._target.endpoint
-        self._results.begin(clinic.name)
+    async def _read_clinic(self, clinic: Clinic) -> None:
+        result = self._results.begin(clinic.name)
+
+        def count(records: int) -> None:
+            result.received += records
+            self._received += records
+
         async with self._resource(clinic).stream(self._params) as stream:
-            model = await infer_model(
-                stream,
-                name=options.name,
-                path=endpoint.path,
-                personal=endpoint.personal,
-                decimals=options.decimals,
-                enums=options.enums,
-                max_records=options.records,
-            )
-        self._received += model.records
-        return model
+            await self._purpose.read(clinic.name, stream, count)
 
     def _resource(self, clinic: Clinic) -> Resource[Any]:
         if not self._target.guessed:
@@ -187,18 +198,6 @@ class _Reading:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnpublishedEndpointWarning)  # it is meant for Python code
             return clinic.slots if self._options.name == "slots" else clinic.patients
-
-    def _add(self, outcome: Success[InferredModel]) -> None:
-        """Merge a clinic's model. One that goes over the bounds together with the others fails this clinic alone."""
-        name, model, results = outcome.clinic, outcome.value, self._results
-        try:
-            self._model = model if self._model is None else self._model.merge(model)
-        except ArzamedError as error:
-            results.fail(Failure(name, error, outcome.seconds, outcome.index))
-            return
-        self._purpose.note(name, model)
-        results.finish(name)
-        results.clinics[name].received = results.clinics[name].written = model.records
 
     def _report_failures(self) -> None:
         failures = self._results.failures

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from arzamed_async import ConfigurationError
-from arzamed_async._inference.inferred import InferredModel
+from arzamed_async import ConfigurationError, InferredModel, OpenRecord, RecordStream
+from arzamed_async._inference.inferred import observed
 from arzamed_async._inference.schema import Model, ObjectOf
 from arzamed_async._inference.source import write
 
@@ -18,7 +19,7 @@ from .results import Results, counted
 from .running import code_of
 from .sources import DEFAULT_FILE
 
-__all__ = ["SourceFile"]
+__all__ = ["Learning", "SourceFile"]
 
 #: No module that a person reads is longer.
 _MOST_BYTES = 4_194_304
@@ -29,6 +30,7 @@ class SourceFile:
 
     def __init__(self, path: Path | None, clinics_file: Path | None) -> None:
         self._file = None if path in {None, Path("-")} else FileOutput(path, "--output")
+        self.path = None if self._file is None else self._file.path
         self.undone = f"{'the module' if self._file is None else self._file.path} is not written"
         keys = clinics_file or DEFAULT_FILE
         if self._file is not None and self._file.target.exists() and keys.exists() and self._file.target.samefile(keys):
@@ -38,27 +40,8 @@ class SourceFile:
         """Raise ConfigurationError for a name that no class can have, and for a file that cannot be widened, before anything is read."""
         self._source(Model(name, path, personal=False, records=0, object=ObjectOf(())), self._existing())
 
-    def note(self, clinic: str, model: InferredModel) -> None:
-        """Ignore it: the module is made of the model of all clinics."""
-
-    def end(self, model: InferredModel, results: Results, reporter: StderrReporter) -> int:
-        """Write the module, or widen the one that is there; return the exit code. Raises OutputError."""
-        failed = len(results.failures)
-        if not model.records:
-            reporter.message(
-                f"the clinics sent no record, so that there is nothing to make a class from: {self.undone}"
-            )
-            return Code.NONE_WORKED
-        changed = self._write(model)
-        if self._file is not None:
-            state = f"written to {self._file.path}" if changed else f"{self._file.path} has them all and is not changed"
-            of = f"{counted(model.records, 'record')} of {counted(results.complete, 'clinic')}"
-            without = f" ({failed:,} failed)" if failed else ""
-            reporter.message(f"{counted(len(model.fields), 'field')} in {of}{without}: {state}")
-        return code_of(results.complete, failed)
-
-    def _write(self, model: InferredModel) -> bool:
-        """Return whether something was written."""
+    def write(self, model: InferredModel) -> bool:
+        """Write the module, or widen the one that is there; return whether it has changed. Raises OutputError."""
         existing = self._existing()
         text = self._source(model.schema, existing)
         if self._file is None:
@@ -100,3 +83,36 @@ class SourceFile:
                 return text if text.strip() else None
             problem = "is too long for a module of classes: name another file"
         raise ConfigurationError(f"--output: {self._file.path} {problem}")
+
+
+class Learning:
+    """Learns what the records of all clinics are, and writes the module."""
+
+    def __init__(self, file: SourceFile, name: str, path: str, most: int | None, flags: Mapping[str, bool]) -> None:
+        self._file, self._name, self._path, self._most = file, name, path, most
+        self._flags = flags
+        self._model: InferredModel | None = None
+        self.undone = file.undone
+
+    async def read(self, clinic: str, stream: RecordStream[OpenRecord], count: Callable[[int], None]) -> None:
+        """Merge a clinic's model. Records that go over the bounds together with those of the others fail this clinic alone."""
+        model = await observed(
+            stream, name=self._name, path=self._path, max_records=self._most, on_records=count, **self._flags
+        )
+        self._model = model if self._model is None else self._model.merge(model)
+
+    def end(self, results: Results, reporter: StderrReporter) -> int:
+        """Write the module; return the exit code. Raises OutputError."""
+        model, failed = self._model, len(results.failures)
+        if model is None or not model.records:
+            reporter.message(
+                f"the clinics sent no record, so that there is nothing to make a class from: {self.undone}"
+            )
+            return Code.NONE_WORKED
+        changed = self._file.write(model)
+        if self._file.path is not None:
+            state = f"written to {self._file.path}" if changed else f"{self._file.path} has them all and is not changed"
+            of = f"{counted(model.records, 'record')} of {counted(results.complete, 'clinic')}"
+            without = f" ({failed:,} failed)" if failed else ""
+            reporter.message(f"{counted(len(model.fields), 'field')} in {of}{without}: {state}")
+        return code_of(results.complete, failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -10,8 +11,8 @@ import typer
 from .formats import Format
 
 __all__ = [
-    "BaseUrl", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "Decimals", "EndpointPath", "Enums", "Fail",
-    "FormatName", "ModelName", "ModuleOutput", "MostRecords", "Names", "NoStore", "Output", "Params", "PathParams", "Personal", "Proxy", "Rate", "RateLimit", "Report",
+    "BaseUrl", "CheckFile", "CheckFormat", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "Decimals", "EndpointPath", "Enums", "Fail",
+    "FormatName", "ModelName", "ModuleOutput", "MostRecords", "Names", "NoStore", "Output", "Params", "PathParams", "Personal", "Proxy", "Rate", "RateLimit", "Report", "ReportFormat",
     "Revoke", "Sandbox", "Slow", "Timeout", "Verbose",
 ]  # fmt: skip
 
@@ -130,6 +131,27 @@ ModuleOutput = Annotated[
         metavar="FILE",
         help="Write the module to this file instead of stdout. One that exists is widened: renamed fields and texts are kept.",
     ),
+]
+CheckFile = Annotated[
+    Optional[Path],  # noqa: UP045 - the same
+    typer.Option(
+        "--check",
+        metavar="FILE",
+        help="Compare the records with the class in this file and write no module."
+        " FILE is imported, that is, its code is run: check only files that you trust.",
+    ),
+]
+
+
+class ReportFormat(StrEnum):
+    """The values of `--format` of `--check`."""
+
+    text = "text"
+    json = "json"
+
+
+CheckFormat = Annotated[
+    ReportFormat, typer.Option("--format", metavar="FORMAT", help="Of --check: text or json. Default: text.")
 ]
 MostRecords = Annotated[
     Optional[int],  # noqa: UP045 - the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import stat
 import sys
@@ -193,6 +194,10 @@ def test_a_file_that_cannot_be_widened_is_refused_before_anything_is_read(
             "--enums writes values of records into the file: none of personal records are written",
         ),
         (("slots", "--enums", "--personal"), "--enums writes values"),
+        (("slots", "--format", "json"), "--format json is for --check: a module is Python"),
+        (("slots", "--check", "x.py", "-o", "y.py"), "--check writes no module: leave out --output"),
+        (("slots", "--check", "x.py"), "--check: x.py: no such file"),
+        (("slots", "--format", "csv"), "csv"),
         (("slots", "-o", "invented.toml"), "--output names the clinics file"),
         (("slots", "-o", "nowhere/x.py"), "its folder does not exist"),
         (("slots", "--records", "0"), "--records"),
@@ -254,3 +259,162 @@ def test_the_order_of_clinics_and_records_does_not_matter(beside: Beside, place:
         clinics = beside.clinics(place, *(f"{name}{len(made)}" for name in names), slots=records)
         made.add(model(beside, clinics, "slots", "--path", "equipe/slots").stdout)
     assert len(made) == 1
+
+
+# --check
+
+CLASS = """
+from attrs import frozen
+from arzamed_async import Endpoint
+
+@frozen
+class Slot:
+    slot: int
+    start: "str"
+    doctor: str | None = None
+
+SLOTS = Endpoint("equipe/slots", Slot)
+"""
+GOOD = [{"slot": 1, "start": "2030-01-07", "doctor": CANARY}]
+DRIFTED = [
+    {"slot": 1, "start": None, "doctor": CANARY},
+    {"slot": CANARY, "start": CANARY, "room": CANARY, "doctor": None},
+]
+
+
+@pytest.fixture
+def slots_py(place: Path) -> Path:
+    """A file with a class, of a user's own."""
+    (place / "slots.py").write_text(CLASS)
+    return place / "slots.py"
+
+
+def test_records_that_match_the_class_are_no_drift(beside: Beside, place: Path, slots_py: Path) -> None:
+    """The exit code is 0, one line names class, file, records and path, and nothing is written beside the file."""
+    done = model(beside, beside.clinics(place, "Milano", slots=GOOD), "slots", "--check", "slots.py")
+    assert done.exit_code == 0
+    assert done.stdout == "ok     Slot in slots.py matches 1 record of equipe/slots from 1 clinic\n"
+    assert done.stderr == ""
+    assert sorted(each.name for each in place.iterdir() if each.is_dir() or each.suffix == ".py") == [
+        "cache",
+        "slots.py",
+    ]
+
+
+def test_drift_is_named_with_its_share_and_its_clinics(beside: Beside, place: Path, slots_py: Path) -> None:
+    """The exit code is 5; each line has kind, field, share, what was found, and the clinics; the last one the command to run."""
+    clinics = beside.clinics(place, "Milano", "Roma", slots=GOOD)
+    beside.do(lambda fake: fake.add_endpoint("equipe/slots", "Roma", DRIFTED))
+    done = model(beside, clinics, "slots", "--check", "slots.py")
+    assert done.exit_code == 5
+    assert done.stdout.splitlines() == [
+        "drift  Slot in slots.py does not match 3 records of equipe/slots from 2 clinics:",
+        "  new field: room, 33%: text (Roma)",
+        "  null: start, 33%: null, not text (Roma)",
+        "  other type: slot, 33%: text, not a whole number (Roma)",
+        "Reading such records as Slot raises a DecodeError. To widen the class: arzamed model slots --path equipe/slots -o slots.py",
+    ]
+    no_values(done.stdout, done.stderr)
+    assert model(beside, clinics, "slots", "--path", "equipe/slots", "-o", "slots.py").exit_code == 0
+    assert model(beside, clinics, "slots", "--check", "slots.py").exit_code == 0  # what the last line advises helps
+
+
+def test_a_new_field_alone_breaks_no_program(beside: Beside, place: Path, slots_py: Path) -> None:
+    """It is drift, and the last line distinguishes it from what raises errors."""
+    clinics = beside.clinics(place, "Milano", slots=[{**GOOD[0], "room": 1}])
+    done = model(beside, clinics, "slots", "--check", "slots.py")
+    assert done.exit_code == 5
+    assert "Programs still read these records, without the new fields." in done.stdout
+
+
+def test_the_report_as_json(beside: Beside, place: Path, slots_py: Path) -> None:
+    """`--format json` writes one object with all of it, and the clinics that failed."""
+    clinics = beside.clinics(place, "Milano", "Roma", "Torino", slots=GOOD)
+    beside.do(lambda fake: fake.add_endpoint("equipe/slots", "Roma", DRIFTED))
+    beside.do(lambda fake: fake.fail(403, times=None, path="equipe/slots", clinic="Torino"))
+    done = model(beside, clinics, "slots", "--check", "slots.py", "--format", "json")
+    assert done.exit_code == 5
+    report = json.loads(done.stdout)
+    assert {key: report[key] for key in ("file", "class", "path", "ok", "records", "clinics_read")} == {
+        "file": "slots.py", "class": "Slot", "path": "equipe/slots", "ok": False, "records": 3, "clinics_read": 2,
+    }  # fmt: skip
+    assert [(each["kind"], each["path"], each["clinics"]) for each in report["findings"]] == [
+        ("new", "room", ["Roma"]),
+        ("null", "start", ["Roma"]),
+        ("type", "slot", ["Roma"]),
+    ]
+    assert [each["clinic"] for each in report["clinics_failed"]] == ["Torino"]
+    no_values(done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(("failing", "code"), [(None, 4), ("Roma", 3)])
+def test_clinics_that_fail_a_check(beside: Beside, place: Path, slots_py: Path, failing: str | None, code: int) -> None:
+    """They are named, and without drift the exit code is the usual one."""
+    clinics = beside.clinics(place, "Milano", "Roma", slots=GOOD)
+    beside.do(lambda fake: fake.fail(403, times=None, path="equipe/slots", clinic=failing))
+    done = model(beside, clinics, "slots", "--check", "slots.py")
+    assert done.exit_code == code
+    assert "Roma: GET equipe/slots: HTTP 403" in done.stderr
+    assert ("nothing was compared" in done.stderr) is (code == 4)
+    assert ("ok " in done.stdout) is (code == 3)
+
+
+def test_a_check_without_a_record_reports_that_nothing_was_compared(
+    beside: Beside, place: Path, slots_py: Path
+) -> None:
+    """An empty list is a list of such records: it is no drift, and a line on stderr reports it."""
+    done = model(beside, beside.clinics(place, "Milano", slots=[]), "slots", "--check", "slots.py")
+    assert done.exit_code == 0
+    assert done.stderr == "arzamed: the clinics sent no record: nothing was compared\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("def (:", "--check: slots.py is not Python: invalid syntax (line 1)"),
+        ("x = 1\nimport nowhere_at_all", "--check: slots.py cannot be imported: ModuleNotFoundError: No module named 'nowhere_at_all' (line 2)"),
+        ("from . import base", "--check: slots.py cannot be imported: ImportError: attempted relative import with no known parent package (line 1)"),
+        ("raise SystemExit(7)", "--check: slots.py cannot be imported: SystemExit: 7 (line 1)"),
+        ("raise RuntimeError('a\\x1b[31m\\nb' * 999)", "--check: slots.py cannot be imported: RuntimeError: "),
+        (CLASS.replace('"str"', '"Nowhere"'), "Slot: its annotations cannot be resolved"),
+        ("x = 1", "--check: slots.py has no Endpoint, and 0 classes that could be meant: add SLOTS = Endpoint(path, Slot) for yours"),
+        (CLASS + 'MORE = Endpoint("equipe/more", Slot)', "--check: slots.py has several endpoints: choose one with --path (equipe/slots, equipe/more)"),
+        ("\0", "--check: slots.py"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_compared_with_is_one_clear_line(
+    beside: Beside, place: Path, source: str, words: str
+) -> None:
+    """It is a usage error without a traceback, and no request is sent."""
+    (place / "slots.py").write_text(source)
+    done = model(beside, beside.clinics(place, "Milano", slots=GOOD), "slots", "--check", "slots.py")
+    assert done.exit_code == 2
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr
+    assert len(done.stderr) < 400
+    assert beside.do(lambda fake: len(fake.requests)) == 0
+
+
+def test_of_several_endpoints_that_with_the_path_is_meant(beside: Beside, place: Path) -> None:
+    """--path chooses; without an Endpoint the one class that no other holds is meant; a sibling module can be imported."""
+    clinics = beside.clinics(place, "Milano", slots=[{"slot": 1, "start": "x"}])
+    (place / "sibling.py").write_text("Text = str\nprint('from the file')")
+    two = f"{CLASS}\nfrom sibling import Text\n@frozen\nclass Other:\n    slot: int\n    start: Text\n    held: Slot | None = None\n"
+    (place / "two.py").write_text(two + 'OTHERS = Endpoint("equipe/others", Other)')
+    done = model(beside, clinics, "slots", "--path", "equipe/slots", "--check", "two.py")
+    assert done.stdout == "ok     Slot in two.py matches 1 record of equipe/slots from 1 clinic\n"
+    assert "from the file" in done.stderr
+    (place / "bare.py").write_text(two.replace('SLOTS = Endpoint("equipe/slots", Slot)', ""))
+    done = model(beside, clinics, "slots", "--path", "equipe/slots", "--check", "bare.py")
+    assert done.stdout == "ok     Other in bare.py matches 1 record of equipe/slots from 1 clinic\n"
+    sys.modules.pop("sibling", None)
+
+
+def test_the_path_to_read_is_that_of_the_endpoint(beside: Beside, place: Path, slots_py: Path) -> None:
+    """Without --path the Endpoint of the file says what to read."""
+    slots_py.write_text(CLASS.replace("equipe/slots", "equipe/appointments"))
+    clinics = beside.clinics(place, "Milano")
+    beside.do(lambda fake: fake.add_endpoint("equipe/appointments", "Milano", GOOD))
+    done = model(beside, clinics, "anything", "--check", "slots.py")
+    assert (done.exit_code, "1 record of equipe/appointments" in done.stdout) == (0, True)
