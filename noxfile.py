@@ -190,11 +190,12 @@ def lanes(session: nox.Session, aiohttp: str) -> None:
 
 @nox.session(python=OLDEST)
 def lint(session: nox.Session) -> None:
-    """Check style and spelling."""
-    session.install("-q", "ruff", "codespell")
+    """Check style and spelling, of generated modules too."""
+    session.install("-q", "-e", ".[test]", "ruff", "codespell")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("codespell")
+    session.run("python", "-m", "pytest", "tests/inference/style")
 
 
 @nox.session(python=OLDEST)

@@ -30,8 +30,8 @@ __all__ = [
 #: The name of a field whose key has neither letter nor digit.
 UNNAMED = "unnamed"
 BUILTINS = frozenset(dir(builtins))
-#: Names that mean something else in the body of a class than a field of that name.
-RESERVED = frozenset({"str", "int", "float", "bool", "dict", "tuple", "list", "field", "self"})
+#: Names that mean something else in the body of a class than a field of that name, and one that looks like a digit.
+RESERVED = frozenset({"str", "int", "float", "bool", "dict", "tuple", "list", "field", "self", "l"})
 DATES = frozenset({"date", "datetime", "time"})
 
 #: What singular() cannot see from an ending: irregular plurals, and singulars that look like a plural.
@@ -120,7 +120,8 @@ def class_name(key: str, *, plural: bool, parent: str, taken: Collection[str]) -
 
 
 def _is_free(name: str, taken: Collection[str]) -> bool:
-    return name not in taken and name not in BUILTINS and name.isidentifier() and not keyword.iskeyword(name)
+    unclear = name in ("I", "O") or keyword.iskeyword(name)
+    return name not in taken and name not in BUILTINS and name.isidentifier() and not unclear
 
 
 def constant_name(name: str, path: str | None, taken: Collection[str]) -> str:

@@ -281,3 +281,84 @@ def test_a_file_that_is_not_one_of_ours_is_refused(source: str, message: str) ->
         widened(source, [{"a": "canary-value", "b": 1}])
     except ConfigurationError as error:
         assert "canary" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (
+            "import attrs\nfrom arzamed_async import Endpoint\nfrom attrs import frozen\n",
+            "from uuid import UUID\n\nimport attrs\nfrom arzamed_async import MISSING, Endpoint, Missing\nfrom attrs import frozen\n",
+        ),
+        (
+            "import json\nfrom typing import Any\n\nfrom arzamed_async import Endpoint\nfrom attrs import frozen\n",
+            "import json\nfrom typing import Any\nfrom uuid import UUID\n\n"
+            "from arzamed_async import MISSING, Endpoint, Missing\nfrom attrs import frozen\n",
+        ),
+        (
+            "from zoneinfo import ZoneInfo\n\nfrom arzamed_async import *\nfrom attrs import frozen\n",
+            "from uuid import UUID\nfrom zoneinfo import ZoneInfo\n\n"
+            "from arzamed_async import *\nfrom arzamed_async import MISSING, Missing\nfrom attrs import frozen\n",
+        ),
+        (
+            "from arzamed_async import (  # here\n    Clinic, Endpoint\n)\nfrom attrs import frozen\n",
+            "from uuid import UUID\n\nfrom arzamed_async import (  # here\n    Clinic, Endpoint\n)\n"
+            "from arzamed_async import MISSING, Missing\nfrom attrs import frozen\n",
+        ),
+        (
+            "from __future__ import annotations\n\nimport arzamed_async\nfrom arzamed_async import Endpoint\nfrom attrs import frozen\n",
+            "from __future__ import annotations\n\nfrom uuid import UUID\n\nimport arzamed_async\nfrom arzamed_async import Endpoint\n"
+            "from attrs import frozen\n",
+        ),
+        (
+            "from arzamed_async import ArzamedError, ArzamedSession, Clinic, Doctor, Endpoint\nfrom attrs import frozen\n",
+            "from uuid import UUID\n\nfrom arzamed_async import (\n    MISSING,\n    ArzamedError,\n    ArzamedSession,\n    Clinic,\n"
+            "    Doctor,\n    Endpoint,\n    Missing,\n)\nfrom attrs import frozen\n",
+        ),
+    ],
+)
+def test_imports_are_added_at_their_places(head: str, expected: str) -> None:
+    """What is needed is added to the import of its module, or as a line at its sorted place."""
+    source = module_of("@frozen\nclass Slot:\n    a: int\n", head)
+    records = [{"a": 1, "id": "0b8a5c1e-0000-4000-8000-000000000001"}]
+    result = widened(source, records)
+    assert result.startswith(expected)
+    assert len(read(result, records)) == 1
+
+
+def test_fields_named_after_types_in_a_file() -> None:
+    """Where a field is called `date`, a date is written through the module, which is imported under a short name."""
+    source = module_of("@frozen\nclass Slot:\n    date: str\n")
+    result = widened(source, [{"date": "x", "day": "2026-11-29", "time": "10:30:00"}])
+    assert result.startswith("import datetime as dt\n\nfrom attrs")
+    assert "    day: dt.date | Missing = MISSING\n" in result
+    assert "    time_: dt.time | Missing = MISSING\n" in result
+
+
+def test_a_class_that_is_defined_later_is_quoted() -> None:
+    """A type that is widened keeps its quotes, where its class is defined further down."""
+    source = module_of('@frozen\nclass Slot:\n    a: "Later"\n\n\n@frozen\nclass Later:\n    b: int\n')
+    result = widened(source, [{"a": {"b": 1}}, {"a": None}])
+    assert '    a: "Later | None"\n' in result
+    assert len(read(result, [{"a": None}, {"a": {"b": 1}}])) == 2
+
+
+def test_objects_of_one_structure_share_a_new_class() -> None:
+    """Objects of the same keys under one name get one class, and one that the file has is used again."""
+    source = module_of("@frozen\nclass Period:\n    start: int\n\n\n@frozen\nclass Slot:\n    a: int\n")
+    records = [{"a": 1, "period": {"start": 1}, "room": {"bed": {"x": 1}}, "ward": {"bed": {"x": "y"}}}]
+    result = widened(source, records)
+    assert result.count("class Period") == result.count("class Bed") == 1
+    assert "    x: int | str\n" in result
+    assert len(read(result, records)) == 1
+
+
+def test_enumerations_are_united() -> None:
+    """A Literal is widened by the values seen now; where enumerations are not requested it becomes text."""
+    records = [{"state": each} for each in ["free", "booked"] * 20]
+    more = [{"state": each} for each in ["free", "held"] * 20]
+    source = write(inferred(records, enums=True).schema)
+    assert 'Literal["booked", "free"]' in source
+    assert 'state: Literal["booked", "free", "held"]\n' in write(inferred(more, enums=True).schema, existing=source)
+    assert "    state: str\n" in write(inferred(more).schema, existing=source)
+    assert "    state: str\n" in write(inferred([{"state": "2026-11-29"}]).schema, existing=source)
