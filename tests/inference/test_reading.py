@@ -247,3 +247,16 @@ async def test_too_many_places_in_all() -> None:
         models[0].merge(models[1])
     with pytest.raises(LimitExceededError):
         await infer_model([*halves[0], *halves[1]], name="rows")
+
+
+async def test_maps_give_their_places_back() -> None:
+    """Many maps with many keys, each of them fields until there are too many, are no more places than their number."""
+    keys = [f"k{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(260)]
+    halves = (keys[:250], keys[10:])
+    maps = [{f"map{chr(97 + n)}": dict.fromkeys(half, 1)} for n in range(24) for half in halves]
+    first = await infer_model(maps[:2], name="rows")
+    for n in range(2, len(maps), 2):
+        first = first.merge(await infer_model(maps[n : n + 2], name="rows"))
+    model = await infer_model([each for each in maps for _ in range(128)], name="rows")  # a window for each
+    assert model.fields[0].key == first.fields[0].key
+    assert len(model.fields) == 24
