@@ -104,7 +104,7 @@ for _kind, _help in {
 
 @app.command(
     "model",
-    help="Learn the fields of an endpoint from live records, and write a typed class for them, without any value of a record."
+    help="Learn the fields of an endpoint from live records, and write a typed class for them. It contains no value of a record."
     " An existing file is widened. --check compares the records with a class instead.",
     epilog=_MODEL_CODES,
 )
@@ -152,7 +152,7 @@ def _model(
 
 @app.command(
     "check",
-    help="Check each clinic's key: request a token and read all its doctors. One line each, with reason and remedy.",
+    help="Check each clinic's key: request a token and read the doctors. Print one line a clinic, with cause and fix of a failure.",
     epilog=_CODES,
 )
 def _check(
@@ -184,7 +184,7 @@ def _check(
 
 @app.command(
     "token",
-    help="Show when each clinic's token expires and what it claims (read from it, not verified).",
+    help="Show when each clinic's token expires, and its claims. Their signature is not verified.",
     epilog=_CODES,
 )
 def _token(
@@ -193,7 +193,7 @@ def _token(
     reveal: Annotated[
         bool,
         typer.Option(
-            "--reveal", help="Write the token itself and nothing else, for $(...): anyone who has it can read."
+            "--reveal", help="Write the token itself and nothing else, for $(...). Keep it secret: it gives access."
         ),
     ] = False,
     concurrency: options.Concurrency = 64,

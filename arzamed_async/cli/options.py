@@ -47,7 +47,7 @@ FormatName = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="table, json, ndjson, csv, excel-csv or parquet. Default: table on a terminal, else that of the file's name, else ndjson.",
+        help="table, json, ndjson, csv, excel-csv or parquet. Default: table on a terminal, else by the file's extension, else ndjson.",
     ),
 ]
 Params = Annotated[
@@ -68,7 +68,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        help="The time limit of a clinic's call, until its first record, and of each wait for more. Default: 30.",
+        help="The time limit for the first record of a clinic, and for each wait after it. Default: 30.",
     ),
 ]
 Proxy = Annotated[
@@ -76,7 +76,7 @@ Proxy = Annotated[
     typer.Option(
         "--proxy",
         metavar="URL",
-        help="The proxy for all requests. Default: that of HTTPS_PROXY, ALL_PROXY, NO_PROXY.",
+        help="The proxy for all requests. Default: from HTTPS_PROXY, ALL_PROXY and NO_PROXY.",
     ),
 ]
 Rate = Annotated[
@@ -84,7 +84,7 @@ Rate = Annotated[
     typer.Option(
         "--rate",
         metavar="N",
-        help="Send at most N requests a second to the API. Default: learned where it refuses some.",
+        help="Send at most N requests a second to the API. Default: learned, if the API refuses requests.",
     ),
 ]
 Output = Annotated[
@@ -93,7 +93,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write to this file instead of stdout. It is replaced at the end, and only if a clinic worked.",
+        help="Write to this file instead of stdout. The file is replaced at the end, and only if a clinic worked.",
     ),
 ]
 CompleteOnly = Annotated[
@@ -111,7 +111,9 @@ BaseUrl = Annotated[
 NoStore = Annotated[
     bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Report where it reads, and each request, on stderr.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Report the clinics file, the API's address and each request on stderr.")
+]
 
 # Those of `model`.
 ModelName = Annotated[
