@@ -14,13 +14,14 @@ __all__ = ["edit_imports"]
 
 def edit_imports(module: Module, imports: Imports, edits: Edits) -> None:
     """Import what is needed: in the import of its module if there is one, or in one of its own at its sorted place."""
+    new: dict[int, list[tuple[str, str]]] = {}
     if imports.uses_short:
-        _add(module, edits, "datetime", f"import datetime as {SHORT}")
+        new[section_of("datetime")] = [("datetime", f"import datetime as {SHORT}")]
     for home in sorted(imports.used):
         names = imports.used[home]
         known = [node for node in module.tree.body if isinstance(node, ast.ImportFrom) and node.module == home]
         if not known or known[0].level or any(each.name == "*" for each in known[0].names):
-            _add(module, edits, home, from_import(home, names))
+            new.setdefault(section_of(home), []).append((home, from_import(home, names)))
             continue
         node = known[0]
         if module.has_comment(node):
@@ -29,6 +30,17 @@ def edit_imports(module: Module, imports: Imports, edits: Edits) -> None:
         begin, end = module.span(node)
         every = {f"{each.name} as {each.asname}" if each.asname else each.name for each in node.names}
         edits.replace(begin, end, _wrapped(from_import(home, every | names)))
+    there = {section_of(_module(node)) for node in module.tree.body if isinstance(node, ast.Import | ast.ImportFrom)}
+    for section, statements in new.items():
+        if section in there:
+            for home, statement in statements:
+                _add(module, edits, home, statement)
+        else:  # a section of its own, as a whole
+            _add(module, edits, statements[0][0], "\n".join(each for _, each in statements))
+
+
+def _module(node: ast.Import | ast.ImportFrom) -> str:
+    return node.names[0].name if isinstance(node, ast.Import) else node.module or ""
 
 
 def _into_commented(module: Module, edits: Edits, node: ast.ImportFrom, names: set[str]) -> None:
@@ -59,7 +71,7 @@ def _add(module: Module, edits: Edits, home: str, statement: str) -> None:
     for node in module.tree.body:
         if not isinstance(node, ast.Import | ast.ImportFrom):
             continue
-        name = node.names[0].name if isinstance(node, ast.Import) else node.module or ""
+        name = _module(node)
         here = (section_of(name), isinstance(node, ast.ImportFrom), name)
         if here > wanted and here[0] == wanted[0]:
             edits.insert_lines(node.lineno, statement)
