@@ -32,6 +32,11 @@ From a model to its module:
     render    classes and fields as Python
     layout    statements as ruff formats them
 
+From a model, or a class, to invented records:
+
+    invention  invents values
+    inventor   invents records of a model or a class
+
 A module that exists is widened:
 
     widened       the whole

@@ -13,6 +13,7 @@ invented, field names included, because the vendor has published neither. In rea
     _endpoints       their paths, with parameters, and what each serves
     _paths           which path of a request a path with parameters stands for
     _records         the records, encoded as one JSON array or one object
+    _invented        invented records of a class or a model
     _tokens          the token endpoint's rules
     _photos          the doctors' photos
     _faults          the steps of a script
@@ -29,8 +30,18 @@ invented, field names included, because the vendor has published neither. In rea
 from ._answer import Answer
 from ._clock import ManualClock
 from ._fake import FakeArzamed
+from ._invented import record_strategy, records_of
 from ._memory_store import MemoryTokenStore
 from ._server import RecordedRequest
 from ._store_contract import TokenStoreContract
 
-__all__ = ["Answer", "FakeArzamed", "ManualClock", "MemoryTokenStore", "RecordedRequest", "TokenStoreContract"]
+__all__ = [
+    "Answer",
+    "FakeArzamed",
+    "ManualClock",
+    "MemoryTokenStore",
+    "RecordedRequest",
+    "TokenStoreContract",
+    "record_strategy",
+    "records_of",
+]
