@@ -170,7 +170,13 @@ def test_extras_import_public_names_only(extra: str) -> None:
             if isinstance(node, ast.ImportFrom) and node.module == "arzamed_async":
                 assert {alias.name for alias in node.names} <= set(arzamed_async.__all__), name
         for each in own_imports(name):
-            allowed = {"", "_extras", "_logs", *EXTRAS, *({"_inference", "_records"} if extra in ("cli", "testing") else ())}
+            allowed = {
+                "",
+                "_extras",
+                "_logs",
+                *EXTRAS,
+                *({"_inference", "_records"} if extra in ("cli", "testing") else ()),
+            }
             assert package_of(each.module) in ({extra} if each.relative else allowed), each
 
 
