@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import json
 import os
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from support.cli import Beside, Done, ended
+from support.cli import Beside, Done, ended, poll, running
 
 from arzamed_async import Endpoint, to_dict
 from arzamed_async._records.decoder import decoder_for
@@ -418,3 +419,19 @@ def test_the_path_to_read_is_that_of_the_endpoint(beside: Beside, place: Path, s
     beside.do(lambda fake: fake.add_endpoint("equipe/appointments", "Milano", GOOD))
     done = model(beside, clinics, "anything", "--check", "slots.py")
     assert (done.exit_code, "1 record of equipe/appointments" in done.stdout) == (0, True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are others there")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_the_file_as_it_was(beside: Beside, canaries: str, place: Path, number: int, code: int) -> None:
+    """The exit code is that of the signal, a line names the file, and neither the file nor one beside it is written."""
+    beside.do(lambda fake: fake.slow_body(100, 600, clinic="Roma"))
+    arguments = ["--path", "equipe/slots", "-o", "slots.py", "--base-url", beside.fake.base_url, "--clinics", canaries]
+    with running("model", "slots", *arguments) as process:
+        poll(lambda: beside.do(lambda fake: len(fake.requests)) == 2, "both clinics are read")
+        process.send_signal(number)
+        written, said = process.communicate(timeout=60)
+        assert process.returncode == code
+    assert (written, said) == (b"", b"arzamed: interrupted: slots.py is not written\n")
+    assert [each.name for each in place.iterdir() if "slots" in each.name] == []
+    beside.do(lambda fake: fake.clear_faults())
