@@ -188,15 +188,19 @@ async def _drop_idle(client: Any) -> None:
 
     Errors while closing are ignored: the sockets are closed all the same.
     """
-    if hasattr(client, "get_nodes"):  # a Cluster: before redis-py 7 it can only drop all of them
-        drops = [getattr(node, "disconnect_free_connections", node.disconnect)() for node in client.get_nodes()]
+    if hasattr(client, "get_nodes"):  # a Cluster
+        idle = [each for node in client.get_nodes() for each in getattr(node, "_free", ())]
     else:
         idle = list(client.connection_pool._available_connections)  # noqa: SLF001 - redis-py has no other way
-        # Without a wait: otherwise a call could take one of them while it is being closed.
-        drops = [each.disconnect(nowait=True) for each in idle]
-        if client.connection is not None:  # a single-connection client: the pool counts its connection as in use
-            drops.append(client.connection.disconnect())
-    await asyncio.gather(*drops, return_exceptions=True)
+    # Without a wait each is closed at once, and one after the other, since gather would start a turn of the loop later: else a
+    # call of another store over the same client could take one of them while it is being closed.
+    for each in idle:
+        with contextlib.suppress(Exception):
+            await each.disconnect(nowait=True)
+    single = None if hasattr(client, "get_nodes") else client.connection
+    if single is not None:  # a single-connection client: the pool counts its connection as in use
+        with contextlib.suppress(Exception):
+            await single.disconnect()
 
 
 async def _close_with_loop(client: Any) -> AsyncGenerator[None, None]:

@@ -120,10 +120,10 @@ class StableName(Port):
         try:
             await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            to.transport.abort()  # first: the port's end may cancel what follows
             for each in copies:
                 each.cancel()
             await asyncio.gather(*copies, return_exceptions=True)
-            to.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

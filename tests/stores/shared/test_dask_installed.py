@@ -55,15 +55,18 @@ class Part:
 @asynccontextmanager
 async def part(package: str, kind: str, folder: Path, *scheduler: str) -> AsyncIterator[Part]:
     """Start a process of a cluster, and stop it at the end."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, package, kind, str(folder), *scheduler,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "DASK_TEMPORARY_DIRECTORY": str(folder)},
-    )  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    messages = folder / f"{kind}-{package}.log"
+    with messages.open("ab") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PROGRAM, package, kind, str(folder), *scheduler,
+            stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "DASK_TEMPORARY_DIRECTORY": str(folder)},
+        )  # fmt: skip
     try:
         assert process.stdout is not None
         async with bounded():
             address = (await process.stdout.readline()).decode().strip()
-        assert address
+        assert address, messages.read_text()
         yield Part(process, address)
     finally:
         if process.returncode is None:

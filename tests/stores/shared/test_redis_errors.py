@@ -169,11 +169,14 @@ async def test_a_replica_behind_the_name_costs_no_call(tmp_path: Path, kind: str
 
 
 @pytest.mark.asyncio
-async def test_a_server_that_stands_still_is_looked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["url", "client"])
+async def test_a_server_that_stands_still_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     """After two calls in succession without a response, idle connections to that server are not used again."""
     monkeypatch.setattr(clients, "_LATE_SECONDS", 0.0)
     with Pair(tmp_path) as servers:
-        async with StableName(servers.primary) as name, store_at(name.port, "url") as store:
+        async with StableName(servers.primary) as name, store_at(name.port, kind) as store:
             await asyncio.gather(*(store.load(KEY) for _ in range(6)))
             servers.primary.pause()
             for _ in range(2):

@@ -21,6 +21,7 @@ from redis_server import RedisServer
 
 from arzamed_async import ConfigurationError, Lease, StoredRejection, StoredToken, TokenStore
 from arzamed_async.stores import RedisTokenStore
+from arzamed_async.stores import _redis_client as clients
 from arzamed_async.stores._scripts import ACQUIRE
 from arzamed_async.testing import TokenStoreContract
 
@@ -249,6 +250,27 @@ async def test_another_calls_answer_is_not_believed(server: RedisServer) -> None
             await asyncio.sleep(0.01)
     await store.aclose()
     await client.aclose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", ["pool", "cluster"])
+async def test_another_store_takes_no_connection_that_is_being_dropped(tmp_path: Path, kind: str) -> None:
+    """Idle connections are closed before any other call runs: one of another store over the same client connects again."""
+    cluster = ("--cluster-enabled", "yes") if kind == "cluster" else ()
+    with RedisServer(tmp_path, *cluster) as server:
+        if kind == "cluster":
+            make_cluster(server)
+        client: Any = (RedisCluster if kind == "cluster" else Redis)(host="127.0.0.1", port=server.port)
+        store = RedisTokenStore(client)
+        await asyncio.gather(*(store.save(KEY, token("mine"), None) for _ in range(4)))
+        used = ids(server)
+        drop = asyncio.create_task(clients.GivenClient(client).drop_idle())
+        loads = [asyncio.create_task(text_of(store)) for _ in range(4)]
+        assert await asyncio.gather(*loads) == ["mine"] * 4
+        await drop
+        assert not ids(server) & used
+        await store.aclose()
+        await client.aclose()
 
 
 @pytest.mark.asyncio
