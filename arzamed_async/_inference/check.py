@@ -81,10 +81,13 @@ async def check_model(records: Records, model: type[Any], *, max_records: int | 
         for drift in report.findings:
             print(drift.kind, drift.path, f"{drift.share:.0%}: expected {drift.expected}, found {drift.found}")
 
-    `records` is a stream, or any iterable of OpenRecords or JSON objects; at most `max_records` are read. Types decide, by
-    the rules of the decoder: converters and validators of the class are not called. No value of a record is in the report.
+    Types decide, by the rules of the decoder: converters and validators of the class are not called. No value of a record is in
+    the report. Raises ConfigurationError, and what reading the stream raises.
 
-    Raises ConfigurationError, and what reading the stream raises.
+    Args:
+        records: A stream, or any iterable of OpenRecords or JSON objects.
+        model: The class to compare with.
+        max_records: The most records that are read; None: all.
     """
     handled = sys.exception()
     try:

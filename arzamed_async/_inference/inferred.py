@@ -24,10 +24,13 @@ __all__ = ["InferredModel", "infer_model", "observed"]
 class InferredModel:
     """What the records of an endpoint are, as far as those read show it.
 
-    `name` is the endpoint's, `path` its path if it was given, `records` the number of records, `fields` what they have.
     `source` is a module with a class for them. `merge` adds what another clinic's records show. Two models are equal if
     they describe the same. It holds no value of a record, but for those of enumerations where these were requested.
     It can be pickled.
+
+    Attributes:
+        name: The endpoint's name.
+        path: The endpoint's path, None if it was not given.
     """
 
     __slots__ = ("_objects", "_options", "_resolved", "name", "path")
@@ -70,6 +73,9 @@ class InferredModel:
         """Return the model of the records of both, in any order. Raises ConfigurationError if they are of different endpoints.
 
         Raises LimitExceededError if they have too many fields together.
+
+        Args:
+            other: The model of the same endpoint, inferred with the same options.
         """
         if not isinstance(other, InferredModel):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"merge takes an InferredModel, not a {type(other).__name__}")
@@ -140,11 +146,17 @@ async def infer_model(
         model = await infer_model(clinic.slots.stream(), name="slots", path="equipe/slots")
         print(model.source)
 
-    `records` is a stream, or any iterable of OpenRecords or JSON objects; at most `max_records` are read. `personal` marks
-    the records of persons. `decimals`: numbers with a fraction are Decimals. `enums`: texts with few values, seen often,
-    are enumerations; no other value of a record is kept, in any output or error. Memory does not grow with the records.
+    Memory does not grow with the records. Raises ConfigurationError, LimitExceededError for records with too many fields, and what
+    reading the stream raises.
 
-    Raises ConfigurationError, LimitExceededError for records with too many fields, and what reading the stream raises.
+    Args:
+        records: A stream, or any iterable of OpenRecords or JSON objects.
+        name: The endpoint's name, from which the class has its own.
+        path: The endpoint's path, for the module.
+        personal: Marks the records of persons.
+        decimals: Numbers with a fraction are Decimals.
+        enums: Texts with few values, seen often, are enumerations; no other value of a record is kept, in any output or error.
+        max_records: The most records that are read; None: all.
     """
     reading = observed(
         records,

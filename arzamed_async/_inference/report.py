@@ -27,24 +27,29 @@ class Drift:
     - `"fraction"`: a number with a fraction, for a whole number
     - `"offset"`: a date and time without offset for one with offset, or with one for one without
     - `"choice"`: a value that an enumeration or Literal does not have
-
-    `path` is the place, in the API's own names: `doctor.name`, `tags[]` for the items of a list, `rooms{}` for the values of a
-    map. Of what was at that place, `share` (over 0, up to 1) is the part that differs. `expected` and `found` describe it.
     """
 
     kind: DriftKind
+    """What differs, as above."""
     path: str
+    """The place, in the API's own names: `doctor.name`, `tags[]` for the items of a list, `rooms{}` for the values of a
+    map."""
     share: float
+    """The part of what was at that place that differs, over 0 and up to 1."""
     expected: str
+    """What the class declares, in words."""
     found: str
+    """What the records have, in words."""
 
 
 @frozen
 class ModelReport:
-    """How records compare with a class: `records` is how many were read, `findings` what differs, and `ok` whether nothing does."""
+    """How records compare with a class."""
 
     records: int
+    """How many records were read."""
     findings: tuple[Drift, ...] = ()
+    """What differs."""
 
     @property
     def ok(self) -> bool:

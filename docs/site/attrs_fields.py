@@ -56,6 +56,8 @@ _UNITS = {
     r"^(record_)?index$": "place, from 0",
     r"^fence$": "number of the lease",
     r"^port$": "TCP port",
+    r"^share$": "of 1",
+    r"^seed$": "any whole number",
     r"^retry_after$": "seconds, or an HTTP date",
 }
 #: Whose texts the methods of other classes share: each protocol, and the classes that follow it.

@@ -25,7 +25,7 @@ PACKAGE = griffe.load("arzamed_async", search_paths=[str(ROOT)])
 OBJECTS: dict[str, Any] = dict(public_objects(PACKAGE))
 CLASSES = {path: obj for path, obj in OBJECTS.items() if obj.is_class}
 #: Classes whose objects the package makes: their constructors are no part of the reference.
-MADE = {"Clinic", "Resource", "RecordStream", "FanOut", "Merge", "DaskFanOut", "Headers"}
+MADE = {"Clinic", "Resource", "RecordStream", "FanOut", "Merge", "DaskFanOut", "Headers", "InferredModel"}
 _HEADING = re.compile(r'<h([1-6]) id="([^"]+)"')
 _CHECKS = {"kinds", "function", "positive_seconds", "number", "check_client"}
 
@@ -45,13 +45,13 @@ def sections() -> dict[str, str]:
 def rows(section: str, *heads: str) -> dict[str, list[str]]:
     """Return the rows of the tables with one of these first headings, by their first cell, as text."""
     found = {}
-    for table in re.findall(r"<table>.*?</table>", section, re.DOTALL):
+    for table in re.findall(r"<table[^>]*>.*?</table>", section, re.DOTALL):
         lines = [
             [
-                html.unescape(re.sub(r"<[^>]*>", "", cell)).strip()
+                html.unescape(re.sub(r"<[^>]*>|\u200b|&#8203;|&shy;", "", cell)).strip()
                 for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL)
             ]
-            for line in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)
+            for line in re.findall(r"<tr[^>]*>.*?</tr>", table, re.DOTALL)
         ]
         if lines and lines[0][0] in heads:
             found.update({line[0]: line for line in lines[1:]})
