@@ -291,7 +291,10 @@ async def test_which_reads_are_shared(
         await gate.wait()
         writer.write(of('{"name": "a"}'))
 
-    async with RawServer(handler) as server, ArzamedSession(base_url=server.base_url, coalesce=True) as session:
+    async with (
+        RawServer(handler) as server,
+        ArzamedSession(base_url=server.base_url, coalesce=True, retry=RetryPolicy.none()) as session,
+    ):
         clinic = session.clinic(server.credentials())
         reads = [asyncio.ensure_future(each(clinic)) for each in (first, second)]
         await until(lambda: server.api_requests >= requests)
