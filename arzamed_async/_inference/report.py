@@ -37,9 +37,9 @@ class Drift:
     share: float
     """The part of what was at that place that differs, over 0 and up to 1."""
     expected: str
-    """What the class declares, in words."""
+    """What the class declares, described."""
     found: str
-    """What the records have, in words."""
+    """What the records have, described without a value of them."""
 
 
 @frozen
