@@ -30,7 +30,7 @@ from arzamed_async import (
 from arzamed_async.testing import FakeArzamed
 
 ROOT = Path(__file__).parents[1]
-BOUND_SECONDS = 30
+BOUND_SECONDS = 60
 
 
 @pytest.fixture

@@ -32,7 +32,13 @@ class Folder:
     """The folder at `path`. It is created with mode 0700 by the first write."""
 
     def __init__(self, path: Path) -> None:
+        # Takes 50 ms, and on a slow machine more than a session waits for a call, which `lock` would be a part of.
+        import filelock  # noqa: F401
+
         self.path = path
+
+    def __reduce__(self) -> tuple[type[Folder], tuple[Path]]:
+        return Folder, (self.path,)
 
     def file(self, name: str) -> str:
         """Return the path of a file. No Path: it interns the name, which CPython before 3.13 may keep for ever."""

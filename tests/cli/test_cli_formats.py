@@ -148,7 +148,7 @@ class Gate:
         self.data = b""
 
     def write(self, data: bytes) -> None:
-        assert self.open.wait(30)
+        assert self.open.wait(60)
         self.data += data
 
 
@@ -173,7 +173,7 @@ async def test_output_that_stands_still_holds_back_its_source_and_not_the_loop()
     assert taken < 20
     out.close(0)  # the output after Ctrl-C does not wait, either
     gate.open.set()
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 60)
     assert gate.data == piece * 100
 
 

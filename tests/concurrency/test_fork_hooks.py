@@ -63,7 +63,7 @@ def test_the_copy_of_a_loop_has_a_poll_object_of_its_own() -> None:
         with ours, peer:
             assert own_poll(loop)
             peer.sendall(b"watched")
-            loop.run_until_complete(asyncio.wait_for(asyncio.to_thread(int), 10))
+            loop.run_until_complete(asyncio.wait_for(asyncio.to_thread(int), 60))
             assert seen == [b"watched"]
             loop.remove_reader(ours)
             loop.run_until_complete(loop.shutdown_default_executor())

@@ -119,7 +119,7 @@ def test_parts_leave_a_loop_that_no_longer_runs() -> None:
     async def end() -> None:
         lifetime.enter()
         lifetime.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await lifetime.ended()
 
     tasks: list[asyncio.Task[bool]] = []

@@ -444,7 +444,7 @@ async def test_work_that_closes_its_own_fan_out_ends_with_it() -> None:
             finally:
                 ended += 1
 
-    async with asyncio.timeout(20), ArzamedSession() as session:
+    async with asyncio.timeout(60), ArzamedSession() as session:
         outcomes = session.fan_out(credentials(3), close_it)
         with pytest.raises(ConfigurationError, match="closed before its end"):
             await anext(outcomes)

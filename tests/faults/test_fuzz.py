@@ -42,7 +42,7 @@ async def test_generated_answers(kind: str, good_http: bool, capsys: pytest.Capt
     assert verdict.ends.total() == count
     assert set(verdict.ends) <= {*LIBRARY, "a result"}
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while open_files() > files:
             await asyncio.sleep(0.01)
 

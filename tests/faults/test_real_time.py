@@ -40,7 +40,7 @@ async def test_silence_and_drips_end_in_real_time(
     act: Act, at_once: bool, timeouts: Timeouts, kind: type[ArzamedError], seconds: float
 ) -> None:
     """Silence ends by read_seconds, and a drip by the deadline: not before, and not long after."""
-    async with Side(TOKEN_JSON) as tokens, Side(DOCTORS_JSON) as api, asyncio.timeout(20):
+    async with Side(TOKEN_JSON) as tokens, Side(DOCTORS_JSON) as api, asyncio.timeout(60):
         base_url = f"http://127.0.0.1:{api.port}"
         async with ArzamedSession(base_url=base_url, retry=RetryPolicy.none()) as session:
             clinic = session.clinic(ClinicCredentials("id", SECRET, f"http://127.0.0.1:{tokens.port}/token"))

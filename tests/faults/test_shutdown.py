@@ -87,6 +87,6 @@ async def test_a_loop_that_ends_in_the_midst(seed: int, coalesce: bool) -> None:
 
 
 async def closed(server: RawServer) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while server.open_connections:
             await asyncio.sleep(0.002)

@@ -205,7 +205,7 @@ def assert_no_slot_is_held(session: ArzamedSession) -> None:
 
 async def until_it_answers(clinic: Clinic) -> None:
     """Wait until the clinic's circuit lets a probe through, if it has one: a probe given up must not keep it open."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await clinic.get("equipe/doctors")

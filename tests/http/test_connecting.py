@@ -55,7 +55,7 @@ class Names:
         self.most = max(self.most, self.inside)
         try:
             if host.startswith("dead"):
-                self.gate.wait(60)
+                self.gate.wait(300)
                 raise socket.gaierror(socket.EAI_AGAIN, "an invented fault")
             return self.real("127.0.0.1", *args, **options)
         finally:
@@ -70,7 +70,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     names.gate.set()
     for each in threading.enumerate():
         if each.name == "arzamed-blocking":
-            each.join(20)
+            each.join(60)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ async def test_a_look_up_that_hangs_ends_with_connect_seconds(
     timeouts = Timeouts(connect_seconds=0.05)
     async with ArzamedSession(base_url="https://api.invalid", timeouts=timeouts, retry=ONE_TRY) as session:
         clinic = session.clinic(clinic_at("dead.invalid", 443))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(ArzamedError, match="the look-up of dead.invalid has not ended within connect_seconds"):
                 await clinic.token()
         assert session.stats().pool.lane.startswith("direct" if lane == "direct" else "aiohttp")

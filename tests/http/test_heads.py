@@ -69,7 +69,7 @@ async def body_of(server: RawServer, lane: str) -> bytes:
         clinic = session.clinic(server.credentials())
         await clinic.token()
         assert session.stats().pool.lane.startswith(lane)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return (await clinic.get("equipe/doctors")).body
 
 

@@ -67,7 +67,7 @@ class Gated(RawServer):
 async def until(condition: object) -> None:
     """Let the server and the client go on until a condition (a callable) holds."""
     assert callable(condition)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 

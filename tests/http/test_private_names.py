@@ -52,7 +52,7 @@ async def test_without_the_name_no_request_is_sent(owner: str, name: str, monkey
     remove(owner, name, monkeypatch)
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         with pytest.raises(ConfigurationError) as caught:
-            async with asyncio.timeout(20):  # unguarded, a call may wait in vain
+            async with asyncio.timeout(60):  # unguarded, a call may wait in vain
                 await session.clinic(server.credentials()).doctors.list()
     assert f"aiohttp {aiohttp.__version__} has no {owner}.{name}: use another version" in str(caught.value)
     assert server.connections == 0

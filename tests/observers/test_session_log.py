@@ -260,7 +260,7 @@ async def test_what_is_counted_together(caplog: pytest.LogCaptureFixture, monkey
     log.add(at("a", "C"))
     for name in ("D", "D"):
         log.add(at("a", name))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(caplog.records) < 11:
             await asyncio.sleep(0.005)
     assert "1 more clinic failed in the same way (2 failures)" in caplog.records[-1].getMessage()

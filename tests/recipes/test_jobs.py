@@ -25,10 +25,10 @@ def test_celery(page: Any, fake_arzamed: FakeArzamed) -> None:
 
     with start_worker(page.app, pool="threads", concurrency=4, perform_ping_check=False, loglevel="ERROR"):
         results = [page.count_doctors.delay("Milano") for _ in range(20)]
-        assert [each.get(timeout=30) for each in results] == [2] * 20
+        assert [each.get(timeout=60) for each in results] == [2] * 20
         failed = page.count_doctors.delay("Bari")
         with pytest.raises(CredentialsRejectedError, match="Equipe Settings"):
-            failed.get(timeout=30)
+            failed.get(timeout=60)
     fake_arzamed.assert_token_requests("Milano", 1)
 
 

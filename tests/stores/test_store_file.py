@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import pickle
 import shutil
 import stat
 import subprocess
@@ -61,7 +62,7 @@ async def text_of(store: TokenStore, key: str = KEY) -> str | None:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not await condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.005)
@@ -155,6 +156,36 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, folder: Pat
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigurationError, match=rf"needs {package}, .* pip install '\.\[stores\]'"):
         FileTokenStore(folder)
+
+
+FIRST_CALLS = """
+import asyncio, pickle, sys
+from arzamed_async import StoredToken
+from arzamed_async.stores import FileTokenStore
+
+async def main(store):
+    lease = await store.acquire("a" * 64, 60)
+    assert await store.save("a" * 64, StoredToken("invented", 0.0, 600.0), lease)
+    await store.release(lease)
+    assert await store.load("a" * 64)
+    await store.aclose()
+
+stored = sys.stdin.buffer.read()
+store = pickle.loads(stored) if stored else FileTokenStore(sys.argv[1])
+before = set(sys.modules)
+asyncio.run(main(store))
+print(*sorted(name for name in set(sys.modules) - before if name.partition(".")[0] not in sys.stdlib_module_names))
+"""
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["made", "sent from another process"])
+def test_no_call_imports_a_package(folder: Path, sent: bool) -> None:
+    """What takes a slow machine longer than a session waits is imported when the store is made, and not by its first lease."""
+    stored = pickle.dumps(FileTokenStore(folder)) if sent else b""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_CALLS, str(folder)], input=stored, capture_output=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (b"\n", b"")
 
 
 def spoil_by_mode(bits: int) -> Callable[[Path], None]:

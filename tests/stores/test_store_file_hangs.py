@@ -53,7 +53,7 @@ class Mount:
         if str(path).startswith(str(self.folder)) and threading.current_thread().name == "arzamed-store":
             self.entered += 1
             if self.dead:
-                self.alive.wait(30)
+                self.alive.wait(300)
         return self.open(path, *arguments, **options)
 
 
@@ -65,7 +65,7 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mount]:
     yield mount
     mount.alive.set()
     for each in threads():
-        each.join(20)
+        each.join(60)
         assert not each.is_alive()
 
 
@@ -85,12 +85,12 @@ def test_a_folder_that_hangs_holds_up_neither_calls_nor_other_threads_nor_the_en
             assert [len(each) for each in results] == [3] * 20
             began = time.monotonic()
             assert await asyncio.to_thread(int) == 0
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 60  # and not only when the folder answers
         await store.aclose()
         return time.monotonic()
 
     ended = asyncio.run(read())
-    assert time.monotonic() - ended < 2
+    assert time.monotonic() - ended < 60
     assert not mount.alive.is_set()
     assert 0 < len(threads()) <= MOST_THREADS
     assert all(each.daemon for each in threads())
@@ -104,7 +104,7 @@ def test_callers_that_leave_a_folder_that_hangs_leave_nothing_behind(mount: Moun
         mount.dead = True
         tasks = [asyncio.create_task(store.load(KEY)) for _ in range(MOST_THREADS + 20)]
         await until(lambda: mount.entered == MOST_THREADS)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await store.aclose()
         for each in tasks:
             each.cancel()
@@ -135,7 +135,7 @@ def test_a_lease_whose_caller_left_is_released(mount: Mount, when: str) -> None:
         await asyncio.sleep(0)
         if when == "ended":
             for each in threads():
-                each.join(20)  # the event loop has not heard of it yet
+                each.join(60)  # the event loop has not heard of it yet
         else:
             await until(lambda: mount.entered > before)
         if when == "loop closed":
@@ -157,7 +157,7 @@ def test_a_lease_whose_caller_left_is_released(mount: Mount, when: str) -> None:
     mount.dead = False
     mount.alive.set()
     for each in threads():
-        each.join(20)
+        each.join(60)
     assert asyncio.run(acquire())
     asyncio.run(store.aclose())
 
@@ -174,7 +174,7 @@ lstat = Path.lstat
 def hangs(path):
     if os.getpid() == parent:
         entered.append(path)
-        time.sleep(60)
+        time.sleep(600)
     return lstat(path)
 
 async def main():
@@ -183,7 +183,7 @@ async def main():
         await asyncio.sleep(0.002)
     if os.fork() == 0:
         asyncio.events._set_running_loop(None)
-        kept = asyncio.run(asyncio.wait_for(store.load("a" * 64), 20))
+        kept = asyncio.run(asyncio.wait_for(store.load("a" * 64), 60))
         os._exit(0 if kept.access_token == "invented-token" else 3)
     print(os.waitstatus_to_exitcode(os.wait()[1]))
 
@@ -202,7 +202,7 @@ def test_a_forked_child_starts_with_no_threads_and_the_parent_ends_at_once(mount
         capture_output=True,
         text=True,
         check=False,
-        timeout=40,
+        timeout=100,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("0\n", "", 0)
 
@@ -225,7 +225,7 @@ async def test_a_system_that_starts_no_more_threads(mount: Mount, monkeypatch: p
     task = asyncio.create_task(store.acquire(OTHER_KEY, 60))
     await asyncio.sleep(0)
     for each in threads():
-        each.join(20)
+        each.join(60)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(OSError, match="no thread can be started"):

@@ -52,7 +52,7 @@ class Beside:
         self._loop.close()
 
     def wait(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS)
 
     def do(self, act: Callable[[FakeArzamed], T]) -> T:
         """Do something with the fake, in its own thread."""

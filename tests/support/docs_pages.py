@@ -147,6 +147,6 @@ async def _run_snippet(block: Block, names: dict[str, Any]) -> str:
         warnings.simplefilter("error")
         result = eval(code, names)
         if inspect.isawaitable(result):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await cast("Awaitable[object]", result)
     return printed.getvalue()

@@ -29,7 +29,7 @@ from raw_server import take_ordinary_lane
 from arzamed_async import ArzamedError, ArzamedSession, ClinicCredentials, RetryPolicy, Timeouts
 
 #: A call that the fork has disturbed waits for this long.
-SECONDS = 15.0
+SECONDS = 60.0
 #: A child that takes longer hangs.
 CHILD_SECONDS = 60
 

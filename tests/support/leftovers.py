@@ -23,7 +23,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 #: How long a thread or process that is about to end may take for it.
-ENDING_SECONDS = 10.0
+ENDING_SECONDS = 60.0
 #: What is made again and again, or by the other programs that work on a checkout.
 PASSED_OVER = {"__pycache__", "build", "dist", "node_modules"}
 

@@ -28,7 +28,7 @@ async def settle() -> None:
 
 async def until(condition: Callable[[], object]) -> None:
     """Let everything go on until the condition holds; a TimeoutError if it never does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 

@@ -110,7 +110,7 @@ async def read(
 
 async def open_requests(fake: FakeArzamed, count: int) -> None:
     """Return once `count` requests are open at the server."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while fake.open_requests != count:
             await asyncio.sleep(0)
 
@@ -614,7 +614,7 @@ async def test_closing_ends_open_requests_and_leaves_no_task(http):
     fake.latency_seconds = 3600
     slow = asyncio.create_task(read(http, fake, bearer))
     await open_requests(fake, 1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await fake.aclose()
         with pytest.raises(aiohttp.ClientError):
             await slow
@@ -629,7 +629,7 @@ async def test_closing_ends_idle_connections():
     """A keep-alive connection that the client leaves open is closed by the server, and without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        async with FakeArzamed() as fake, asyncio.timeout(10):
+        async with FakeArzamed() as fake, asyncio.timeout(60):
             reader, writer = await asyncio.open_connection(*fake.origin.removeprefix("http://").split(":"))
             writer.write(b"GET /api/v1/equipe/doctors HTTP/1.1\r\nHost: fake\r\n\r\n")
             assert await reader.readline() == b"HTTP/1.1 401 Unauthorized\r\n"

@@ -178,7 +178,7 @@ def test_a_session_in_use_by_another_thread_is_closed_there(run) -> None:
 
         def test_app(app, arzamed_session, arzamed_clinic):
             doctors = arzamed_session.clinic(arzamed_clinic).doctors
-            assert len(asyncio.run_coroutine_threadsafe(doctors.list(), app).result(10)) == 3
+            assert len(asyncio.run_coroutine_threadsafe(doctors.list(), app).result(60)) == 3
     """)
     result.assert_outcomes(passed=1)
 

@@ -186,7 +186,7 @@ async def test_one_command_serves_the_page_until_it_is_interrupted():
             async with http.get(f"{found[1]}/doctors") as stream:
                 assert await stream.content.readline() == b"event: start\n"
                 process.send_signal(signal.SIGINT)
-                rest, _ = await asyncio.to_thread(process.communicate, timeout=30)
+                rest, _ = await asyncio.to_thread(process.communicate, timeout=60)
         assert "Traceback" not in rest
         assert process.returncode in (0, -signal.SIGINT)
     finally:

@@ -14,7 +14,7 @@ from arzamed_async import ClinicCredentials
 from arzamed_async.testing import FakeArzamed
 from examples.clinic_directory.app import Place, create_app
 
-BOUND_SECONDS = 30.0
+BOUND_SECONDS = 60.0
 
 
 async def until(condition: Callable[[], object]) -> None:

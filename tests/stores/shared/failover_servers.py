@@ -19,7 +19,7 @@ MASTER = "invented"
 #: The servers notice within this time that their primary is gone.
 DOWN_MILLISECONDS = 500
 _FAST = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
-_BOUND_SECONDS = 30.0
+_BOUND_SECONDS = 60.0
 
 
 def ask(server: RedisServer, *command: object) -> Any:

@@ -17,7 +17,7 @@ import redis
 
 __all__ = ["RedisServer"]
 
-_BOUND_SECONDS = 20.0
+_BOUND_SECONDS = 60.0
 
 
 def free_port() -> int:
@@ -64,7 +64,7 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Its URL, with time enough for a slow machine."""
-        return f"{self.plain_url}?socket_connect_timeout=20&socket_timeout=20"
+        return f"{self.plain_url}?socket_connect_timeout=60&socket_timeout=60"
 
     @property
     def plain_url(self) -> str:

@@ -88,7 +88,7 @@ async def refusing() -> AsyncIterator[Refusing]:
 @contextlib.asynccontextmanager
 async def store_at(port: int, kind: str) -> AsyncIterator[RedisTokenStore]:
     client = None if kind == "url" else Redis(host="127.0.0.1", port=port, protocol=2, retry=Retry(NoBackoff(), 0))
-    store = RedisTokenStore(client or f"redis://127.0.0.1:{port}?socket_timeout=20&socket_connect_timeout=20")
+    store = RedisTokenStore(client or f"redis://127.0.0.1:{port}?socket_timeout=60&socket_connect_timeout=60")
     yield store
     await store.aclose()
     if client is not None:
@@ -231,7 +231,7 @@ async def test_a_login_that_is_refused_is_logged_once(
     """A session reads without its store and says once why; with the right password in the reference, it shares again."""
     monkeypatch.setattr(door, "REST_SECONDS", 0.0)
     with RedisServer(tmp_path, password=PASSWORD) as server:
-        address = f"127.0.0.1:{server.port}?socket_timeout=20"
+        address = f"127.0.0.1:{server.port}?socket_timeout=60"
         monkeypatch.setenv("INVENTED_REDIS", f"redis://:{PASSWORD}-old@{address}")
         store = RedisTokenStore(SecretFromEnv("INVENTED_REDIS"))
         async with FakeArzamed() as fake, ArzamedSession(base_url=fake.base_url, token_store=store) as session:

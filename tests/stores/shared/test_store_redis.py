@@ -123,7 +123,7 @@ async def test_a_paused_server_does_not_hang(server: RedisServer) -> None:
         await slow.save(key, token(f"of-{key}"), None)
     await asyncio.gather(*(patiently(lambda key=key: store.load(key)) for key in keys))
     server.pause()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         errors = await asyncio.gather(*(store.load(key) for key in keys), return_exceptions=True)
     assert {type(error) for error in errors} == {TimeoutError}
     server.go_on()
@@ -135,7 +135,7 @@ async def test_a_paused_server_does_not_hang(server: RedisServer) -> None:
 
 async def patiently(call: Callable[[], Awaitable[T]]) -> T:
     """Call again where a slow machine takes longer than a store waits."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         with contextlib.suppress(TimeoutError, redis.TimeoutError):
             return await call()
@@ -147,7 +147,7 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
 async def test_a_cancelled_call_ends_at_once(server: RedisServer, ready: bool) -> None:
     """Who is cancelled, at whatever point, is gone long before the limit; what comes late is nobody's."""
     keys = [f"{n:064x}" for n in range(40)]
-    client = Redis(host="127.0.0.1", port=server.port, socket_timeout=20, socket_connect_timeout=20)
+    client = Redis(host="127.0.0.1", port=server.port, socket_timeout=60, socket_connect_timeout=60)
     store = RedisTokenStore(client if ready else server.url)
     for key in keys:
         await store.save(key, token(f"of-{key}"), None)
@@ -158,7 +158,7 @@ async def test_a_cancelled_call_ends_at_once(server: RedisServer, ready: bool) -
             await asyncio.sleep(0)
         for task in tasks:
             task.cancel()
-        _, pending = await asyncio.wait(tasks, timeout=10)
+        _, pending = await asyncio.wait(tasks, timeout=60)
         assert not pending
         assert all(task.cancelled() for task in tasks)
         server.go_on()
@@ -179,7 +179,7 @@ async def test_a_lease_whose_answer_came_too_late_is_given_back(server: RedisSer
     with pytest.raises(TimeoutError):
         await one.acquire("a" * 64, 600)
     server.go_on()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not server.client.keys("*:fence") or await other.acquire("a" * 64, 600) is None:
             await asyncio.sleep(0.01)
     for each in (one, other):
@@ -245,7 +245,7 @@ async def test_another_calls_answer_is_not_believed(server: RedisServer) -> None
                 await call
     shifted.unread = None
     assert await text_of(store) == "of-one"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await store.acquire(KEY, LONG) is None:  # those of before are given back
             await asyncio.sleep(0.01)
     await store.aclose()
@@ -310,7 +310,7 @@ def ids(server: RedisServer) -> set[str]:
 def make_cluster(server: RedisServer) -> None:
     """Let a server be a cluster of its own."""
     server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while b"cluster_state:ok" not in server.client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True):
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -554,7 +554,7 @@ async def test_closing_while_the_server_stands_still(
     store = tls_store(still, connect_seconds=connect_seconds) if connect_seconds else RedisTokenStore(still.url)
     await patiently(lambda: store.load(KEY))
     still.pause()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await store.aclose()
     if connect_seconds == 0.05:
         await until(lambda: open_files() <= before)
@@ -567,7 +567,7 @@ def open_files() -> int:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         await asyncio.sleep(0.01)
