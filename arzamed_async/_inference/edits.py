@@ -87,10 +87,12 @@ class Edits:
         return any(lines.get(each, 0) >= found.node.lineno for each in classes_in(plan.kind))
 
     def _least(self, field: FoundField, kind: Expression) -> None:
-        """Change a statement that holds comments: its type and default, and nothing else."""
+        """Change a statement that holds comments: its type, default and form, and nothing else."""
         node = field.node
         begin, end = self._module.span(node.annotation)
         self.replace(begin, end, flat(kind))
+        if field.plan.form is None:
+            self._drop_form(node)
         if not field.plan.missing or field.has_default:
             return
         default = self._imports.local("MISSING")
@@ -99,6 +101,20 @@ class Edits:
             self.replace(place, place, f"default={default}, ")
         else:
             self.replace(end, end, f" = {default}")
+
+    def _drop_form(self, node: ast.AnnAssign) -> None:
+        """Take the form of dates out of a field's metadata."""
+        for each in ast.walk(node):
+            if not isinstance(each, ast.Dict):
+                continue
+            for n, key in enumerate(each.keys):
+                if isinstance(key, ast.Constant) and key.value == "json_form":
+                    begin, end = self._module.span(key)[0], self._module.span(each.values[n])[1]
+                    if n:
+                        begin = self._module.span(each.values[n - 1])[1]
+                    elif len(each.values) > 1:
+                        end = self._module.span(each.keys[1] or each.values[1])[0]
+                    self.replace(begin, end, "")
 
     def _value(self, field: FoundField) -> Expression | None:
         value, plan = field.node.value, field.plan

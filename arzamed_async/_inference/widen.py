@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import date, datetime, time
+from typing import Any
 
 from attrs import evolve
 
+from .._records.forms import Form
+from .._records.scalars import NaiveDatetime
+from ..errors import ConfigurationError
 from .existing import Found, FoundField, Module
 from .naming import class_name, field_names
 from .plan import ClassPlan, FieldPlan, Kept, Listed, Mapped, Member, Nested, OneOf, Plain, Union, union_of
@@ -19,6 +24,8 @@ _DATES = ("date", "datetime", "NaiveDatetime")
 #: What else the values of a type may be.
 _ALSO = {"str": _TEXTS, "float": ("int",), "Decimal": ("int", "float")}
 _ANY = Plain("Any")
+#: The types that have forms.
+_TYPES: dict[str, Any] = {"date": date, "time": time, "datetime": datetime, "NaiveDatetime": NaiveDatetime}
 
 
 class Widener:
@@ -62,13 +69,15 @@ class Widener:
         found = self._by_plan.get(plan)
         nothing_known = plan.seen is None and found is not None and knows_nothing(found)
         known = _emptied(plan.kind) if nothing_known else plan.kind
-        kind = self._union(known, field.kinds, (field.key, False, holder, anchor))
+        wider = self._union(known, field.kinds, (field.key, False, holder, anchor))
+        kind = _filled(wider, plan.kind) if nothing_known else wider
         gone = not field.seen or field.seen < field.of
         same_form = plan.form == field.form or not _has_dates(field.kinds)
+        form = plan.form if same_form else field.form if nothing_known else None
         plan.widen(
-            kind if field.kinds.kinds or not nothing_known else plan.kind,
+            kind,
             missing=plan.missing or (gone and (found is None or not found.has_default)),
-            form=plan.form if same_form else field.form if nothing_known else None,
+            form=form if form is not None and _may_have(kind, form) else None,
             seen=field,
         )
 
@@ -171,6 +180,32 @@ def _emptied(union: Union) -> Union:
         elif each != _ANY:
             members.append(each)
     return Union(tuple(members), null)
+
+
+def _filled(union: Union, before: Union) -> Union:
+    """Undo _emptied where still nothing is known."""
+    members = tuple(
+        evolve(each, item=Union((_ANY,))) if isinstance(each, Listed) and each.item == Union(()) else each
+        for each in union.members
+    )
+    return Union(members, union.null) if members else before
+
+
+def _may_have(union: Union, form: str) -> bool:
+    """Return whether values of a type can have a form of dates: texts of several kinds have become text, which has none."""
+    try:
+        fits = Form(form).fits
+    except ConfigurationError:  # of a person's own, and not ours to change
+        return True
+    return any(_fits(each, fits) for each in union.members)
+
+
+def _fits(member: Member, fits: Callable[[Any], bool]) -> bool:
+    if isinstance(member, Listed | Mapped):
+        return any(_fits(each, fits) for each in member.item.members)
+    if isinstance(member, Kept):
+        return member.stands_for is None or any(_fits(each, fits) for each in member.stands_for.members)
+    return isinstance(member, Plain) and fits(_TYPES.get(member.name))
 
 
 def _reads(member: Member, kind: Scalar | Choice) -> bool:

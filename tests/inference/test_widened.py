@@ -362,3 +362,35 @@ def test_enumerations_are_united() -> None:
     assert 'state: Literal["booked", "free", "held"]\n' in write(inferred(more, enums=True).schema, existing=source)
     assert "    state: str\n" in write(inferred(more).schema, existing=source)
     assert "    state: str\n" in write(inferred([{"state": "2026-11-29"}]).schema, existing=source)
+
+
+UNLIKE: tuple[Any, ...] = (
+    "10:00", "20260101", "2026-01-01T10:00Z", "2026-01-01T10:00", "x", "12345678-1234-1234-1234-123456789abc", 1, 2.5, True,
+    None, [], ["10:00"], ["x"], [1], [None], ["10:00", {}], [{"a": 1}], {}, {"x": "10:00"}, {"1234567": "10:00"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("before", UNLIKE, ids=repr)
+def test_any_kind_may_follow_any_other(before: Any) -> None:
+    """Whatever a field was, its module can be widened by any other kind of value, and reads both."""
+    first = inferred([{"a": before}]).source
+    for after in UNLIKE:
+        source = write(inferred([{"a": after}]).schema, existing=first)
+        assert len(read(source, [{"a": before}, {"a": after}])) == 2
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ['"json_form": "hh:mm"', '"json_form": "hh:mm", "x": 1', '"x": 1, "json_form": "hh:mm"', '"json_form": "hhmm"'],
+)
+@pytest.mark.parametrize("comment", ["", "  # of the vendor"])
+def test_a_form_goes_with_the_dates_that_had_it(metadata: str, comment: str) -> None:
+    """Where times have become text, no form of times is left, which text could not have."""
+    before = inferred([{"at": "10:00:00"}]).source.replace(
+        "from attrs import frozen", "from attrs import field, frozen"
+    )
+    before = before.replace("at: time", f"at: time = field({comment}\n        metadata={{{metadata}}}\n    )")
+    source = write(inferred([{"at": "later"}]).schema, existing=before)
+    assert "json_form" not in source
+    assert ('"x": 1' in source) is ('"x": 1' in metadata)
+    assert len(read(source, [{"at": "later"}])) == 1
