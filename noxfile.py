@@ -42,6 +42,7 @@ ENDS = [
     "tests/cli/test_cli_export.py",
     "tests/cli/test_cli_folders.py",
     "tests/cli/test_cli_invisible.py",
+    "tests/cli/test_cli_model.py",
     "tests/cli/test_cli_options.py",
     "tests/cli/test_cli_output.py",
     "tests/cli/test_cli_spreadsheets.py",

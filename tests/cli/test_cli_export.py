@@ -44,7 +44,7 @@ def test_an_export_of_300_clinics_is_one_command(place):
         began = time.monotonic()
         done = beside.run(
             *("doctors", "--clinics", file, "--output", "doctors.parquet", "--complete-only"),
-            *("--report", "report.json", "--rate", str(RATE), "--timeout", "12"),
+            *("--report", "report.json", "--rate", str(RATE), "--timeout", "30"),
         )
         seconds = time.monotonic() - began
     assert done.exit_code == 3, done.stderr
@@ -63,4 +63,4 @@ def test_an_export_of_300_clinics_is_one_command(place):
     assert last.startswith("arzamed: 295 of 300 clinics complete, 5 failed; 885 records in ")
     assert last.endswith(", written to doctors.parquet; report in report.json")
     assert sorted(each.name for each in place.iterdir()) == ["cache", "doctors.parquet", "invented.toml", "report.json"]
-    assert seconds < 60
+    assert seconds < 200
