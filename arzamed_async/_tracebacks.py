@@ -51,7 +51,7 @@ def hides_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 def _forget_changes() -> None:
     """Empty the changes in the frames of `attrs.evolve` and `copy.replace` that called: those will be of the error, too."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who has called what refuses its arguments
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - who has called what refuses its arguments
     while frame is not None and frame.f_globals.get("__name__") in _REPLACING:
         changes = frame.f_locals.get("changes")
         if isinstance(changes, dict):

@@ -6,7 +6,7 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -37,8 +37,8 @@ class Checked:
 def checked(file: Path, path: str | None) -> Checked:
     """Import a file, and return the class of its Endpoint: of several that with this path. Raises ConfigurationError."""
     module = _imported(file)
-    endpoints = {name: each for name, each in vars(module).items() if isinstance(each, Endpoint)}
-    by_path = {each.path: each for each in endpoints.values()}
+    endpoints: list[Endpoint[Any]] = [each for each in vars(module).values() if isinstance(each, Endpoint)]
+    by_path = {each.path: each for each in endpoints}
     found = by_path.get(path) if path is not None else None
     if found is None and len(by_path) == 1:
         found = next(iter(by_path.values()))
@@ -81,7 +81,7 @@ def _imported(file: Path) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _as_a_program(folder: Path) -> Iterator[None]:
+def _as_a_program(folder: Path) -> Generator[None]:
     """Search a folder first, and write no bytecode beside its files."""
     before, path = sys.dont_write_bytecode, str(folder)
     sys.dont_write_bytecode = True

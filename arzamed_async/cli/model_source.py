@@ -29,7 +29,7 @@ class SourceFile:
     """Where the module goes. None or "-" is standard output. Raises ConfigurationError where there can be no such file."""
 
     def __init__(self, path: Path | None, clinics_file: Path | None) -> None:
-        self._file = None if path in {None, Path("-")} else FileOutput(path, "--output")
+        self._file = None if path is None or path == Path("-") else FileOutput(path, "--output")
         self.path = None if self._file is None else self._file.path
         self.undone = f"{'the module' if self._file is None else self._file.path} is not written"
         keys = clinics_file or DEFAULT_FILE

@@ -43,10 +43,10 @@ def _without_password(url: str) -> str:
     scheme, _, rest = url.partition("://") if "://" in url else ("", "", url)
     try:
         parts = urlsplit(f"//{rest}")
-        host = parts.netloc.rpartition("@")[2]
         sure = parts.port is not None or bool(scheme)  # a port that is no number raises; a host alone could be anything
     except ValueError:  # half an IPv6 address, too: each request reports it
-        sure, host = False, ""
+        return "(not a URL)"
+    host = parts.netloc.rpartition("@")[2]
     if not (sure and host) or "@" in rest.removeprefix(parts.netloc) or not (scheme or "x").isalnum():
         return "(not a URL)"
     return f"{scheme}://{host}" if scheme else host
