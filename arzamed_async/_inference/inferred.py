@@ -91,9 +91,13 @@ class InferredModel:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, InferredModel):
             return NotImplemented
+        if not (hasattr(self, "_objects") and hasattr(other, "_objects")):  # one whose constructor was not run
+            return self is other
         return self._options == other._options and self.schema == other.schema
 
     def __hash__(self) -> int:
+        if not hasattr(self, "_objects"):
+            return hash(InferredModel)
         return hash((self._options, self.schema))
 
     def __repr__(self) -> str:
@@ -102,6 +106,8 @@ class InferredModel:
         return f"<InferredModel {self.name}: {self.records:,} records, {len(self._objects.fields)} fields>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if not hasattr(self, "_objects"):
+            raise TypeError("an InferredModel that was not initialized cannot be pickled")
         objects = _new_objects(enums=self._options[2])
         objects.absorb(self._objects)
         objects.settle()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from generated_modules import inferred, read, written_back
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from arzamed_async._inference.source import write
@@ -57,8 +57,12 @@ def test_the_module_of_any_list_reads_it(records: list[Any], decimals: bool, enu
 
 @given(RECORDS)
 def test_the_module_of_any_list_writes_it_back(records: list[Any]) -> None:
-    """What `to_dict` makes of the records is the JSON that they came as; keys that are no names are left out."""
+    """What `to_dict` makes of the records is the JSON that they came as; keys that are no names are left out.
+
+    Of a field whose dates have several forms, `to_dict` writes one, and the module says so.
+    """
     model = inferred(records)
+    assume("in several forms" not in model.source)
     named = {each.key for each in model.fields}
     expected = [{key: value for key, value in each.items() if key in named} for each in records]
     assert [canonical(each) for each in written_back(model.source, records)] == [canonical(each) for each in expected]
