@@ -10,20 +10,21 @@ import attrs
 
 from .._records.fields import json_fields
 from .accepted import Accepted
-from .bounds import MOST_DEPTH, Budget, is_name
+from .bounds import MOST_DEPTH, Budget, is_name, key_mask
 from .columns import Layouts, values_of
 from .described import JSON_NAMES, TEXT_NAMES, described_place, described_text
-from .observed import Place
+from .observed import Place, few_of_many
 from .plain import plain_column
 from .report import Drift, DriftKind
 
-__all__ = ["ComparedObjects"]
+__all__ = ["UNNAMED", "ComparedObjects"]
 
 #: The most new fields of a class that are reported each by its name.
 _MOST_NEW = 64
 #: An optional field is gone if none of at least this number of objects has it.
 _FEW_OBJECTS = 100
-_UNNAMED = "(keys that are no names)"
+#: What stands in the place of keys that are not shown.
+UNNAMED = "(keys that are no names)"
 _MOMENTS = (TEXT_NAMES["datetime"], TEXT_NAMES["NaiveDatetime"])
 _SHAPES = (list, dict)
 
@@ -177,15 +178,28 @@ class ComparedObjects:
         found: list[Drift] = []
         if not self.count:
             return found
-        for key, new in self._new.items():
+        named, unnamed = self._new, self._unnamed
+        if self._path and (unnamed or self._are_identifiers()):  # as in a map that stands here now
+            named, unnamed = {}, unnamed + sum(each.seen for each in named.values())
+        for key, new in named.items():
             found.append(Drift("new", self._path + key, new.seen / self.count, "no such field", described_place(new)))
-        if self._unnamed:
-            share = min(1.0, self._unnamed / self.count)
-            found.append(Drift("new", self._path + _UNNAMED, share, "no such field", "keys that are not shown"))
+        if unnamed:
+            share = min(1.0, unnamed / self.count)
+            found.append(Drift("new", self._path + UNNAMED, share, "no such field", "keys that are not shown"))
         for key, each in self._fields.items():
             found += self._absences(key, each)
             found += each.findings(self.count)
         return found
+
+    def _are_identifiers(self) -> bool:
+        """Return whether the new keys are those of a map, by the rules of inference: then they may be values."""
+        masks = Counter(mask for key in (*self._fields, *self._new) if (mask := key_mask(key)) is not None)
+        if any(masks[key_mask(key) or ""] > 1 for key in self._new):
+            return True
+        every = Place(Budget(choices=False), MOST_DEPTH - 1)
+        for each in self._new.values():
+            every.absorb(each)
+        return few_of_many(self._new, self.count) and every.kind_count() == 1
 
     def _absences(self, key: str, each: Compared) -> list[Drift]:
         path, missing = self._path + key, self.count - each.seen

@@ -13,6 +13,7 @@ from .._tracebacks import drop_frames, hides_arguments
 from .._validation import plain_text, relative_path, whole_number
 from ..errors import ConfigurationError
 from .bounds import Budget
+from .naming import is_of_patients
 from .observed import Objects
 from .reading import Records, check_records, windows
 from .resolve import resolved
@@ -125,16 +126,15 @@ def _checked(
     check_records(records)
     for each, value in flags.items():
         flag(each, value)
-    if flags["personal"] and flags["enums"]:
-        raise ConfigurationError(
-            "enums are values of records, which are not kept of personal ones: leave one of both out"
-        )
     if max_records is not None:
         whole_number("max_records", max_records)
     if path is not None:
         path = relative_path("path", path)
         parameters_of("path", path)
-    return plain_text("name", name), path
+    name = plain_text("name", name)
+    if flags["enums"] and (flags["personal"] or is_of_patients(name, path)):
+        raise ConfigurationError("enums are values of records, which are not kept of personal ones: leave enums out")
+    return name, path
 
 
 async def infer_model(
@@ -190,6 +190,7 @@ async def observed(
     handled = sys.exception()
     try:
         name, path = _checked(records, name, path, options, max_records)
+        options["personal"] |= is_of_patients(name, path)
         objects = _new_objects(enums=options["enums"])
         await _observe(records, objects, max_records, on_records)
         return InferredModel(name, path, (options["personal"], options["decimals"], options["enums"]), objects)

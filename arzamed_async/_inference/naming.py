@@ -21,6 +21,7 @@ __all__ = [
     "class_name",
     "constant_name",
     "field_names",
+    "is_of_patients",
     "key_by_rule",
     "numbered",
     "singular",
@@ -76,6 +77,12 @@ def words(text: str) -> list[str]:
             word = ""
         word += sign
     return [unicodedata.normalize("NFKC", each.lower()) for each in (*found, word) if each]
+
+
+def is_of_patients(name: str, path: str | None) -> bool:
+    """Return whether an endpoint's name, or a segment of its path, names patients."""
+    segments = [name, *(each for each in (path or "").split("/") if "{" not in each)]
+    return any(singular(word) == "patient" for each in segments for word in words(each))
 
 
 def singular(word: str) -> str:

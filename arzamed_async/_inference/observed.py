@@ -6,7 +6,7 @@ each of them. What it ends with does not depend on the order of the records, nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -16,10 +16,16 @@ from .numbers import ALL_FLAGS, number_flags
 from .plain import plain_column
 from .texts import Texts
 
-__all__ = ["Objects", "Place"]
+__all__ = ["Objects", "Place", "few_of_many"]
 
 #: An object of a map has at most this share of this number of keys.
 _FEW_KEYS, _FEW_SHARE = 8, 0.25
+
+
+def few_of_many(fields: Mapping[str, Place], count: int) -> bool:
+    """Return whether there are many keys, and each of `count` objects had few of them, as in maps."""
+    seen = sum(each.seen for each in fields.values())
+    return len(fields) >= _FEW_KEYS and seen <= _FEW_SHARE * len(fields) * count
 
 
 class Place:
@@ -279,7 +285,4 @@ class Objects:
         """Return whether the keys are identifiers: the values are of one kind, and each object has few of many keys."""
         if self.item is not None or self.top:
             return self.item is not None
-        keys = len(self.fields)
-        if keys < _FEW_KEYS or sum(each.seen for each in self.fields.values()) > _FEW_SHARE * keys * self.count:
-            return False
-        return self.all_values().kind_count() == 1
+        return few_of_many(self.fields, self.count) and self.all_values().kind_count() == 1

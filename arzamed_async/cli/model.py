@@ -24,6 +24,7 @@ from arzamed_async import (
     Resource,
     UnpublishedEndpointWarning,
 )
+from arzamed_async._inference.naming import is_of_patients
 
 from .destination import OutputError
 from .ending import Code
@@ -43,8 +44,8 @@ __all__ = ["Modelling", "model_records"]
 
 #: Memory does not grow with the list, so its length needs no limit.
 _UNLIMITED = Limits(list_bytes=2**50)
-#: Endpoints whose records are about people, and whose paths the vendor has not published.
-_PERSONAL, _UNPUBLISHED = {"patients"}, {"slots", "patients"}
+#: Endpoints whose paths the vendor has not published.
+_UNPUBLISHED = {"slots", "patients"}
 
 
 @frozen(kw_only=True)
@@ -114,7 +115,7 @@ class _Target:
 
 def _target(options: Modelling, found: Checked | None) -> _Target:
     name, path = options.name, options.path or (found.path if found is not None else None)
-    personal = options.personal or name in _PERSONAL or (found is not None and found.personal)
+    personal = options.personal or is_of_patients(name, path) or (found is not None and found.personal)
     if options.enums and personal:
         raise ConfigurationError("--enums writes values of records into the file: none of personal records are written")
     guessed = path is None and name in _UNPUBLISHED
@@ -141,10 +142,22 @@ class _Reading:
         self._params = pairs(options.params)
         self._path_params = dict(pairs(options.path_params, "--path-param"))
         if request.clinics:  # an argument that is missing or too much is one mistake, not a failure of each clinic
-            self._resource(ArzamedSession(base_url=request.base_url).clinic(request.clinics[0]))
+            self._check_arguments(ArzamedSession(base_url=request.base_url).clinic(request.clinics[0]))
         self._results = Results(clinic.display_name for clinic in request.clinics)
         self._lines = FailureLines(reporter, each=request.verbose)
         self._received = 0
+
+    def _check_arguments(self, clinic: Clinic) -> None:
+        try:
+            self._resource(clinic)
+        except ConfigurationError as error:  # it shows how Python gives the values
+            names = [each[1:-1] for each in self._target.endpoint.path.split("/") if each.startswith("{")]
+            missing = [each for each in names if each not in self._path_params]
+            python = f"clinic.resource(endpoint, {', '.join(f'{each}=...' for each in missing)})"
+            problem = str(error).replace(python, " ".join(f"--path-param {each}=VALUE" for each in missing))
+        else:
+            return
+        raise ConfigurationError(problem)
 
     def run(self) -> int:
         try:

@@ -12,6 +12,7 @@ import orjson
 
 from arzamed_async import Drift, ModelReport, OpenRecord, RecordStream
 from arzamed_async._inference.check import Comparison
+from arzamed_async._inference.compared import UNNAMED
 
 from .ending import Code
 from .messages import StderrReporter, StdoutReport
@@ -82,7 +83,14 @@ class Checking:
         return {**place, **found, "clinics_read": results.complete, "clinics_failed": failed}
 
     def _clinics_of(self, drift: Drift) -> list[str]:
-        return sorted(self._clinics.get((drift.kind, drift.path), ()))
+        clinics = set(self._clinics.get((drift.kind, drift.path), ()))
+        if drift.path.endswith(UNNAMED):  # a clinic alone may have had so few that they seemed to be names
+            inside = drift.path.removesuffix(UNNAMED)
+            reported = {(each.kind, each.path) for each in self._all.report().findings}
+            for place, names in self._clinics.items():
+                if place[0] == "new" and place[1].startswith(inside) and place not in reported:
+                    clinics.update(names)
+        return sorted(clinics)
 
     def _write_lines(self, report: ModelReport, results: Results) -> None:
         lines, name = StdoutReport(), self._model.__name__

@@ -251,3 +251,27 @@ async def test_a_model_without_fields_is_refused(model: Any) -> None:
     """What is no class with fields is refused before a record is read."""
     with pytest.raises(ConfigurationError):
         await check_model([GOOD], model)
+
+
+@frozen
+class Part:
+    """An object in a record."""
+
+    known: int | None = None
+
+
+@frozen
+class HolderOfPart:
+    """A record that holds an object."""
+
+    only: Part
+
+
+@pytest.mark.parametrize(
+    "keys", [[f"Canary Rossi{chr(97 + n)}" for n in range(9)], ["canary10", "canary11"], ["canary", "1234567"]]
+)
+async def test_keys_of_a_map_in_the_place_of_an_object_are_not_shown(keys: list[str]) -> None:
+    """Where an object has become a map, its keys may be names of persons: they are counted, and not shown."""
+    report = await check_model([{"only": {key: 1}} for key in keys], HolderOfPart)
+    assert [(each.kind, each.path) for each in report.findings] == [("new", "only.(keys that are no names)")]
+    assert "anary" not in repr(report)

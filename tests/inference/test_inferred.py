@@ -192,6 +192,19 @@ async def test_unnamed_keys_of_records() -> None:
     assert b"mario" not in pickle.dumps(model)
 
 
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("patients", None), ("people", "equipe/patients"), ("visits", "equipe/patients/{patient}/visits")],
+)
+async def test_records_of_patients_are_personal(name: str, path: str | None) -> None:
+    """What name or path call patients is personal without being marked, and has no enumerations."""
+    model = await infer_model([{"a": 1}], name=name, path=path)
+    assert model.schema.personal
+    with pytest.raises(ConfigurationError, match="leave enums out"):
+        await infer_model([], name=name, path=path, enums=True)
+    assert not (await infer_model([{"a": 1}], name="slots", path="equipe/{patients}/slots")).schema.personal
+
+
 async def test_enums() -> None:
     """Few short texts, seen often, are choices where these are requested; names are not."""
     texts = ["free", "busy", "checked-in"] * 10
