@@ -97,14 +97,17 @@ def draw(watch: Watch, out: Path) -> None:
     mpl.rcParams["svg.hashsalt"] = "arzamed"
     from matplotlib import pyplot as plt
     from matplotlib.patches import Patch
+    from tools.scheme import COLOURS as DRAWN_IN
+    from tools.scheme import INK, follow_the_scheme
 
+    mpl.rcParams.update(DRAWN_IN)
     _, axis = plt.subplots(figsize=(9, 5.2))
     rows = {name: row for row, name in enumerate(CLINICS)}
     for name, begin, end, what in watch.spans:
         axis.barh(rows[name], end - begin, left=begin, height=0.62, color=COLOURS[what], linewidth=0)
     for at, outcome in watch.outcomes:
         words = f"{outcome.value} doctors" if outcome.ok else type(outcome.error).__name__
-        colour = "#222222" if outcome.ok else "#b23a1d"
+        colour = INK[0] if outcome.ok else "#b23a1d"
         axis.text(at + 0.04, rows[outcome.clinic], words, va="center", fontsize=8.5, color=colour)
     axis.axvline(DEADLINE_SECONDS, color="#b23a1d", linewidth=1, linestyle=":")
     axis.set_yticks(range(len(rows)), list(rows), fontsize=9)
@@ -128,6 +131,7 @@ def draw(watch: Watch, out: Path) -> None:
     plt.tight_layout()
     plt.savefig(out, metadata={"Date": None})
     plt.close()
+    follow_the_scheme(out)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import matplotlib as mpl
 mpl.use("svg")
 mpl.rcParams["svg.hashsalt"] = "arzamed"
 from matplotlib import pyplot as plt  # noqa: E402 - the backend is set first
+
+from tools.scheme import ACCEPTED, COLOURS, GRID, LIMIT, RATE, REFUSED, follow_the_scheme  # noqa: E402 - the same
 
 __all__ = ["PLOTS"]
 
@@ -55,7 +56,7 @@ def http_clients(report: dict[str, Any]) -> None:
         label = f"{number} caller{'s' * (number > 1)}"
         bars = axis.barh(places, [by[client, number] for client in clients], height, label=label, color=f"C{index}")
         axis.bar_label(bars, fmt="%.2f", fontsize=6, padding=2)
-    axis.axvline(1, color="grey", linewidth=0.8, linestyle="--")
+    axis.axvline(1, color=LIMIT[0], linewidth=0.8, linestyle="--")
     axis.set_yticks(range(len(clients)), clients)
     for label in axis.get_yticklabels():
         label.set_fontweight("bold" if label.get_text() in OURS else "normal")
@@ -97,58 +98,34 @@ def fan_out(report: dict[str, Any]) -> None:
     axis.legend(fontsize=8)
 
 
-#: The colours of pictures that follow the page's scheme: in light, in dark.
-GROUND, INK, GRID = ("#ffffff", "#1e2129"), ("#37474f", "#c8d0d4"), ("#dfe5e5", "#3a4048")
-LIMIT, RATE, REFUSED, ACCEPTED = (
-    ("#6b7a7a", "#9aa7ad"),
-    ("#00796b", "#4db6ac"),
-    ("#d1495b", "#ff8a80"),
-    ("#b8dcd5", "#2c5f58"),
-)
-
-
 def pacing(report: dict[str, Any]) -> None:
     """Draw rate, limit and refusals over time, where the limit changes twice."""
     steps = report["steps"]
     at, limit, rate = zip(*steps["samples"], strict=True)
     seconds = range(len(steps["accepted"]))
-    colours = {"text.color": INK[0], "axes.labelcolor": INK[0], "xtick.color": INK[0], "ytick.color": INK[0]}
-    colours |= {"axes.edgecolor": GRID[0], "figure.facecolor": GROUND[0], "axes.facecolor": GROUND[0]}
-    with mpl.rc_context(colours):
-        _, (above, below) = plt.subplots(2, 1, figsize=(9, 4.8), sharex=True, height_ratios=[3, 1])
-        above.bar(seconds, steps["accepted"], align="edge", width=1.0, color=ACCEPTED[0], label="accepted, each second")
-        above.step(at, limit, where="post", color=LIMIT[0], linewidth=1.4, linestyle="--", label="the API's limit")
-        above.plot(at, [each or float("nan") for each in rate], color=RATE[0], linewidth=2, label="the session's rate")
-        above.set(ylabel="requests a second", ylim=(0, 260))
-        above.legend(loc="upper left", frameon=False, fontsize=9)
-        below.bar(seconds, steps["refused"], align="edge", width=1.0, color=REFUSED[0], label="refused, each second")
-        below.set(xlabel="seconds", ylabel="refused", xlim=(0, len(steps["accepted"])), ylim=(0, 20))
-        for axis in (above, below):
-            axis.grid(visible=True, axis="y", color=GRID[0], linewidth=0.6)
-            axis.set_axisbelow(True)
-            axis.tick_params(length=0)
-            axis.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _follow_the_scheme(picture: Path) -> None:
-    """Let a picture's colours follow the page: each becomes a property that has another value in dark."""
-    pairs = (GROUND, INK, GRID, LIMIT, RATE, REFUSED, ACCEPTED)
-    text = picture.read_text(encoding="utf-8")
-    for number, (light, _) in enumerate(pairs):
-        text = text.replace(light, f"var(--c{number}, {light})")
-    light, dark = ("".join(f"--c{number}:{pair[scheme]};" for number, pair in enumerate(pairs)) for scheme in (0, 1))
-    style = f"<style>:root{{{light}}}@media (prefers-color-scheme: dark){{:root{{{dark}}}}}</style>"
-    picture.write_text(re.sub(r"(<svg\b[^>]*>)", rf"\1\n {style}", text, count=1), encoding="utf-8")
+    _, (above, below) = plt.subplots(2, 1, figsize=(9, 4.8), sharex=True, height_ratios=[3, 1])
+    above.bar(seconds, steps["accepted"], align="edge", width=1.0, color=ACCEPTED[0], label="accepted, each second")
+    above.step(at, limit, where="post", color=LIMIT[0], linewidth=1.4, linestyle="--", label="the API's limit")
+    above.plot(at, [each or float("nan") for each in rate], color=RATE[0], linewidth=2, label="the session's rate")
+    above.set(ylabel="requests a second", ylim=(0, 260))
+    above.legend(loc="upper left", frameon=False, fontsize=9)
+    below.bar(seconds, steps["refused"], align="edge", width=1.0, color=REFUSED[0], label="refused, each second")
+    below.set(xlabel="seconds", ylabel="refused", xlim=(0, len(steps["accepted"])), ylim=(0, 20))
+    for axis in (above, below):
+        axis.grid(visible=True, axis="y", color=GRID[0], linewidth=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0)
+        axis.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _saved(draw: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any], Path], None]:
     def save(report: dict[str, Any], out: Path) -> None:
-        draw(report)
-        plt.tight_layout()
-        plt.savefig(out, metadata={"Date": None})
-        plt.close("all")
-        if draw is pacing:
-            _follow_the_scheme(out)
+        with mpl.rc_context(COLOURS):
+            draw(report)
+            plt.tight_layout()
+            plt.savefig(out, metadata={"Date": None})
+            plt.close("all")
+        follow_the_scheme(out)
 
     return save
 
