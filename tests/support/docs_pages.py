@@ -134,6 +134,7 @@ async def run_snippets(blocks: list[Block], clinics: str, folder: Path) -> None:
                     fake.clear_faults()
                     fake.latency_seconds = 0.0
             finally:
+                sys.modules.pop("slots", None)  # the module that `arzamed model` writes, from a `given:` comment
                 for opened in [each for each in names.values() if isinstance(each, ArzamedSession)]:
                     await opened.aclose()
 
