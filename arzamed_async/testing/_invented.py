@@ -63,7 +63,7 @@ def record_strategy(model: InferredModel | type[Any]) -> SearchStrategy[dict[str
             raise
     if strategies is None:
         raise ConfigurationError(
-            "record_strategy needs hypothesis, which is not installed: python3 -m pip install hypothesis"
+            "record_strategy needs hypothesis, which is not installed: add it to your requirements"
         )
     made: SearchStrategy[dict[str, Any]] = strategies.randoms(use_true_random=False).map(Inventor(model).record)
     return made
