@@ -16,12 +16,16 @@ from .widen import Widener
 
 __all__ = ["widened"]
 
+_BOM = "\ufeff"
+
 
 def widened(model: Model, existing: str) -> str:
     """Return the source of a module whose classes also read the records of a model.
 
     Raises ConfigurationError, which names the line, where the module cannot be understood or is not one of this model.
     """
+    if existing.startswith(_BOM):  # as editors on Windows write it; Python skips it
+        return _BOM + widened(model, existing.removeprefix(_BOM))
     module = read_module(existing)
     root, endpoint = _root(module, model)
     if not model.records:

@@ -394,3 +394,10 @@ def test_a_form_goes_with_the_dates_that_had_it(metadata: str, comment: str) -> 
     assert "json_form" not in source
     assert ('"x": 1' in source) is ('"x": 1' in metadata)
     assert len(read(source, [{"at": "later"}])) == 1
+
+
+def test_a_byte_order_mark_is_kept() -> None:
+    """A file that an editor on Windows saved is widened, and begins as it did."""
+    before = inferred([{"a": 1}]).source
+    after = write(inferred([{"b": 2}]).schema, existing=f"\ufeff{before}")
+    assert after == f"\ufeff{write(inferred([{'b': 2}]).schema, existing=before)}"
