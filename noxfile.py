@@ -313,7 +313,7 @@ TOUCHING = {
     "rich, typer": ["cli/test_cli_commands", "cli/test_cli_formats"],
     "opentelemetry": ["observers/test_otel", "observers/test_otel_aiohttp", "observers/test_tracing"],
     "pytest": ["testing/test_plugin", "testing/test_store_contract"],
-    "redis": ["stores/shared/test_store_redis"],
+    "redis": ["stores/shared/test_redis_errors", "stores/shared/test_store_redis"],
     "distributed": ["stores/shared/test_dask"],
 }
 #: The exporter for Prometheus goes with one version of the SDK only, a new one.

@@ -19,6 +19,8 @@ _REMEDIES = {
 }
 #: What a client that knows no Cluster gets from one.
 _REDIRECTIONS = {"MovedError", "AskError", "ClusterCrossSlotError"}
+#: The same in the text of an error: before version 6, redis-py has these classes for a client of a Cluster only.
+_REDIRECTION_CODE = re.compile("(MOVED|ASK|CROSSSLOT) ")
 #: The script has not run: this server is not the primary, not ready, or does not have the key's slot. Another one may be.
 _WRONG_SERVER = {"ReadOnlyError", "BusyLoadingError", "MasterDownError", "ClusterDownError", "TryAgainError"}
 #: The same in the text of an error: before version 7, Redis wraps what a command in a script has raised.
@@ -42,7 +44,7 @@ def remedy(error: BaseException, *, cluster: bool) -> str | None:
     # Sentinel's client has the sentinels' errors in its text only.
     if "MasterNotFoundError" in names and "AuthenticationError" in str(error):
         return f"a sentinel: {_LOGIN} (sentinel_kwargs)"
-    if not cluster and names & _REDIRECTIONS:
+    if not cluster and (names & _REDIRECTIONS or _REDIRECTION_CODE.match(str(error))):
         return _CLUSTER
     return next((text for name, text in _REMEDIES.items() if name in names), None)
 

@@ -59,20 +59,23 @@ class Refusing(Port):
         super().__init__()
         self.error = ""
         self.scripts = 0
+        self.ran: set[int] = set()  # the connections, by number, over which a script came
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Reply to its commands."""
+        number = self.connections
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             while line := await reader.readline():
                 words = []
                 for _ in range(int(line[1:])):
                     size = int((await reader.readline())[1:])
                     words.append((await reader.readexactly(size + 2))[:-2])
-                writer.write(self._reply(words))
+                writer.write(self._reply(words, number))
 
-    def _reply(self, words: list[bytes]) -> bytes:
+    def _reply(self, words: list[bytes], number: int) -> bytes:
         if words[0].upper() != b"EVAL":
             return b"+OK\r\n"
+        self.ran.add(number)
         self.scripts += 1
         if self.error:
             return f"-{self.error}\r\n".encode()
@@ -139,8 +142,9 @@ async def test_connections_of_calls_under_way_are_dropped_as_well(refusing: Refu
         refusing.error = ""
         await settle(store)
         before = refusing.connections
+        refusing.ran.clear()
         await asyncio.gather(*(store.load(KEY) for _ in range(4)))
-        assert refusing.connections == before + 4
+        assert min(refusing.ran) > before  # how many there are is up to redis-py
 
 
 async def settle(store: RedisTokenStore) -> None:
