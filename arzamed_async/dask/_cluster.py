@@ -16,17 +16,22 @@ __all__ = ["Installed"]
 
 #: A part of the cluster that does not respond within this time is not waited for: it may be busy.
 RESPONSE_SECONDS = 10.0
+#: Requests at the same time: each needs a connection to the scheduler.
+AT_ONCE = 64
 #: The most addresses that an error names.
 NAMED = 5
 _VERSION = "__import__('arzamed_async').__version__"
 
 
 class Installed:
-    """The parts of a cluster that were checked: each once, so that a worker which is too busy to respond delays a fan-out once."""
+    """The parts of a cluster that were checked. A worker that is too busy to respond delays a fan-out once."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._checked: set[str] = set()
+        self._waited_for: set[str] = set()
+        self._asked: dict[str, asyncio.Task[object]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def check_scheduler(self) -> None:
         """Raise ConfigurationError unless the scheduler, which unpickles tasks, has the package."""
@@ -41,18 +46,42 @@ class Installed:
         _require({"the scheduler": found})
 
     async def check_workers(self, addresses: Iterable[str]) -> None:
-        """Raise ConfigurationError, with their addresses, if new workers lack the package or have another version."""
-        new = [address for address in addresses if address not in self._checked]
-        if not new:
-            return
-        found: Mapping[str, object] = {}
-        try:
-            async with asyncio.timeout(RESPONSE_SECONDS):
-                found = await self._client.run(builtins.eval, _VERSION, workers=new, on_error="return")
-        except TimeoutError:
-            pass
+        """Raise ConfigurationError, with their addresses, if workers lack the package or have another version.
+
+        There is a call for each worker: one that is busy hides no other. What it returns later is looked at by a later check.
+        """
+        present = set(addresses)
+        for gone in self._asked.keys() - present:
+            self._asked.pop(gone).cancel()
+        unknown = present - self._checked - self._asked.keys()
+        asked = {address: asyncio.create_task(self._version_at(address)) for address in unknown}
+        self._asked.update(asked)
+        new = [task for address, task in asked.items() if address not in self._waited_for]
+        self._waited_for |= unknown
+        if new:
+            await asyncio.wait(new, timeout=RESPONSE_SECONDS)
+        ended = [address for address, task in self._asked.items() if task.done()]
+        found = {address: self._asked.pop(address).result() for address in ended}
         _require({f"the worker {address}": version for address, version in found.items()})
-        self._checked.update(new)
+        self._checked.update(address for address, version in found.items() if isinstance(version, str))
+
+    async def aclose(self) -> None:
+        """Wait for no worker any more."""
+        asked, self._asked = list(self._asked.values()), {}
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _version_at(self, address: str) -> object:
+        """Return the version that a worker has, an exception, or None if it has not responded in time."""
+        try:
+            async with self._slots, asyncio.timeout(RESPONSE_SECONDS):
+                found: Mapping[str, object] = await self._client.run(
+                    builtins.eval, _VERSION, workers=[address], on_error="return"
+                )
+        except TimeoutError:
+            return None
+        return found.get(address)
 
 
 def _require(found: Mapping[str, object]) -> None:

@@ -123,6 +123,7 @@ class Run(Generic[T]):
         except BaseExceptionGroup as bugs:
             bug = bugs.exceptions[0]
         finally:
+            await self._installed.aclose()
             await plan.shards.aclose()
             await self._clear_up(queue)
         if bug is not None:

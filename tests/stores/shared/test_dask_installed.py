@@ -15,7 +15,7 @@ import pytest
 from dask_support import Clinics, Gate, bounded, names
 
 from arzamed_async import Clinic, ClinicCredentials, ConfigurationError, __version__
-from arzamed_async.dask import fan_out_dask
+from arzamed_async.dask import _cluster, fan_out_dask
 from arzamed_async.testing import FakeArzamed
 
 distributed = pytest.importorskip("distributed")
@@ -138,3 +138,80 @@ async def test_a_worker_that_joins_later_is_checked_as_well(tmp_path: Path) -> N
                         async for _ in found:
                             pass
                     assert late.address in str(caught.value)
+
+
+class Answering:
+    """A client of a cluster whose workers have the versions given; one without a version is busy until it has one."""
+
+    def __init__(self, **versions: object) -> None:
+        self.versions = versions
+        self.changed = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def run(self, _function: object, _text: str, *, workers: list[str], on_error: str) -> dict[str, object]:
+        """Ask workers, as distributed's client does."""
+        assert on_error == "return"
+        self.asked += workers
+        while any(worker not in self.versions for worker in workers):
+            await self.changed.wait()
+        return {worker: self.versions[worker] for worker in workers}
+
+    def respond(self, worker: str, version: object) -> None:
+        """Let a busy worker respond."""
+        self.versions[worker] = version
+        self.changed.set()
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cluster, "RESPONSE_SECONDS", 0.02)
+
+
+@pytest.mark.usefixtures("brief")
+async def test_a_busy_worker_hides_no_other() -> None:
+    """Each is asked by itself: the one that lacks the package is named, though another does not respond."""
+    installed = _cluster.Installed(Answering(a=__version__, c=ImportError("no arzamed_async")))
+    with pytest.raises(ConfigurationError, match="cannot be imported by the worker c: install it"):
+        await installed.check_workers(["a", "busy", "c"])
+    await installed.aclose()
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("version", [__version__, "99.0"])
+async def test_a_busy_worker_is_looked_at_again(version: str) -> None:
+    """What it responds at last is seen by a later check; those that have responded are not asked again."""
+    client = Answering(a=__version__)
+    installed = _cluster.Installed(client)
+    await installed.check_workers(["a", "busy"])
+    await asyncio.gather(*installed._asked.values())  # it has not responded in time
+    client.respond("busy", version)
+    async with bounded():
+        try:
+            while "busy" not in installed._checked:
+                await installed.check_workers(["a", "busy"])
+                await asyncio.sleep(0)
+        except ConfigurationError as error:
+            assert "for the worker busy (99.0)" in str(error)
+            assert version == "99.0"
+        else:
+            assert version == __version__
+    assert client.asked.count("a") == 1
+    await installed.aclose()
+
+
+async def test_only_the_first_check_waits_for_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later check asks again and goes on; a worker that has left, or the end, cancels the question."""
+    installed = _cluster.Installed(Answering())
+    monkeypatch.setattr(_cluster, "RESPONSE_SECONDS", 0.02)
+    await installed.check_workers(["busy", "other"])
+    await asyncio.gather(*installed._asked.values())
+    await installed.check_workers([])
+    monkeypatch.setattr(_cluster, "RESPONSE_SECONDS", 3600.0)
+    async with bounded():
+        await installed.check_workers(["busy", "other"])
+        left, kept = installed._asked["other"], installed._asked["busy"]
+        await installed.check_workers(["busy"])
+        await asyncio.wait([left])
+        await installed.aclose()
+    assert left.cancelled()
+    assert kept.cancelled()
