@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from functools import partial
 from importlib import import_module
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from ._arguments import clock_function, function, kinds, observer_functions
@@ -88,11 +87,12 @@ class ArzamedSession:
         endpoints: The paths of the endpoints that the vendor has not published.
         observers: Each is called with every Event; one that is a Tracer also creates spans.
         http: An aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one, without an
-            Authorization of its own. `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business then (and so
-            are its resolver, and aiohttp's habit to send a GET again, uncounted, when a connection is lost).
+            Authorization of its own. `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business then, as are
+            its resolver and aiohttp's habit to send a GET again, uncounted, when a connection is lost.
         ssl_context: The TLS settings of all connections; None: Python's default context.
         proxy: The URL of a proxy, with its login if it needs one.
         trust_env: Takes the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc.
+        app_info: The program's name in each User-Agent, before the library's: `booking-portal/2.1`; with `http=`, too.
         clock: Returns seconds that never go back, for the age of tokens and the circuit breaker.
         wall_clock: Returns seconds since the epoch, for the expiry of tokens and HTTP dates.
     """
@@ -117,6 +117,7 @@ class ArzamedSession:
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
         trust_env: bool = False,
+        app_info: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -125,11 +126,10 @@ class ArzamedSession:
         base_url = api_url("base_url", base_url)
         options, observed = Options(retry, timeouts, limits), Observers(observer_functions(observers))
         lifetime, clocks = Lifetime(), Clocks(clock_function("clock", clock), clock_function("wall_clock", wall_clock))
-        transport = make_transport(pool, limits, http, ssl_context, proxy, trust_env=trust_env)
+        transport = make_transport(pool, limits, http, ssl_context, proxy, app_info, trust_env=trust_env)
         client = TokenClient(transport, retry, timeouts, observed, clocks, paces_of(pacing, base_url, retry, observed))
         shared = shared_tokens(token_store, tokens, clocks, observed, lifetime, client.secrets)
-        flights = SingleFlight(lifetime.spawn)
-        self._pool, self._fetcher = pool, TokenFetcher(lifetime, client, shared)
+        self._pool, self._fetcher, flights = pool, TokenFetcher(lifetime, client, shared), SingleFlight(lifetime.spawn)
         source = TokenSource(self._fetcher.fetch, tokens, clock, wall_clock, flights)
         clinics = ClinicRegistry(source, breaker, pool.connections_per_clinic)
         self._engine = Engine(
@@ -159,9 +159,7 @@ class ArzamedSession:
         self._engine.lifetime.enter()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import aiohttp
 import pytest
@@ -44,6 +45,18 @@ async def test_what_goes_over_the_wire() -> None:
     assert read.headers["authorization"] == "Bearer invented.token.canary-91c2"
     assert re.fullmatch(rf"arzamed-async/{re.escape(__version__)}", read.headers["user-agent"])
     assert read.headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("lane", ["direct", "aiohttp", "given"])
+async def test_the_application_is_named(lane: str) -> None:
+    """`app_info` goes before the library in the User-Agent of reads and token requests, over each lane, http= included."""
+    options: dict[str, Any] = {"aiohttp": {"trust_env": True}, "given": {"http": aiohttp.ClientSession}}.get(lane, {})
+    async with RawServer() as server:
+        async with ArzamedSession(base_url=server.base_url, app_info="booking-portal/2.1 cms", **options) as session:
+            await session.clinic(server.credentials()).doctors.list()
+            assert session._engine.transport.lane.startswith("direct" if lane == "direct" else "aiohttp: ")
+        agents = [request.headers["user-agent"] for request in server.requests]
+    assert agents == [f"booking-portal/2.1 cms arzamed-async/{__version__}"] * 2
 
 
 async def test_equal_credentials_share_a_token() -> None:

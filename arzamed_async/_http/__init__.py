@@ -4,6 +4,7 @@ In reading order:
 
     outgoing       what one request sends, and within which limits
     made           makes the transport of a session from its arguments
+    user_agent     the name of the application in the User-Agent
     transport      opens a response, over one of two lanes
     direct         the direct lane: one write, one read
     line           one connection of that lane, and one exchange over it

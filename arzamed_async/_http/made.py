@@ -6,6 +6,7 @@ import ssl
 
 from .._arguments import kinds, tls_context
 from .._validation import proxy_url
+from .._version import __version__
 from ..config import Limits, PoolLimits
 from ..errors import ConfigurationError
 from .transport import Http, Transport
@@ -19,6 +20,7 @@ def make_transport(
     http: Http | None,
     ssl_context: ssl.SSLContext | None,
     proxy: str | None,
+    app_info: str | None,
     *,
     trust_env: bool,
 ) -> Transport:
@@ -29,6 +31,17 @@ def make_transport(
         raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
     proxy = None if proxy is None else proxy_url("proxy", proxy)
     size = limits.buffered_bytes
+    user_agent = f"arzamed-async/{__version__}"
+    if app_info is not None:
+        from .user_agent import checked_app_info
+
+        user_agent = f"{checked_app_info(app_info)} {user_agent}"
     return Transport(
-        pool=pool, buffered_bytes=size, http=http, ssl_context=ssl_context, proxy=proxy, trust_env=trust_env
+        pool=pool,
+        buffered_bytes=size,
+        http=http,
+        ssl_context=ssl_context,
+        proxy=proxy,
+        trust_env=trust_env,
+        user_agent=user_agent,
     )

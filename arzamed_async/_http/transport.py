@@ -26,7 +26,6 @@ from .._concurrency.queueing import wait_in_queue
 from .._concurrency.semaphore import FairSemaphore
 from .._concurrency.threads import Threads
 from .._logs.setup import write
-from .._version import __version__
 from ..config import PoolLimits, Timeouts
 from ..errors import ArzamedError, ConfigurationError
 from .decompress import ACCEPT_ENCODING
@@ -66,6 +65,7 @@ class Transport:
         ssl_context: ssl.SSLContext | None,
         proxy: str | None,
         trust_env: bool,
+        user_agent: str,
     ) -> None:
         if isinstance(http, aiohttp.ClientSession):
             check_given(http)
@@ -87,7 +87,7 @@ class Transport:
         self._headers = {
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
-            "User-Agent": f"arzamed-async/{__version__}",
+            "User-Agent": user_agent,
         }
 
     def _make_client(self) -> aiohttp.ClientSession:

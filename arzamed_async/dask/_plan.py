@@ -52,6 +52,7 @@ class SessionOptions(TypedDict, total=False):
     tokens: TokenPolicy
     breaker: BreakerPolicy | None
     coalesce: bool
+    app_info: str | None
     endpoints: Endpoints
 
 
