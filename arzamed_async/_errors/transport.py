@@ -90,6 +90,8 @@ class DeadlineExceededError(TransportError, TimeoutError):
             self.remedy = "Raise the deadline_seconds of the fan-out, or its concurrency"
         elif phase.startswith("waiting for a token from"):
             self.remedy = "Check the token endpoint: token_url names it. Retry later, or raise Timeouts.total_seconds"
+        elif "read timed out" in last_failure:  # more time alone would be for more attempts of read_seconds each
+            self.remedy = "Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"
         elif "PoolLimits" in phase:
             self.remedy = "Make fewer calls at once, or raise that limit"
         if remedy:

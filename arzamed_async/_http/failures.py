@@ -27,6 +27,7 @@ from .reasons import (
     proxy_reason,
     tls_reason,
 )
+from .response import SLOW_SERVER
 
 __all__ = ["REASONS", "transport_error"]
 
@@ -51,7 +52,7 @@ REASONS: dict[type[BaseException], str] = {
 REMEDIES: dict[type[BaseException], str] = {
     aiohttp.ClientProxyConnectionError: "Check the URL of the proxy, and that it runs",
     aiohttp.ConnectionTimeoutError: "Check the host and port in base_url and the network, or raise Timeouts.connect_seconds",
-    TimeoutError: "Retry later, or raise Timeouts.read_seconds",
+    TimeoutError: SLOW_SERVER,
     aiohttp.ClientResponseError: "Check scheme, host and port in base_url",
     NotHttpError: "Check scheme, host and port in base_url",
 }

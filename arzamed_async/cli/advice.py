@@ -44,6 +44,8 @@ def _translated(remedy: str) -> str:
     if "ssl_context" in remedy:
         trust = "Name the certificate of its authority in the variable SSL_CERT_FILE, if it is the right server"
         return trust if "authority" in remedy else _TLS
-    remedy = re.sub(r"(,?) or raise Timeouts\.read_seconds", r"\1 or with a longer --timeout", remedy)
+    remedy = re.sub(
+        r"(,?) or raise Timeouts\.read_seconds( and Timeouts\.total_seconds)?", r"\1 or with a longer --timeout", remedy
+    )
     remedy = re.sub(r",? or raise Timeouts\.\w+", "", remedy)
     return remedy.replace("base_url", "--base-url")
