@@ -33,7 +33,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         # Takes 50 ms, and on a slow machine more than a session waits for a call, which `lock` would be a part of.
-        import filelock  # noqa: F401
+        import filelock  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
         self.path = path
 

@@ -368,6 +368,7 @@ def test_a_check_without_a_record_reports_that_nothing_was_compared(
     done = model(beside, beside.clinics(place, "Milano", slots=[]), "slots", "--check", "slots.py")
     assert done.exit_code == 0
     assert done.stderr == "arzamed: the clinics sent no record: nothing was compared\n"
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(
