@@ -240,18 +240,19 @@ def test_the_installed_plugin_costs_nothing_until_it_is_used(tmp_path: Path) -> 
 
 
 def test_the_testing_page_is_true(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each block of docs/how-to/testing.md runs as it stands, and its tables name what is there."""
+    """Each block of docs/how-to/testing.md runs as it stands, and the reference's tables name what is there."""
     page = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
+    tables = (ROOT / "docs" / "reference" / "test-fixtures.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == page.count("```python") == 7
+    assert len(blocks) == page.count("```python") == 8
     for name, source in blocks:
         (pytester.path / name).write_text(source, encoding="utf-8")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     result = pytester.runpytest_inprocess("-p", PLUGIN, *STRICT, "-p", "no:cacheprovider", *ERRORS)
-    result.assert_outcomes(passed=9)
+    result.assert_outcomes(passed=10)
     runpy.run_path(str(pytester.path / "without_pytest.py"))
-    called = set(re.findall(r"`(?:await )?(\w+)\([^`]*\)`", page)) - {"Answer"}
+    called = set(re.findall(r"`(?:await )?(\w+)\([^`]*\)`", page + tables)) - {"Answer"}
     assert len(called) > 10
     assert [name for name in sorted(called) if not hasattr(FakeArzamed, name)] == []
     module = importlib.import_module(PLUGIN)
-    assert [name for name in module.__all__ if f"`{name}`" not in page] == []
+    assert [name for name in module.__all__ if f"`{name}`" not in tables] == []
