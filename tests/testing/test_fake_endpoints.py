@@ -229,7 +229,9 @@ async def coroutine(path: object, query: object) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["text", b"bytes", 5, None, coroutine, lambda path: [], lambda a, b, c: [], object(), Doctor], ids=str
+    "wrong",
+    ["text", b"bytes", 5, None, coroutine, lambda path: [], lambda a, b, c: [], object(), Doctor],
+    ids=["text", "bytes", "number", "none", "coroutine", "one argument", "three arguments", "object", "class"],
 )
 async def test_wrong_records_are_refused_where_they_are_given(fake: FakeArzamed, wrong: Any) -> None:
     """What is neither records nor such a function is a ConfigurationError, with a clinic and without."""
