@@ -81,6 +81,35 @@ def test_the_check_finds_what_it_is_for(text: str) -> None:
     assert avoided(text)
 
 
+def lists_run_into_text(text: str) -> list[str]:
+    """Return the first items of lists that follow a line of text at once: the site's Markdown shows them as that paragraph's text."""
+    found: list[str] = []
+    in_list = in_code = False
+    before = ""
+    for line in text.splitlines():
+        if re.match(r"\s*(```|~~~)", line):
+            in_code = not in_code
+        elif not in_code:
+            item = re.match(r"\s*([-*]|\d+\.) ", line)
+            if item and before.strip() and not in_list:
+                found.append(line)
+            in_list = bool(item) or (in_list and bool(line.strip()))
+        before = line
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_list_stands_apart_from_the_text_before_it(page: str) -> None:
+    """GitHub shows a list without an empty line before it as one, and the site does not."""
+    assert lists_run_into_text((ROOT / page).read_text(encoding="utf-8")) == []
+
+
+def test_a_list_that_runs_into_text_is_found() -> None:
+    """The check finds such a list, and no other."""
+    assert lists_run_into_text("Text:\n- one\n- two\n") == ["- one"]
+    assert lists_run_into_text("Text:\n\n- one\n  goes on\n- two\n\n```sh\na\n- b\n```\n") == []
+
+
 def test_the_readme_is_short() -> None:
     """A reader sees what the package is, and the ten questions, within 160 lines."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
