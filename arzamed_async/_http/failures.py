@@ -41,7 +41,7 @@ REASONS: dict[type[BaseException], str] = {
     TimeoutError: "read timed out: no data within read_seconds",
     aiohttp.ServerDisconnectedError: "the connection was lost before the response",
     DisconnectedError: "the connection was lost before the response",
-    SilentError: "no response over a connection that had been idle",
+    SilentError: "no response over a reused connection",
     aiohttp.ClientPayloadError: "the body was cut",
     aiohttp.ClientResponseError: "the response is not HTTP",
     NotHttpError: "the response is not HTTP",
