@@ -131,7 +131,7 @@ async def test_with_an_aiohttp_that_behaves_otherwise_requests_take_the_ordinary
 ) -> None:
     """A newer aiohttp whose request or parser has changed is not used by the direct lane, and the pool names its version."""
     monkeypatch.setattr(aiohttp, "__version__", "9.9.9")
-    transport = make_transport(PoolLimits(), Limits(), None, None, None, trust_env=False)
+    transport = make_transport(PoolLimits(), Limits(), None, None, None, None, trust_env=False)
     with monkeypatch.context() as changed:
         changed.setattr(*CHANGES[change])
         transport._bound_client()
