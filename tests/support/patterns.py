@@ -338,7 +338,7 @@ def hard_texts(pattern: re.Pattern[Any], size: int) -> Iterator[str | bytes]:
     few = list(parts)[:6]
     pieces = [*few, *map("".join, itertools.pairwise(few)), "".join(few)]
     kind = "latin-1" if isinstance(pattern.pattern, bytes) else ""
-    for piece in pieces:
+    for piece in filter(None, pieces):  # a pattern of positions alone takes nothing
         for end in ("", "~\x00"):
             text = piece * (size // len(piece)) + end
             yield text.encode(kind, "replace") if kind else text
