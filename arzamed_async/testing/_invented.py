@@ -37,7 +37,7 @@ def records_of(model: InferredModel | type[Any], count: int, *, seed: int) -> li
     for name, value in (("count", count), ("seed", seed)):
         if isinstance(value, bool) or not isinstance(value, int) or (name == "count" and value < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"{name} must be a whole number" + " of zero or more" * (name == "count"))
-    inventor, rng = Inventor(model), Random(seed)  # noqa: S311 - nothing secret
+    inventor, rng = Inventor(model), Random(seed)  # noqa: S311 # nosec B311 - nothing secret
     return [inventor.record(rng) for _ in range(count)]
 
 
