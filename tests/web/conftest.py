@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
+from support.chromium import headless_chromium
 from web_support import Desk
 
 
@@ -28,16 +28,8 @@ def picture(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """Give a headless Chromium."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not here (Debian: apt-get install chromium fonts-dejavu-core)")
-    async with async_playwright() as playwright:
-        # Root, in a container, has no sandbox to give; and a container's /dev/shm may be too small for a page.
-        browser = await playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    async with headless_chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
