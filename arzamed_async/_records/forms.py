@@ -13,26 +13,11 @@ from ..errors import ConfigurationError
 from .fields import bare
 from .scalars import NaiveDatetime
 
-__all__ = ["DEFAULT_FORMS", "Form", "check_form", "form_of", "form_of_field"]
+__all__ = ["Form", "check_form", "form_of_field"]
 
-#: What `to_dict` writes where a field has no form of its own.
-DEFAULT_FORMS = frozenset(
-    {"YYYY-MM-DD"}
-    | {
-        f"{day}hh:mm:ss{fraction}{offset}"
-        for day in ("", "YYYY-MM-DDT")
-        for fraction in ("", ".ssssss")
-        for offset in ("", "+hh:mm")
-    }
-)
 _FORM = re.compile(
     r"(?P<day>YYYY-MM-DD|YYYYMMDD)?(?P<between>[Tt ])?(?P<clock>hh:mm:ss|hh:mm|hhmmss|hhmm)?"
     r"(?P<fraction>[.,]s{1,9})?(?P<offset>Z|\+hh:mm|\+hhmm|\+hh)?"
-)
-_TEXT = re.compile(
-    r"(?P<day>[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{8})?(?P<between>[Tt ])?"
-    r"(?P<clock>[0-9]{2}:[0-9]{2}:[0-9]{2}|[0-9]{2}:[0-9]{2}|[0-9]{6}|[0-9]{4})?"
-    r"(?P<fraction>[.,][0-9]{1,9})?(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
 _MOST_LETTERS, _SIX = 40, 6
 
@@ -114,7 +99,7 @@ def _digits(form: str, value: Any) -> str:
 
 
 def _parts(found: re.Match[str] | None) -> dict[str, str | None] | None:
-    """Return the parts of a form, or of a text that has one: a date, a time, or both with something between them."""
+    """Return the parts of a form: a date, a time, or both with something between them."""
     if found is None:
         return None
     parts = cast("dict[str, str | None]", found.groupdict())
@@ -125,23 +110,6 @@ def _parts(found: re.Match[str] | None) -> dict[str, str | None] | None:
         return None
     has_seconds = len((clock or "").replace(":", "")) == _SIX
     return None if parts["fraction"] and not has_seconds else parts
-
-
-def form_of(text: str) -> str | None:
-    """Return the form of a date or time, each digit of which may be any: `hh:mm` for "09:30". None if it has none.
-
-    Digits alone, such as "0930" or "2026", are no time of day: they may be any number.
-    """
-    parts = _parts(_TEXT.fullmatch(text))
-    if parts is None or (parts["day"] is None and ":" not in (parts["clock"] or "")):
-        return None
-    day, clock, fraction, offset = (parts[name] or "" for name in ("day", "clock", "fraction", "offset"))
-    day = day and ("YYYY-MM-DD" if "-" in day else "YYYYMMDD")
-    clock = clock and ("hh:mm:ss" if ":" in clock else "hhmmss")[: len(clock)]
-    fraction = fraction and fraction[0] + "s" * (len(fraction) - 1)
-    if offset not in ("", "Z"):
-        offset = ("+hh:mm" if ":" in offset else "+hhmm")[: len(offset)]
-    return f"{day}{parts['between'] or ''}{clock}{fraction}{offset}"
 
 
 def form_of_field(attribute: attrs.Attribute[Any], model: type[Any]) -> Form | None:
