@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any, get_args, get_origin
 
 import attrs
@@ -16,7 +15,7 @@ from .._validation import whole_number
 from ..errors import ConfigurationError
 from ..models import OpenRecord
 from .compared import ComparedObjects
-from .reading import Records, check_records, windows
+from .reading import Records, check_records, read_windows
 from .report import DriftKind, ModelReport
 
 __all__ = ["Comparison", "check_model"]
@@ -39,15 +38,16 @@ class Comparison:
         on_records: Callable[[list[dict[str, Any]]], None] | None = None,
     ) -> None:
         """Compare records as they are read. `on_records` is called with the JSON objects of each window."""
-        window: list[dict[str, Any]] = []
+
+        def use(window: list[dict[str, Any]]) -> None:
+            self.add(window)
+            if on_records is not None:
+                on_records(window)
+
         try:
-            async with aclosing(windows(records, most)) as found:
-                async for window in found:
-                    self.add(window)
-                    if on_records is not None:
-                        on_records(window)
+            await read_windows(records, most, use)
         finally:
-            window, records = [], ()  # no traceback may show them
+            records = ()  # no traceback may show them
 
     def report(self) -> ModelReport:
         """Return what differs so far."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any
 
 from .._arguments import flag
@@ -15,7 +14,7 @@ from ..errors import ConfigurationError
 from .bounds import Budget
 from .naming import is_of_patients
 from .observed import Objects
-from .reading import Records, check_records, windows
+from .reading import Records, check_records, read_windows
 from .resolve import resolved
 from .schema import Field, Model
 
@@ -192,24 +191,16 @@ async def observed(
         name, path = _checked(records, name, path, options, max_records)
         options["personal"] |= is_of_patients(name, path)
         objects = _new_objects(enums=options["enums"])
-        await _observe(records, objects, max_records, on_records)
+
+        def use(window: list[dict[str, Any]]) -> None:
+            objects.add(window)
+            if on_records is not None:
+                on_records(len(window))
+
+        await read_windows(records, max_records, use)
         return InferredModel(name, path, (options["personal"], options["decimals"], options["enums"]), objects)
     except BaseException as error:
         drop_frames(error, handled)
         raise
     finally:
         records, handled = (), None  # see hides_arguments
-
-
-async def _observe(
-    records: Records, objects: Objects, most: int | None, on_records: Callable[[int], None] | None
-) -> None:
-    window: list[dict[str, Any]] = []
-    try:
-        async with aclosing(windows(records, most)) as found:
-            async for window in found:
-                objects.add(window)
-                if on_records is not None:
-                    on_records(len(window))
-    finally:
-        window, records = [], ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from .._readers.stream import RecordStream
 from ..errors import ConfigurationError
 from .plain import plain_record
 
-__all__ = ["Records", "check_records", "windows"]
+__all__ = ["Records", "check_records", "read_windows", "windows"]
 
 #: What records can be read from.
 Records = AsyncIterable[object] | Iterable[object]
@@ -46,6 +46,17 @@ async def windows(records: Records, most: int | None) -> AsyncGenerator[list[dic
                 return
     finally:
         window = []
+
+
+async def read_windows(records: Records, most: int | None, use: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Call `use` with the records in lists, `most` altogether. No frame shows them afterwards."""
+    window: list[dict[str, Any]] = []
+    try:
+        async with aclosing(windows(records, most)) as found:
+            async for window in found:
+                use(window)
+    finally:
+        window, records = [], ()
 
 
 async def _grouped(records: Records) -> AsyncGenerator[list[dict[str, Any]], None]:
