@@ -81,7 +81,8 @@ if not FOUND:
     sys.exit(f"none of the promised Pythons is found here: {', '.join(PYTHONS)}")
 OLDEST, NEWEST = FOUND[0], FOUND[-1]
 #: Where coverage is measured. From 3.14 on Python itself reports the branches taken: an eighth more, where a tracer costs twice more.
-COVERED = NEWEST if int(NEWEST.partition(".")[2]) >= 14 else OLDEST
+MONITORS = int(NEWEST.partition(".")[2]) >= 14
+COVERED = NEWEST if MONITORS else OLDEST
 #: What became of the tests on each Python, once one of their sessions has begun.
 tested: dict[str, str] = {}
 
@@ -143,7 +144,7 @@ def tests(session: nox.Session) -> None:
         what += ["--cov", "--cov-report=term"] if python == COVERED else []
     if python not in {OLDEST, NEWEST}:
         draw_few(session)
-    if python == COVERED == NEWEST:
+    if MONITORS and python == COVERED:
         session.env["COVERAGE_CORE"] = "sysmon"
     try:
         session.run("python", "-m", "pytest", f"--junit-xml={results}", *what, *session.posargs)
