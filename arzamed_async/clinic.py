@@ -1,4 +1,4 @@
-"""The handle of a clinic: cheap to create; handles of one clinic share its token and the pool."""
+"""The handle of a clinic. It is cheap to create; all handles of one clinic share its token and the pool."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _doctors() -> Endpoint[Doctor]:
 
 
 class Clinic:
-    """One clinic, read with its own credentials. `ArzamedSession.clinic` returns one.
+    """A clinic and its endpoints. `ArzamedSession.clinic` returns one. It is cheap to create.
 
     Its calls raise SessionClosedError after the session is closed.
 
     Attributes:
-        credentials: What the clinic is read with.
-        name: The clinic's name in errors and events: that of the credentials, or the client id.
+        credentials: The clinic's credentials.
+        name: The clinic's name in errors and events: the name in its credentials, or else the client id.
     """
 
     __slots__ = ("_doctors", "_engine", "_options", "_state", "credentials", "name")
@@ -76,30 +76,31 @@ class Clinic:
 
     @property
     def slots(self) -> Resource[Slot]:
-        """Appointment slots. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
+        """Appointment slots. The vendor has not published path and fields: see `Endpoints` and `OpenRecord`."""
         path = self._engine.endpoints.slots
         return self._unpublished("slots", Endpoint(path or "equipe/slots", Slot), guessed=path is None)
 
     @property
     def patients(self) -> Resource[Patient]:
-        """Patient records. Path and fields are unpublished: see `Endpoints` and `OpenRecord`."""
+        """Patient records. The vendor has not published path and fields: see `Endpoints` and `OpenRecord`."""
         path = self._engine.endpoints.patients
         endpoint = Endpoint(path or "equipe/patients", Patient, personal=True)
         return self._unpublished("patients", endpoint, guessed=path is None)
 
     def resource(self, endpoint: Endpoint[T], **parameters: PathValue) -> Resource[T]:
-        """Return any other endpoint. Its records become objects of the endpoint's attrs class.
+        """Return the resource of any other endpoint. Its records become objects of the endpoint's attrs class.
 
             slots = clinic.resource(Endpoint("equipe/rooms/{room}/slots", RoomSlot), room="Sala 1")
 
         Args:
-            endpoint: Its path and the class of its records.
-            **parameters: The values of the parameters in its path: text, whole numbers, UUIDs or dates. Each is one segment
-                of the path, percent-encoded.
+            endpoint: The endpoint: its path and the class of its records.
+            **parameters: The values of the parameters in the path: text, whole numbers, UUIDs or dates. Each value
+                becomes one segment of the path, percent-encoded.
 
         Raises:
-            ConfigurationError: A value is missing, or the path has no place for it; a text is empty, `.` or `..`, has a
-                slash, a backslash or a control character (percent-encoded too), or more than 1,024 characters.
+            ConfigurationError: A value is missing, or the path has no such parameter. Or a text is empty, is `.` or
+                `..`, has more than 1,024 characters, or contains a slash, a backslash or a control character (even
+                percent-encoded).
         """
         try:
             return self._resource(endpoint, parameters)
@@ -133,15 +134,15 @@ class Clinic:
     def with_options(
         self, *, retry: RetryPolicy | None = None, timeouts: Timeouts | None = None, limits: Limits | None = None
     ) -> Clinic:
-        """Return a handle of the same clinic with other policies. It shares token and pool.
+        """Return a handle of the same clinic with other policies. It shares the token and the pool.
 
         Args:
-            retry: Which attempts are retried; None: as before.
-            timeouts: The time limits; None: as before.
-            limits: The limits of size; None: as before.
+            retry: Which failed requests are retried. None: unchanged.
+            timeouts: The time limits of a call. None: unchanged.
+            limits: The maximum sizes of responses. None: unchanged.
 
         Raises:
-            ConfigurationError: A policy is of another class.
+            ConfigurationError: A policy is an object of the wrong class.
         """
         given = self._options
         options = Options(
@@ -152,7 +153,7 @@ class Clinic:
         return Clinic(self._engine, self.credentials, options)
 
     async def token(self) -> Token:
-        """Return the clinic's token, from the cache while that is valid.
+        """Return the clinic's access token: the cached one if it is valid, else a new one.
 
         Raises TokenError, TransportError, SessionClosedError, ConfigurationError.
         """
@@ -168,14 +169,14 @@ class Clinic:
             raise
 
     async def get(self, path: str, params: Params | None = None, *, route: str | None = None) -> Response:
-        """Return the response for any path below the base URL, with its body (up to Limits.body_bytes).
+        """Send a GET request for any path below the base URL. The body may have up to `Limits.body_bytes`.
 
         Raises what `Resource.list` raises: StatusError for any status over 299.
 
         Args:
-            path: The path, relative. It may hold identifiers, so that errors and events do not show it.
-            params: The query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
-            route: What errors and events show instead of the path, such as `patients/{id}`; None: `<raw>`.
+            path: The path, relative to the base URL. Errors and events do not show it, since it may contain identifiers.
+            params: The query: a mapping or pairs. Values are text, numbers, bools, dates or lists of those.
+            route: The text that errors and events show instead of the path, such as `patients/{id}`. None: `<raw>`.
         """
         try:
             shown, url = _shown_and_url(self._engine.base_url, path, params, route)
@@ -199,14 +200,14 @@ class Clinic:
 
 @hides_arguments
 def _shown_and_url(base_url: str, path: str, params: Params | None, route: str | None) -> tuple[str, str]:
-    """Return what errors and events show of a request, and its URL."""
+    """Return the text that errors and events show as the path, and the request's URL."""
     if route is not None:
         route = plain_text("route", route)
     return route or "<raw>", request_url(base_url, path, params)
 
 
 def clinic_of(engine: Engine, drawn: Clinic | ClinicCredentials) -> Clinic:
-    """Return the handle of what was drawn from the clinics of a fan-out. Raises ConfigurationError."""
+    """Return the handle for one item of a fan-out's clinics. Raises ConfigurationError."""
     if isinstance(drawn, Clinic):
         return drawn
     if not isinstance(drawn, ClinicCredentials):

@@ -1,4 +1,4 @@
-"""Endpoints, and an endpoint of one clinic: its list read as a whole, as a stream, or in batches; or its one object."""
+"""Endpoint (a path and a class), and Resource: an endpoint of one clinic, read as a list, a stream, batches or one object."""
 
 from __future__ import annotations
 
@@ -57,30 +57,34 @@ def _true_or_false(_instance: object, attribute: attrs.Attribute[Any], value: ob
 
 @frozen
 class Endpoint(Generic[T]):
-    """An endpoint: its path below the base URL and the attrs class of its records.
+    """An endpoint of the API: its path below the base URL, and the attrs class of its records.
 
         ROOMS = Endpoint("equipe/rooms", Room)
         rooms = await clinic.resource(ROOMS).list()
 
-    A path can have parameters, each a segment of its own. Their values are given to `clinic.resource`; errors, events,
-    metrics and logs show the path with the names alone.
+    A path can have parameters, each a whole segment. Pass their values to `clinic.resource`. Errors, events, metrics
+    and logs show the path with the names of the parameters, never with their values.
 
         SLOTS = Endpoint("equipe/rooms/{room}/slots", RoomSlot)
         slots = await clinic.resource(SLOTS, room="Sala 1").list()
 
-    Raises ConfigurationError for a path that could lead elsewhere, and for a class that cannot be read: the text names class,
-    field and type. Where an annotation has a name that is not defined yet, `clinic.resource` raises that instead.
+    Raises ConfigurationError for a path that could lead outside the base URL, and for a class that cannot be read from
+    JSON: the text names class, field and type. If an annotation has a name that is not defined yet, the class is checked
+    by `clinic.resource` instead.
 
-    A field's JSON key is its name in camelCase (`room_name`: `roomName`), or the one given by
-    `attrs.field(metadata={"json": "key"})`. Fields may be str, int, float, bool, None, Any, datetime (ISO
-    8601 with offset; truncated to microseconds), NaiveDatetime (without offset), date, time, Decimal (from text or a
-    number), UUID, an Enum (by value), attrs classes, Literals, lists, tuples `tuple[T, ...]`, sets, `dict[str, T]`, and
-    unions of these. Nothing is coerced, except a whole number to float. Whole numbers and Decimals are exact at any
-    size; a number that no float holds is a DecodeError. A field with a default may be absent (see Missing). A value
-    unknown to an Enum is a DecodeError, unless the Enum defines `_missing_`.
+    A field's JSON key is its name in camelCase (`room_name`: `roomName`). To set another key, use
+    `attrs.field(metadata={"json": "key"})`. A field with a default may be absent in JSON (see Missing).
 
-    A union is read as its first member that matches. Of several classes, the one that knows the most of the
-    object's keys comes first; classes that nothing distinguishes are a ConfigurationError.
+    A field can have one of these types: str, int, float, bool, None, Any, date, time, UUID, datetime (ISO 8601 with an
+    offset, truncated to microseconds), NaiveDatetime (without an offset), Decimal (from text or a number), an Enum (by
+    value), a Literal, an attrs class, `list[T]`, `tuple[T, ...]`, a set, `dict[str, T]`, or a union of these.
+
+    Decoding is strict: the only conversion of type is from a whole number to float. Whole numbers and Decimals are exact
+    at any size. A number too large for a float is a DecodeError, and so is a value that an Enum does not have, unless it
+    defines `_missing_`.
+
+    A union is read as its first member that matches. Among several classes, the one that declares most of the object's
+    keys is tried first. Classes that cannot be distinguished are a ConfigurationError.
     """
 
     path: str = field(validator=_endpoint_path)
@@ -88,7 +92,7 @@ class Endpoint(Generic[T]):
     model: type[T] = field(validator=_attrs_class)
     """The attrs class of the records."""
     personal: bool = field(default=False, validator=_true_or_false)
-    """Marks records about people: their values never appear in events, and no two calls share a response."""
+    """True for records about people: their values never appear in events, and calls never share a response."""
 
 
 class UnpublishedEndpointWarning(UserWarning):
@@ -96,10 +100,10 @@ class UnpublishedEndpointWarning(UserWarning):
 
 
 class Resource(Generic[T]):
-    """A clinic's records of one kind: `list()` for all at once, `stream()` and `batches()` as they arrive; `one()` for one object.
+    """An endpoint of one clinic. Read it with `list`, `read`, `stream` or `batches`, or a single object with `one`.
 
     Args:
-        params: The query: a mapping or pairs; values are text, numbers, bools, dates or lists of those.
+        params: The query: a mapping or pairs. Values are text, numbers, bools, dates or lists of those.
     """
 
     def __init__(
@@ -118,9 +122,9 @@ class Resource(Generic[T]):
         self._name = name
         self._endpoint = endpoint
         self._options = options
-        self._url = url  # masked, if the path has parameters
+        self._url = url  # empty unless the path has parameters; its repr is masked then
         self._hint = "This path is unpublished; the path itself may be wrong" if guessed else ""
-        self._plain: ListReader[T] | None = None  # without params, created lazily
+        self._plain: ListReader[T] | None = None  # the reader of a call without params, created lazily and reused
 
     @total_repr
     def __repr__(self) -> str:
@@ -153,7 +157,7 @@ class Resource(Generic[T]):
         return reader
 
     async def list(self, params: Params | None = None) -> builtins.list[T]:
-        """Return all records, in the order sent. A list is never cut short: it is complete, or an error is raised.
+        """Return all records, in the order sent. The list is complete, or an error is raised.
 
         Raises TransportError (DeadlineExceededError among them), TokenError, StatusError,
         ResponseError, SessionClosedError, ConfigurationError.
@@ -167,7 +171,7 @@ class Resource(Generic[T]):
         return await reader.read()
 
     async def read(self, params: Params | None = None) -> ListResponse[T]:
-        """Return what `list` returns with the response: its status, headers and request id. Never coalesced.
+        """Return all records together with the response's status, headers and request id. Never coalesced.
 
             response = await clinic.doctors.read()
             print(len(response.records), response.request_id)
@@ -181,12 +185,12 @@ class Resource(Generic[T]):
         return await reader.read_response()
 
     async def one(self, params: Params | None = None) -> T:
-        """Return the one JSON object that an endpoint sends which is no list, as an object of the class.
+        """Return one record, from an endpoint that sends a JSON object instead of a list.
 
             room = await clinic.resource(Endpoint("equipe/rooms/{room}", Room), room=7).one()
 
-        At most `Limits.body_bytes` are read. Raises what `list` raises: NotFoundError where the API has no such object, and
-        DecodeError where it sends a list, null or nothing.
+        The body may have up to `Limits.body_bytes`. Raises what `list` raises: NotFoundError if the API has no such
+        object, and DecodeError if it sends a list, null or an empty body.
         """
         try:
             whole = self._reader(params)
@@ -200,18 +204,18 @@ class Resource(Generic[T]):
         return (await reader.read())[0]
 
     def __aiter__(self) -> AsyncIterator[T]:
-        """Stream the records: `async for doctor in clinic.doctors` is short for `... in clinic.doctors.stream()`."""
+        """Stream the records: `async for doctor in clinic.doctors` is short for `async for doctor in clinic.doctors.stream()`."""
         return aiter(self.stream())
 
     def stream(self, params: Params | None = None, *, collect_errors: bool = False) -> RecordStream[T]:
-        """Return the records one by one as they arrive, in memory that does not grow with the list.
+        """Return a stream that yields each record as it arrives. Its memory use does not grow with the list.
 
         Each step raises what `list` raises.
 
         Args:
-            collect_errors: A record that does not match the class, or is not JSON, does not end the stream: its DecodeError is
-                added to `.errors`, up to 10,000; the next is raised. So is that of a record whose end cannot be found, since a
-                quote or bracket is missing.
+            collect_errors: True: a record that is invalid does not end the stream. Its DecodeError is added to `.errors`,
+                which holds up to 10,000; one more is raised. An error is also raised if the end of a record cannot be
+                found, because a quote or bracket is missing.
         """
         try:
             if not isinstance(collect_errors, bool):
@@ -224,13 +228,13 @@ class Resource(Generic[T]):
         return RecordStream(reader.records(), reader, errors)
 
     def batches(self, params: Params | None = None, *, size: int | None = None) -> RecordStream[builtins.list[T]]:
-        """Return lists of records as they arrive: as decoded, or of one size.
+        """Return a stream that yields lists of records as they arrive.
 
         Each step raises what `list` raises.
 
         Args:
-            size: The records of each list (the last one may be shorter), which count against the limits of a list (see Limits);
-                None: as decoded.
+            size: The number of records in each list; the last one may be shorter. The limits of a list apply to each
+                (see Limits). None: lists of any length, as the records are decoded.
         """
         try:
             if size is not None:

@@ -1,4 +1,4 @@
-"""The session: one HTTP pool and, for each clinic, one token cache. The parts are put together here, and only here."""
+"""The session: one HTTP pool and, for each clinic, one token cache. This module creates all parts and connects them."""
 
 from __future__ import annotations
 
@@ -57,44 +57,44 @@ ClinicIterable = Iterable[Clinic | ClinicCredentials] | AsyncIterable[Clinic | C
 
 
 def _load() -> None:
-    """Import what a session needs later: no call reads a file."""
+    """Import now what a call needs later, so that no call waits for an import."""
     load_backoff()
     for name in ("._fan_out.fan_out", "._readers.one", "._responses"):
         import_module(name, __package__)
 
 
 class ArzamedSession:
-    """Reads live data of many clinics. One for each process (or event loop) is enough.
+    """Client of the API: reads live data of many clinics over one connection pool. One session per process is enough.
 
         async with ArzamedSession() as session:
             clinic = session.clinic(credentials)
             doctors = await clinic.doctors.list()
 
-    May be built outside a running event loop; used from one loop at a time. Raises ConfigurationError.
+    You can create it outside an event loop. Use it from one event loop at a time. Raises ConfigurationError.
 
     Args:
         base_url: The address of the API.
-        retry: Which failed attempts are retried, and the budget of retries.
+        retry: Which failed requests are retried, how often, and the session's retry budget.
         timeouts: The time limits of a call.
-        limits: The limits of size, and of buffered bytes.
-        pool: The limits of connections.
-        tokens: When tokens are replaced, and how long rejections are remembered.
-        pacing: How requests are paced where the API limits their rate; None: not at all.
-        breaker: When a clinic whose API keeps failing gets no requests for a while (CircuitOpenError); None: never.
-        coalesce: Identical concurrent `list()` calls of one clinic become one request under the session's own options,
-            never for `personal` endpoints; nothing is kept beyond it.
-        token_store: Where processes share tokens. Several sessions may have one store, and none closes it.
+        limits: The maximum sizes of responses and buffers.
+        pool: The maximum number of connections, in total and per clinic.
+        tokens: When tokens are refreshed, and how long a rejection is remembered.
+        pacing: How requests are slowed down if the API limits their rate. None: they are not.
+        breaker: When calls for a clinic that keeps failing raise CircuitOpenError without a request. None: never.
+        coalesce: True: identical calls of `list()` or `one()` that run at the same time for one clinic share one request,
+            with the session's own policies. Never for `personal` endpoints. Nothing is cached afterwards.
+        token_store: Shares tokens between processes. Sessions can share one store; none closes it. None: memory only.
         endpoints: The paths of the endpoints that the vendor has not published.
-        observers: Each is called with every Event; one that is a Tracer also creates spans.
-        http: An aiohttp.ClientSession of the caller's, never closed here, or a callable that makes one, without an
-            Authorization of its own. `pool`, `ssl_context`, `proxy` and `trust_env` are its owner's business then, as are
-            its resolver and aiohttp's habit to send a GET again, uncounted, when a connection is lost.
-        ssl_context: The TLS settings of all connections; None: Python's default context.
-        proxy: The URL of a proxy, with its login if it needs one.
-        trust_env: Takes the proxies from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, and reads no .netrc.
-        app_info: The program's name in each User-Agent, before the library's: `booking-portal/2.1`; with `http=`, too.
-        clock: Returns seconds that never go back, for the age of tokens and the circuit breaker.
-        wall_clock: Returns seconds since the epoch, for the expiry of tokens and HTTP dates.
+        observers: Each is called with every Event. An observer that is a Tracer also creates spans.
+        http: Your own aiohttp.ClientSession, which is never closed here, or a callable that returns one. It must not set
+            Authorization. `pool`, `ssl_context`, `proxy` and `trust_env` cannot be given as well. aiohttp may resend a
+            GET after a lost connection, which is not counted as an attempt.
+        ssl_context: The TLS settings of all connections. None: Python's default context.
+        proxy: The URL of an HTTP proxy, with user and password if it needs them.
+        trust_env: True: use the proxies of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY. No .netrc file is read.
+        app_info: Your program in the User-Agent header, before the library, such as `booking-portal/2.1`.
+        clock: Returns monotonic seconds, for the age of tokens and the circuit breaker.
+        wall_clock: Returns seconds since the epoch, for the expiry of tokens and for HTTP dates.
     """
 
     @hides_arguments
@@ -163,7 +163,7 @@ class ArzamedSession:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the pool. Calls in flight end with SessionClosedError; more than once is fine."""
+        """Close all connections. Calls in progress raise SessionClosedError. Can be called more than once."""
         if not vars(self):  # the constructor has raised
             return
         engine = self._engine
@@ -177,7 +177,7 @@ class ArzamedSession:
 
     @hides_arguments
     def clinic(self, credentials: ClinicCredentials) -> Clinic:
-        """Return a handle of the clinic. Handles of equal credentials share token and pool.
+        """Return a handle of the clinic. Handles with equal credentials share one token and the pool.
 
         Raises SessionClosedError, ConfigurationError.
 
@@ -190,12 +190,13 @@ class ArzamedSession:
 
     @hides_arguments
     def forget(self, credentials: ClinicCredentials) -> None:
-        """Drop token and limits of a clinic that is gone, or whose key has changed, and lift a pause of its token endpoint.
+        """Forget all that is remembered of a clinic: token, rejected key, learned rate limit, required pause, open circuit.
 
-        Calls under way go on. A handle that is used afterwards starts again, with a new token. Raises ConfigurationError.
+        Use it if a clinic is gone or its key has changed. Calls in progress continue. A handle that is used afterwards
+        requests a new token. Raises ConfigurationError.
 
         Args:
-            credentials: The clinic's credentials, as they were used.
+            credentials: The credentials that the clinic was read with.
         """
         kinds(credentials=(credentials, ClinicCredentials))
         scope = self._engine.clinics.forget(credentials)
@@ -203,7 +204,7 @@ class ArzamedSession:
         self._fetcher.forget(credentials)
 
     def stats(self) -> Stats:
-        """Return what each clinic has cost, what is going on now, and the use of the pool: a frozen snapshot."""
+        """Return a snapshot of the session: counters for each clinic, work in progress, and the use of the pool."""
         return self._engine.stats(self._pool.connections)
 
     @hides_arguments
@@ -216,20 +217,20 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> FanOut[T]:
-        """Run `fetch` for each of many clinics; yield a Success or a Failure for each as it finishes.
+        """Run `fetch` for many clinics at once; yield one Success or Failure for each clinic as it finishes.
 
-        Each clinic runs in a copy of the caller's context. An ArzamedError becomes a Failure; any other exception is a
-        bug: it cancels the rest and propagates unchanged (a CancelledError without a cancellation as a RuntimeError).
+        Each clinic runs in a copy of the caller's context. An ArzamedError becomes a Failure. Any other exception is a
+        bug: it cancels the rest and propagates unchanged (a CancelledError that nobody requested as a RuntimeError).
         Raises ConfigurationError, SessionClosedError.
 
         Args:
-            clinics: Each Clinic or ClinicCredentials, an iterable or async iterable. They are drawn lazily, never more than
-                `concurrency` ahead of what has been taken; a generator is closed at the end.
-            fetch: A coroutine function of a clinic.
-            concurrency: The most clinics that are read at a time.
-            deadline_seconds: After this time running fetches are cancelled, and clinics drawn later are not started: all fail
-                with DeadlineExceededError. None: no deadline for the whole.
-            on_progress: Called after each with the numbers `(done, failed, total)`; total is None where `clinics` has no length.
+            clinics: An iterable or async iterable of Clinic or ClinicCredentials. It is read lazily, at most `concurrency`
+                items ahead of the outcomes that you have taken. A generator is closed at the end.
+            fetch: A coroutine function that takes a Clinic.
+            concurrency: The maximum number of clinics in progress at a time.
+            deadline_seconds: The deadline of the whole fan-out. After it, clinics that are running or not yet started fail
+                with DeadlineExceededError. None: no such deadline.
+            on_progress: Called after each clinic with `(done, failed, total)`. `total` is None if `clinics` has no length.
         """
         from ._fan_out.fan_out import FanOut
 
@@ -245,7 +246,7 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> list[Outcome[T]]:
-        """Run `fan_out` to its end, and return all outcomes in the order of `clinics`.
+        """Run `fan_out` to its end and return all outcomes in the order of `clinics`.
 
         The arguments are those of `fan_out`. Raises what `fan_out` raises.
         """
@@ -270,15 +271,16 @@ class ArzamedSession:
         deadline_seconds: float | None = None,
         on_progress: Progress | None = None,
     ) -> Merge[T]:
-        """Open a stream for each of many clinics; yield a Record for each record as it arrives.
+        """Read streams of many clinics at once; yield a Record for each record as it arrives.
 
-        Each clinic drawn yields one completion item after its records: Finished with their count, or Failure. A list
-        that was cut short is never taken for a complete one. The other arguments are those of `fan_out`. Raises what
+        After its records, each clinic yields one completion item: Finished with their count, or Failure. So an
+        incomplete list is never mistaken for a complete one. The other arguments are those of `fan_out`. Raises what
         `fan_out` raises.
 
         Args:
-            open_stream: Returns a RecordStream or any other async iterable of a clinic, which is closed.
-            buffer: The most records of all clinics together that are held.
+            open_stream: A function that takes a Clinic and returns a RecordStream or another async iterable. What it
+                returns is closed at the end.
+            buffer: The maximum number of records that are buffered, for all clinics together.
         """
         from ._fan_out.merge import Merge
 
