@@ -31,17 +31,17 @@ _KNOWN = {"client_id", "token_url", *_SECRETS, *_OPTIONAL}
 
 @hides_arguments
 def load_clinics(path: str | os.PathLike[str]) -> list[ClinicCredentials]:
-    """Return the credentials of every clinic in the file, in the order of the file.
+    """Read a clinics file; return the credentials of each clinic, in the order of the file.
 
-    Each clinic is a table `[clinics.<name>]` with `client_id`, `token_url` and exactly one of `client_secret`,
-    `client_secret_env` (the name of a variable) and `client_secret_file` (relative to the clinics file); `scope`
-    and `basic_encoding` are optional.
+    Each clinic is a table `[clinics.<name>]` with `client_id`, `token_url` and exactly one of these: `client_secret`,
+    `client_secret_env` (the name of an environment variable), or `client_secret_file` (a path, relative to the clinics
+    file). `scope` and `basic_encoding` are optional.
 
     Args:
-        path: The file's path, TOML of at most 16 MiB.
+        path: The path of a TOML file of at most 16 MiB.
 
     Raises:
-        ConfigurationError: The file cannot be read, or a key is wrong; the text names the file and the key.
+        ConfigurationError: The file cannot be read, or a key is wrong. The text names the file and the key.
     """
     file = Path(path_like("path", path))
     document = _read(file)

@@ -1,4 +1,4 @@
-"""Policies and limits: frozen values, passed as a whole. Their names carry the units."""
+"""Policies and limits: frozen values, passed as a whole. The names of their fields contain the units."""
 
 from __future__ import annotations
 
@@ -49,37 +49,37 @@ def _frozen_statuses(values: Iterable[int]) -> frozenset[int]:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Which failed attempts are retried, and after how long. Connection errors always are.
+    """Which failed requests are retried, and after how long. Connection errors are always retried.
 
     The delay before attempt n + 1 is random, between 0 and
-    min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). With a Retry-After header it is at
-    least what that requests, and a random part longer, which spreads callers.
+    min(max_backoff_seconds, initial_backoff_seconds * 2**(n - 1)) ("full jitter"). If the response has a Retry-After
+    header, the delay is at least that long, plus a random part, so that callers do not all return at once.
 
-    The budget ensures that retries never multiply an outage. (The session's own policy sets it, not that of
-    `with_options`.) A retry costs 1, a call that succeeds after such a retry refunds 1, any other success refunds 0.1, and one
-    clinic can owe at most a quarter. The error of a call that was not retried because the budget is spent reports that.
-    Retries of token requests are free, and so is one after a connection that had been idle was found closed.
+    The budget keeps retries from making an outage worse. A retry costs 1. A call that succeeds after a retry refunds 1;
+    any other success refunds 0.1. One clinic can use up at most a quarter of the budget. If a call is not retried
+    because the budget is spent, its error states that. Two kinds of retry are free: those of token requests, and those
+    after an idle connection turned out to be closed. The budget is the session's: `with_options` does not change it.
     """
 
     max_attempts: int = field(default=4, validator=at_least_one)
-    """The most attempts of a call, the first one included; those of a token request are counted on their own."""
+    """The maximum number of attempts of a call, the first one included. Token requests are counted separately."""
     initial_backoff_seconds: float = field(default=0.25, validator=positive)
-    """The longest delay before the second attempt. It doubles with each further one."""
+    """The maximum delay before the second attempt. It doubles for each further attempt."""
     max_backoff_seconds: float = field(default=8.0, validator=positive)
-    """The longest delay between two attempts, if the server does not require a longer one."""
+    """The maximum delay between two attempts, unless the server requires a longer one."""
     max_retry_after_seconds: float = field(default=20.0, validator=zero_or_more)
-    """The longest Retry-After that is obeyed. With a longer one the call fails at once, and the error reports the
-    delay."""
+    """The longest Retry-After to wait for. With a longer one the call fails at once, and its error has the delay as
+    `retry_after_seconds`."""
     budget: float = field(default=100, validator=zero_or_more)
-    """How many retries all calls of a session may make beyond those that successes refund; `math.inf` sets no bound."""
+    """How many retries a session may make, plus those that successful calls refund. `math.inf`: no limit."""
     statuses: frozenset[int] = field(
         default=frozenset({429, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
     )
-    """The statuses after which a read is retried."""
+    """The HTTP statuses after which a GET request is retried."""
     token_statuses: frozenset[int] = field(
         default=frozenset({429, 500, 502, 503, 504}), converter=_frozen_statuses, validator=_statuses
     )
-    """The statuses after which a token request is retried."""
+    """The HTTP statuses after which a token request is retried."""
 
     @classmethod
     def none(cls) -> RetryPolicy:
@@ -92,68 +92,69 @@ class Timeouts:
     """How long a call, an attempt and a read may take, in seconds."""
 
     total_seconds: float = field(default=30.0, validator=positive)
-    """The deadline of a whole call: token, pool, attempts, delays and body; for a stream, until its first record."""
+    """The deadline of a whole call: it covers the token, the wait for a connection, all attempts, the delays between them,
+    and the body. For a stream it applies until the first record."""
     connect_seconds: float = field(default=5.0, validator=positive)
-    """How long an attempt may take before its request is sent: the look-up of the host, TCP, a proxy, TLS."""
+    """How long one attempt may take to connect: DNS, TCP, the proxy and TLS."""
     read_seconds: float = field(default=15.0, validator=positive)
-    """How long each single read of the response may take."""
+    """How long an attempt may wait for data: the maximum time between two reads of the response."""
     record_seconds: float = field(default=30.0, validator=positive)
-    """How long each wait for more records of a stream may take. The consumer's own time does not count."""
+    """How long a stream may wait for its next records. The time that your own code takes does not count."""
 
 
 @frozen(kw_only=True)
 class Limits:
-    """The maximum size of a record, a list and a body of `clinic.get` or `one()`, after decompression.
+    """The maximum sizes of records, lists and bodies, after decompression.
 
-    At most 64 KiB of an error or token body are read. Nesting deeper than 1,024 levels is a DecodeError. A response over a limit is
-    a LimitExceededError, which names the limit.
+    A response over a limit raises a LimitExceededError, which names the limit. Two limits are fixed: at most 64 KiB of an
+    error response or a token response are read, and nesting deeper than 1,024 levels raises a DecodeError.
     """
 
     record_bytes: int = field(default=1_048_576, validator=at_least_one)
-    """The most bytes of one record."""
+    """The maximum size of one record."""
     list_bytes: int = field(default=268_435_456, validator=at_least_one)
-    """The most bytes of a list, streams included: raise it for a longer one. A list that is read as a whole may also
-    take at most this much memory, estimated."""
+    """The maximum size of a list, also of one that is streamed. For a list that is read as a whole, it also limits the
+    memory (estimated) that the records take."""
     body_bytes: int = field(default=16_777_216, validator=at_least_one)
-    """The most bytes of the body that `clinic.get` returns."""
+    """The maximum size of a body that `clinic.get` or `one()` reads."""
     list_records: int | None = field(default=None, validator=attrs.validators.optional(at_least_one))
-    """The most records of a list that is read as a whole. None stands for 1,000,000, or 200,000 of a class that keeps
-    JSON of any shape (OpenRecord, a field of type Any); above 3 MiB their memory is then also at most 256 times the
-    bytes received, so that a small response cannot fill the memory."""
+    """The maximum number of records in a list that is read as a whole. None: 1,000,000, or 200,000 for a class that
+    accepts any JSON (OpenRecord, or a field of type Any). With None, a second rule protects against decompression
+    bombs: above 3 MiB, the records may take at most 256 times the bytes received."""
     buffered_bytes: int = field(default=67_108_864, validator=at_least_one)
-    """What all connections of a session may have received beyond 16 to 64 KiB each that is not yet records or a
-    response. Where it is spent a connection waits for room, within its call's deadline. (The session's own limits
-    set it, not those of `with_options`.)"""
+    """The maximum size of data that is received and not yet decoded, for all connections of a session together. The
+    first 16 to 64 KiB of each connection do not count. At the limit, a connection stops reading until there is room, or
+    until its call's deadline. The limit is the session's: `with_options` does not change it."""
 
 
 @frozen(kw_only=True)
 class PoolLimits:
     """The maximum number of open connections of a session, and of requests in flight to one clinic.
 
-    A request without a free slot waits in a fair queue, first for a slot of its clinic, then for a connection. Neither
-    is held while the call waits for a token, or between two attempts. An open stream holds both until it ends or is
-    closed. Token requests need only a connection. Keep `connections_per_clinic` well below `connections`: the
-    difference is what remains for other clinics when one hangs.
+    A request waits in a fair queue, first for a slot of its clinic, then for a connection. It holds neither while it waits
+    for a token or for the next attempt. An open stream holds both until it ends or is closed. A token request needs a
+    connection, and no slot. Keep `connections_per_clinic` well below `connections`: if one clinic hangs, the difference
+    is what the other clinics can use.
     """
 
     connections: int = field(default=100, validator=at_least_one)
-    """The most open connections of a session, those to token endpoints included."""
+    """The maximum number of open connections of a session. Those to token endpoints count."""
     connections_per_clinic: int = field(default=16, validator=at_least_one)
-    """The most requests in flight to one clinic."""
+    """The maximum number of requests in flight to one clinic."""
 
 
 @frozen(kw_only=True)
 class BreakerPolicy:
-    """When requests to a clinic whose API keeps failing are no longer sent: calls fail at once with CircuitOpenError.
+    """When to stop sending requests for a clinic that keeps failing. Its calls then raise CircuitOpenError at once.
 
     Token requests do not count.
     """
 
     failure_threshold: int = field(default=5, validator=at_least_one)
-    """The circuit opens after this many consecutive requests without a response, or with a 5xx."""
+    """The circuit opens after this number of consecutive requests that got no response, or a 5xx status."""
     open_seconds: float = field(default=30.0, validator=positive)
-    """After this time, by the session's `clock`, one request is sent as a probe: if it succeeds the circuit closes, if
-    it fails the circuit stays open for as long again."""
+    """After this time (by the session's `clock`), one request is sent as a probe. If it succeeds, the circuit closes. If
+    it fails, the circuit stays open for the same time again."""
 
 
 def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -163,32 +164,32 @@ def _positive_or_none(instance: object, attribute: attrs.Attribute[Any], value: 
 
 @frozen(kw_only=True)
 class PacingPolicy:
-    """How requests are paced where the API limits their rate.
+    """How requests are slowed down if the API limits their rate.
 
-    The rate is learned from responses with 429 or 503, for the API's origin, for each token endpoint's origin and for
-    each clinic: a refused request waits for its turn and is repeated, which costs no retry. A session with `pacing=None` sends
-    requests at any rate, and refused ones are retried.
+    The allowed rate is learned from responses with HTTP 429 or 503. It is learned separately for the API, for each
+    clinic, and for the host of each token endpoint. A refused request waits for its turn and is repeated. This does not
+    count as a retry. A session with `pacing=None` does not limit its rate, and retries refused requests.
     """
 
     max_requests_per_second: float | None = field(default=None, validator=_positive_or_none)
-    """A known limit of the API's origin. It is never exceeded, in any second; None: only what is learned applies."""
+    """A known rate limit of the API, for all clinics together. It is never exceeded in any second. None: not known."""
 
 
 @frozen(kw_only=True)
 class TokenPolicy:
-    """When a token is replaced, and how long a rejection is remembered."""
+    """When a token is refreshed, and how long a rejection is remembered."""
 
     refresh_ahead_seconds: float = field(default=300.0, validator=zero_or_more)
-    """How long before a token expires one refresh starts in the background, while callers keep using the valid token."""
+    """How long before its expiry a token is refreshed in the background. Meanwhile, callers use the valid token."""
     jitter_seconds: float = field(default=60.0, validator=zero_or_more)
-    """The most that a refresh starts earlier still, at random, so that processes do not refresh at the same instant."""
+    """A refresh starts earlier by a random time up to this one, so that processes do not all refresh at once."""
     margin_seconds: float = field(default=30.0, validator=zero_or_more)
-    """Within this time before the expiry callers wait for the new token."""
+    """If a token expires within this time, callers wait for the new one."""
     refresh_retry_seconds: float = field(default=30.0, validator=zero_or_more)
-    """The delay before the next refresh if one in the background fails."""
+    """The delay before the next attempt if a background refresh fails."""
     rejected_seconds: float = field(default=60.0, validator=zero_or_more)
-    """How long rejected credentials, and new tokens that the API rejects, are remembered. Within it no more than two
-    tokens are replaced after a 401."""
+    """How long a rejection is remembered, of credentials or of a new token. Within this time, at most two tokens are
+    replaced after HTTP 401."""
 
 
 def _optional_path(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -206,10 +207,10 @@ def _optional_path(instance: object, attribute: attrs.Attribute[Any], value: obj
 
 @frozen(kw_only=True)
 class Endpoints:
-    """Paths of the two endpoints that the vendor names but has not published.
+    """The paths of the two endpoints that the vendor names but has not published.
 
-    With None the path is guessed from the pattern of the published one (`equipe/slots`,
-    `equipe/patients`), and a warning is issued when the endpoint is first used.
+    With None, the path is a guess that follows the published one: `equipe/slots`, `equipe/patients`. Its first use then
+    issues an UnpublishedEndpointWarning.
     """
 
     slots: str | None = field(default=None, validator=_optional_path)

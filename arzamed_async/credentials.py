@@ -47,17 +47,17 @@ def _keep(instance: object, attribute: Attribute[Any], text: str, given: object,
 
 @frozen
 class SecretFromEnv:
-    """A secret in an environment variable, read at each token request; at most 64 KiB."""
+    """A reference to a secret in an environment variable (at most 64 KiB). It is read at each token request."""
 
     variable: str = field(validator=_text)
-    """The variable's name."""
+    """The name of the variable."""
 
     @hides_arguments
     def resolve(self) -> str:
         """Return the secret.
 
         Raises:
-            ConfigurationError: The variable is unset, or the secret is empty or contains a control character.
+            ConfigurationError: The variable is not set, or the secret is empty, too long or contains a control character.
         """
         value = masked(os.environ.get(self.variable))
         if value is None:
@@ -75,20 +75,22 @@ def _path(path: str | os.PathLike[str]) -> Path:
 
 @frozen
 class SecretFromFile:
-    """A secret in a UTF-8 file, read at each token request, without a byte order mark and trailing line breaks.
+    """A reference to a secret in a UTF-8 file (at most 64 KiB). The file is read at each token request.
 
-    Suitable for secrets mounted by an orchestrator, which may change while the process runs.
+    So an orchestrator may change a mounted secret while the process runs. A byte order mark and trailing line breaks are
+    removed.
     """
 
     path: Path = field(converter=_path)
-    """The file's path. A text becomes a Path."""
+    """The path of the file. Text is converted to a Path."""
 
     @hides_arguments
     def resolve(self) -> str:
         """Return the secret.
 
         Raises:
-            ConfigurationError: The file cannot be read, or the secret is empty or contains a control character.
+            ConfigurationError: The file cannot be read or is too large, or the secret is empty or contains a control
+                character.
         """
         value, problem = _read(self.path)
         if problem:
@@ -141,7 +143,7 @@ def _encoding(instance: ClinicCredentials, attribute: Attribute[Any], value: obj
 
 @frozen
 class ClinicCredentials:
-    """The credentials that a clinic's administrator issues.
+    """The OAuth 2.0 client credentials of one clinic, as the clinic's administrator issues them.
 
     Credentials that differ only in `name` are equal and share one token. Raises ConfigurationError if a value is invalid.
 
@@ -151,16 +153,16 @@ class ClinicCredentials:
     client_id: str = field(validator=_text)
     """The OAuth 2.0 client id, at most 8,192 characters."""
     client_secret: Secret = field(repr=_hidden, validator=_secret)
-    """The secret, at most 64 KiB, or a reference to it. A text is stored as text whose repr is masked."""
+    """The secret (at most 64 KiB), or a reference to it. A secret given as text is masked in every repr."""
     token_url: str = field(validator=_url)
-    """The address of the clinic's token endpoint: https, or http to this machine."""
+    """The URL of the clinic's token endpoint: https, or http on this machine (loopback)."""
     name: str = field(default="", eq=False, validator=_name)
-    """Identifies the clinic in errors, events and tables; at most 1,024 characters. Empty: the client id does."""
+    """The clinic's name in errors, events and tables, at most 1,024 characters. Empty: the client id is used."""
     scope: str = field(default=READ_SCOPE, validator=_text)
     """The OAuth 2.0 scope to request."""
     basic_encoding: Literal["form", "raw"] = field(default="form", validator=_encoding)
-    """"form" (RFC 6749 section 2.3.1: both parts are form-encoded before Basic), or "raw", for servers that do not
-    follow it."""
+    """How id and secret are encoded for HTTP Basic: "form" follows RFC 6749 section 2.3.1 (both are form-encoded first);
+    "raw" is for servers that do not follow it."""
 
     def __init__(
         self,
@@ -194,12 +196,12 @@ class ClinicCredentials:
     @classmethod
     @hides_arguments
     def from_env(cls, prefix: str = "ARZAMED_") -> ClinicCredentials:
-        """Read the credentials of one clinic from environment variables. The secret remains a reference (SecretFromEnv).
+        """Read the credentials of one clinic from environment variables. The secret is kept as a reference (SecretFromEnv).
 
-        The variables are CLIENT_ID, CLIENT_SECRET, TOKEN_URL and optionally NAME and SCOPE, each prefixed with `prefix`.
+        The variables are CLIENT_ID, CLIENT_SECRET and TOKEN_URL, and optionally NAME and SCOPE, each with the prefix.
 
         Args:
-            prefix: What the names of the variables begin with.
+            prefix: The beginning of the variables' names.
 
         Raises:
             ConfigurationError: A variable is missing or invalid; the text names it.

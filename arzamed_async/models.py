@@ -1,4 +1,4 @@
-"""Values that the API sends and that calls return: frozen, without serialisation."""
+"""The values that calls return: records, results and statistics. All are frozen, and none serialises itself."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ if not TYPE_CHECKING:
 
 @frozen
 class Doctor:
-    """An active practitioner, as `GET equipe/doctors` sends them (vendor's page "Doctors"). The API sends no identifier."""
+    """An active practitioner, from `GET equipe/doctors` (the vendor's page "Doctors"). The API sends no identifier."""
 
     name: str
-    """The display name, ready-made."""
+    """The name as it is to be displayed."""
     profile_image: str | None
-    """The public URL of a photo, which needs no credentials and may be cached; None if there is none."""
+    """The URL of a public photo, None if there is none. It needs no credentials and may be cached."""
 
     # Many doctors are compared and hashed: these are faster than the shared methods.
 
@@ -129,23 +129,23 @@ def _thaw(value: Any) -> Any:
 
 @frozen
 class OpenRecord:
-    """A record whose fields are unpublished. The repr shows no values. Serialise what `to_dict` returns."""
+    """A record of an endpoint whose fields the vendor has not published. The repr shows no values."""
 
     data: Mapping[str, object] = field(converter=FrozenMapping)
     """The JSON object as sent, deeply immutable: nested objects are read-only mappings, arrays are tuples."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a copy of `data` that is yours to change: dicts and lists at every depth, as `json.loads` returns."""
+        """Return a deep copy of `data` as plain dicts and lists, as `json.loads` would return it. Use it to serialise."""
         return _thaw(self.data)  # type: ignore[no-any-return]
 
 
 class Slot(OpenRecord):
-    """An appointment slot. Its fields are unpublished: they are in `data`."""
+    """An appointment slot. The vendor has not published its fields: they are in `data`, as sent."""
 
     __slots__ = ()
 
 
 class Patient(OpenRecord):
-    """A patient's record. Its fields are unpublished: they are in `data`."""
+    """A patient's record. The vendor has not published its fields: they are in `data`, as sent."""
 
     __slots__ = ()

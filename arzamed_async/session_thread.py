@@ -1,8 +1,8 @@
-"""A session for programs with threads: an event loop in a thread of its own, which all threads of the program share.
+"""SessionThread: one session for a program with threads. The session runs on an event loop in a thread of its own.
 
-A session belongs to one event loop at a time. Under WSGI each request has a thread, and with async views each of these
-has a loop for the length of a request; a Celery task, a script and a notebook are not much different. Here one loop has
-the session, and each `run` waits in the calling thread for the coroutine that it started there.
+A session belongs to one event loop at a time. Programs such as WSGI applications, Celery workers and notebooks have many
+threads, or many short-lived loops. So one loop runs the session here. `run` starts a coroutine on that loop, and waits
+for it in the calling thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EXIT_SECONDS = 5.0
 
 
 class _Run(Generic[T]):
-    """One run: what it does, and its outcome, which the calling thread waits for."""
+    """One call of `run`: the work, and its outcome, which the calling thread waits for."""
 
     def __init__(self, worker: _Worker, work: Callable[[ArzamedSession], Awaitable[T]], seconds: float | None) -> None:
         self._worker = worker
@@ -237,12 +237,12 @@ class SessionThread:
         arzamed = SessionThread(lambda: ArzamedSession(timeouts=Timeouts(total_seconds=10)))
         doctors = arzamed.run(lambda session: session.clinic(clinic).doctors.list(), deadline_seconds=5)
 
-    It is closed at the end of `with`, by `close`, or when the program exits. A process that was forked starts a thread of
-    its own lazily and keeps the tokens. Not for gevent and eventlet, which replace threads.
+    It is closed at the end of `with`, by `close`, or when the program exits. A forked process keeps the tokens, and starts
+    a thread of its own at its first `run`. Do not use it with gevent or eventlet, which replace threads.
 
     Args:
-        open_session: Creates the session, lazily, on an event loop that runs in a daemon thread. What it raises is raised by
-            `run`, and the next `run` calls it again.
+        open_session: A function that returns the session. The first `run` calls it, on the event loop. If it raises, `run`
+            raises that exception, and the next `run` calls it again.
     """
 
     @hides_arguments
@@ -266,19 +266,19 @@ class SessionThread:
         self.close()
 
     def run(self, work: Callable[[ArzamedSession], Awaitable[T]], *, deadline_seconds: float | None = None) -> T:
-        """Await `work(session)` on the event loop of the session, in a copy of the caller's context; return the result.
+        """Run `work(session)` on the session's event loop, wait for it, and return its result or raise its exception.
 
-        What it raises is raised here. It may be called from any number of threads at once. If the waiting thread is interrupted
-        (KeyboardInterrupt, an exception of a signal handler), the work is cancelled; `run` returns once it has ended.
+        Any number of threads can call it at once. The work runs in a copy of the caller's context. If the waiting thread is
+        interrupted (KeyboardInterrupt, an exception in a signal handler), the work is cancelled, and `run` waits for its end.
 
         Args:
-            work: A coroutine function of the session. It must not block: all threads wait for the same loop.
-            deadline_seconds: The work is cancelled after this time; None: it has no deadline of its own.
+            work: A coroutine function that takes the session. It must not block: all threads share the event loop.
+            deadline_seconds: The deadline of the work, which is then cancelled. None: no deadline besides those of its calls.
 
         Raises:
             DeadlineExceededError: The deadline has passed.
             SessionClosedError: The SessionThread is closed.
-            ConfigurationError: It was called on the session's own event loop.
+            ConfigurationError: It was called in the session's own thread, or `work` is not a coroutine function.
         """
         function("work", work, "a coroutine function of the session")
         positive_seconds("deadline_seconds", deadline_seconds)
@@ -293,7 +293,7 @@ class SessionThread:
         return run.result()
 
     def close(self) -> None:
-        """Close the session and end the thread. Runs in progress end with SessionClosedError; more than once is fine."""
+        """Close the session and end the thread. Runs in progress raise SessionClosedError. Can be called more than once."""
         thread = self._worker.close()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
