@@ -1,4 +1,4 @@
-"""Every exception this package raises, in one tree with one root.
+"""All exceptions that this package raises: one tree with one root.
 
 ArzamedError
 ├── ConfigurationError
@@ -20,10 +20,10 @@ ArzamedError
     ├── LimitExceededError
     └── StreamInterruptedError
 
-An error consists of facts: what failed, at which clinic, in which call, after how many
-attempts, and what to do about it. It holds no body, token, secret or patient's value, and no
-other exception is chained to it. The only foreign text is the server's `error` and
-`error_description`, sanitized by the module that reads them. Errors can be pickled.
+An error states what failed, for which clinic, in which call, after how many attempts, and what to
+do about it. It contains no body, token, secret or value of a record, and no other exception is
+chained to it. The only text from outside is the server's `error` and `error_description`, which
+are sanitized. Errors can be pickled.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The classes of errors. They are imported from `errors`, which is the name that they show.
+"""The classes of errors. Import them from `arzamed_async.errors`, which their `__module__` names.
 
 In reading order:
 
-    base       the root, and errors of the caller's own
+    base       the root, and errors that the caller causes
     transport  there is no usable HTTP response
     token      the token endpoint returned no token
     response   the API's response is an error, or not what it documents

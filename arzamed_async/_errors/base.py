@@ -1,4 +1,4 @@
-"""The root of all errors, and the errors of a caller's own."""
+"""The root of all errors, and the errors that the caller causes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _rebuild(cls: type[ArzamedError], args: tuple[Any, ...], facts: dict[str, An
 
 
 def _restore(error: ArzamedError, what: object, facts: dict[object, object]) -> None:
-    """Do what the constructor does, with what `args` held. It comes from a store of results: no method is replaced."""
+    """Set the attributes of an error from its `args`. These may come from a store of task results: no method is replaced."""
     kind = type(error)
     ours: Any = next(each for each in kind.__mro__ if each.__module__ == MODULE)
     ours.__init__(error)
@@ -38,10 +38,10 @@ def _restore(error: ArzamedError, what: object, facts: dict[object, object]) -> 
 
 
 def _restoring(init: Callable[P, None]) -> Callable[P, None]:
-    """Decorate a constructor, so that it also takes what `args` holds."""
+    """Decorate a constructor, so that `cls(*args)` restores an error from its `args`."""
 
     @functools.wraps(init)
-    def __init__(*args: P.args, **facts: P.kwargs) -> None:  # noqa: N807 - which it replaces
+    def __init__(*args: P.args, **facts: P.kwargs) -> None:  # noqa: N807 - it replaces the method of this name
         given = cast("tuple[Any, ...]", args)
         if len(given) == 3 and isinstance(given[2], dict) and not facts:
             _restore(*given)
@@ -54,19 +54,19 @@ def _restoring(init: Callable[P, None]) -> Callable[P, None]:
 class ArzamedError(Exception):
     """The root of the tree: `except ArzamedError` catches everything that this package raises.
 
-    An attribute is empty (or 0) where it does not apply. The text ends with `hint` and `remedy`. `args` is what failed and
-    a dict of these facts, of plain values: task queues such as Celery keep an error as its class and `args`, and rebuild it
-    as `cls(*args)`, here with all its facts.
+    The text of an error states what failed, and ends with `hint` and `remedy`. An attribute that does not apply is empty,
+    or 0. `args` holds what failed and a dict of the attributes. So a task queue such as Celery, which stores an error as
+    its class and `args`, can restore it with all its attributes by `cls(*args)`.
 
     Attributes:
         clinic: The clinic's name.
         method: The HTTP method of the call.
         path: The endpoint's path, never a URL; empty for a token request.
         attempts: The number of requests sent for the call.
-        host: The server that the requests were for.
-        call_id: What log lines, events and spans of the call name it by.
-        hint: An additional sentence on this one failure.
-        remedy: What to do: that of the class, or of this one failure.
+        host: The host that the requests were sent to.
+        call_id: The id of the call. Log lines, events and spans of the call have it, too.
+        hint: An additional sentence about this failure.
+        remedy: What to do about it.
     """
 
     __module__: str = MODULE
@@ -111,7 +111,7 @@ class ArzamedError(Exception):
             self.hint = f"{self.hint}. {sentence}" if self.hint else sentence
 
     def _what(self) -> str:
-        """Return what failed, without place and number of attempts; subclasses build it from their facts."""
+        """Return what failed, without the place and the number of attempts. Subclasses build it from their attributes."""
         return str(self.args[0]) if self.args else ""
 
     if not TYPE_CHECKING:  # for type checkers, those of users too, it is the attribute of every exception
@@ -130,7 +130,7 @@ class ArzamedError(Exception):
             BaseException.args.__set__(self, args)
 
     def _details(self) -> str:
-        """Return what follows the number of attempts."""
+        """Return the part of the text that follows the number of attempts."""
         return ""
 
     def _text(self) -> str:
@@ -144,7 +144,7 @@ class ArzamedError(Exception):
     def __str__(self) -> str:
         try:
             text = self._text()
-        except (AttributeError, TypeError, ValueError):  # made without its constructor, or of other facts than it takes
+        except (AttributeError, TypeError, ValueError):  # created without its constructor, or with arguments of wrong types
             text = super().__str__() or f"{type(self).__name__}, not initialized"
         if text.isprintable():
             return text
@@ -158,9 +158,9 @@ class ArzamedError(Exception):
 
 
 class ConfigurationError(ArzamedError, ValueError):
-    """An argument, a setting or a file of the caller is invalid: a URL, a secret, a clinics file.
+    """An argument, a setting or a file is invalid, such as a URL, a secret or the clinics file.
 
-    Its text names what has to be corrected, and so does not end with the remedy.
+    The text names what to correct. It does not end with the remedy, which would only repeat that.
     """
 
     remedy = "Correct the argument, the variable or the file that the text names"
@@ -179,5 +179,5 @@ class SessionClosedError(ArzamedError):
 
 
 def retry_after(seconds: float | None) -> str:
-    """Return the delay of a Retry-After as the end of a text."""
+    """Return ", retry after N s" for the end of a text; empty if there is no delay."""
     return "" if seconds is None else f", retry after {seconds:.1f}".removesuffix(".0") + " s"

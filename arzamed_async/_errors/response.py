@@ -1,4 +1,4 @@
-"""Errors of a response of the API: by its status, or by its body."""
+"""Errors of an API response: by its status, or by its body."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ __all__ = [
 ]
 
 
-#: What the statuses without a class of their own suggest.
+#: Remedies for statuses without a class of their own.
 _REDIRECT = "Check base_url: it must be the address that the redirect leads to"
 _PROXY_LOGIN = "Check user and password in the URL of the proxy"
 _SERVER = "The server has failed: retry later, and report it to the server's operator"
 
 
 class StatusError(ArzamedError):
-    """The API responded with a status above 299; redirects are included, since none is followed.
+    """The API responded with a status above 299. Redirects are included: none is followed.
 
     Attributes:
         status: The HTTP status.
-        message: The API's own `error` text, sanitized.
-        request_id: The gateway's id of the request, if it sent one.
-        retry_after_seconds: The delay of the Retry-After header, even if it was too long to wait.
+        message: The `error` text of the API's response, sanitized.
+        request_id: The API's id of the request, if it sent one.
+        retry_after_seconds: The delay that the Retry-After header requires, even if it is too long to wait for.
     """
 
     remedy = "Check the path and the parameters of the request"
@@ -80,17 +80,17 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """HTTP 404: the API has no such path, or nothing with the values of its parameters."""
+    """HTTP 404: the API has no such path, or no object for the values of its parameters."""
 
     remedy = "Check the path, the values of its parameters, and the API version in base_url"
 
 
 class RateLimitedError(StatusError):
-    """HTTP 429 to every attempt, or a pause that an earlier HTTP 429 requires: then the request was not sent.
+    """HTTP 429 to every attempt. Or the request was not sent, because an earlier HTTP 429 requires a pause.
 
     Attributes:
-        scope: Whose limit was reached, as far as that is known: the "clinic"'s or the "origin"'s.
-        not_sent: Why the request was not sent; empty if the server has responded.
+        scope: Which limit was reached, as far as known: that of one "clinic", or that of the "origin" (the whole API).
+        not_sent: Why the request was not sent; empty if it was sent.
     """
 
     remedy = "Send requests at a lower rate, or lower the concurrency"
@@ -117,13 +117,13 @@ class ResponseError(ArzamedError):
 
 
 class DecodeError(ResponseError):
-    """The response body is not a JSON array of records of the given class, or for `one()` not one JSON object of it.
+    """The body is not what the class describes: a JSON array of its records, or one JSON object for `one()`.
 
-    The value itself is never kept.
+    The error never contains the value.
 
     Attributes:
-        record_index: The record at fault; None: the body as a whole, or that of `one()`.
-        field: The attribute of the class at fault, dotted where it is nested; None: the record as a whole.
+        record_index: The index of the invalid record, from 0. None: the error is about the body, or the object of `one()`.
+        field: The invalid field of the class, with dots if it is nested. None: the error is about the whole record.
     """
 
     remedy = "Check the path: the response is not a list of such records, or the class declares other fields than the API sends"
@@ -151,16 +151,16 @@ class DecodeError(ResponseError):
 
 
 class LimitExceededError(ResponseError):
-    """The response exceeds a limit. Where memory was the reason, the error has what was read until then.
+    """The response exceeds a limit. If the limit is one of memory, the last four attributes show what had been read.
 
     Attributes:
         limit: The field of `Limits` that sets the limit.
-        limit_bytes: The limit after decompression, or that of memory; 0: it is a number of records.
-        limit_records: The limit of records; 0: it is a number of bytes.
-        records: The records read until then.
-        received_bytes: The bytes received until then.
-        json_bytes: The bytes to which these expand.
-        memory_bytes: The memory that the records take, about.
+        limit_bytes: The limit, after decompression or in memory. 0: the limit is a number of records.
+        limit_records: The limit as a number of records. 0: the limit is a number of bytes.
+        records: The number of records read.
+        received_bytes: The number of bytes received.
+        json_bytes: The number of bytes of JSON that they expand to.
+        memory_bytes: The memory that the records take, estimated.
     """
 
     remedy = "If this size is expected, raise that limit of Limits"
@@ -174,19 +174,19 @@ class LimitExceededError(ResponseError):
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.limit_records = limit_records
-        if self.hint:  # which is advice on this one
+        if self.hint:  # it is more specific than the remedy, and replaces it
             self.remedy, self.hint = self.hint, ""
         elif limit:
             self.remedy = f"If this size is expected, raise Limits.{limit}"
 
     def add_sizes(self, *, records: int = 0, received_bytes: int, json_bytes: int, memory_bytes: int) -> None:
-        """Note what had been read when the limit was reached.
+        """Record how much had been read when the limit was reached.
 
         Args:
-            records: The records read.
-            received_bytes: The bytes received.
-            json_bytes: The bytes to which these expand.
-            memory_bytes: The memory that the records take, about.
+            records: The number of records read.
+            received_bytes: The number of bytes received.
+            json_bytes: The number of bytes of JSON that they expand to.
+            memory_bytes: The memory that the records take, estimated.
         """
         self.records, self.received_bytes = records, received_bytes
         self.json_bytes, self.memory_bytes = json_bytes, memory_bytes
@@ -204,7 +204,7 @@ class StreamInterruptedError(ResponseError):
 
     Attributes:
         reason: Why the last attempt failed.
-        delivered: How many records were delivered: they are correct, but the list continues after them.
+        delivered: The number of records delivered. They are correct, but not the whole list.
     """
 
     remedy = "The records received so far are correct, but the list is incomplete: read it again"

@@ -9,7 +9,7 @@ from .base import ArzamedError, retry_after
 __all__ = ["CredentialsRejectedError", "TokenError", "TokenUnavailableError"]
 
 
-#: What a status of the token endpoint suggests; all others of 400 and more are the class's.
+#: Remedies for a status of the token endpoint. Other statuses from 400 on have the remedy of the class.
 _BY_STATUS = {
     404: "Check token_url: the host has no such path",
     405: "Check token_url: the path there takes no POST",
@@ -19,13 +19,13 @@ _BY_STATUS = {
 
 
 class TokenError(ArzamedError):
-    """The token endpoint returned no token: another 4xx, a redirect, a malformed 200.
+    """The token endpoint returned no token. Without a subclass: a redirect, an invalid 200, or another 4xx status.
 
     Attributes:
-        status: The HTTP status, None if there was no response.
+        status: The HTTP status; None if there was no response.
         error: The endpoint's `error` (RFC 6749 section 5.2), sanitized and truncated to 200 characters.
         description: Its `error_description`, sanitized and truncated to 200 characters.
-        retry_after_seconds: The delay of the Retry-After header, or what is left of an earlier one.
+        retry_after_seconds: The delay that the Retry-After header requires, or what is left of an earlier one.
     """
 
     remedy = "Check token_url and scope: it must be an OAuth 2 token endpoint that grants them"
@@ -59,7 +59,7 @@ class TokenError(ArzamedError):
 
 
 class CredentialsRejectedError(TokenError):
-    """The token endpoint rejected the clinic's credentials: 401, `invalid_client` or `unauthorized_client`."""
+    """The token endpoint rejected the clinic's credentials: HTTP 401, `invalid_client` or `unauthorized_client`."""
 
     remedy = (
         "Check client_id, client_secret and token_url; the clinic's administrator can create a new key"
@@ -68,23 +68,24 @@ class CredentialsRejectedError(TokenError):
 
 
 class TokenUnavailableError(TokenError):
-    """The token endpoint could not be reached, or responded with 429 or 5xx to every attempt.
+    """The token endpoint could not be reached, or responded with HTTP 429 or 5xx to every attempt.
 
-    The credentials were neither accepted nor rejected. A Retry-After is remembered, for up to an hour: until then calls raise
-    this error without a request, and `retry_after_seconds` is the time left. `session.forget` lifts that.
+    The credentials were neither accepted nor rejected. If the response has a Retry-After header, it is remembered for up
+    to an hour. Until it has passed, calls raise this error without a request, and `retry_after_seconds` is the time left.
+    `session.forget` ends that.
 
     Attributes:
-        transient: False where a retry cannot help, as with a certificate that does not verify.
+        transient: False if a retry cannot help, such as after a certificate error.
     """
 
     remedy = "Check token_url, or retry later"
     transient = True
 
     def not_sent(self, seconds_left: float) -> TokenUnavailableError:
-        """Return the error of a later call: the endpoint requires a pause, so that no request is sent for `seconds_left`.
+        """Return the error of a later call, for which no request is sent because the endpoint requires a pause.
 
         Args:
-            seconds_left: What is left of the pause.
+            seconds_left: The rest of the pause, in seconds.
         """
         return TokenUnavailableError(
             "token request not sent: the token endpoint requires a pause",
@@ -95,11 +96,11 @@ class TokenUnavailableError(TokenError):
         )
 
     def unreachable(self, transient: bool, remedy: str) -> TokenUnavailableError:
-        """Note whether a retry can help, and what to do.
+        """Set `transient` and `remedy`; return this error.
 
         Args:
             transient: Whether a retry can help.
-            remedy: What to do; empty: that of the class.
+            remedy: What to do; empty: the remedy of the class.
         """
         self.transient = transient
         if remedy:

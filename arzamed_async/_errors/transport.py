@@ -1,4 +1,4 @@
-"""Errors where there is no usable HTTP response, or no request was sent."""
+"""Errors of calls that got no usable HTTP response, or sent no request."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from .base import ArzamedError
 __all__ = ["CircuitOpenError", "DeadlineExceededError", "TransportError"]
 
 
-#: What failed, in errors whose text is built from their facts. Another text is a caller's, such as `type(error)(f"while syncing: {error}")`.
+#: The default of `what`, for which the text is built from the attributes. A caller may pass another text, as in
+#: `type(error)(f"while syncing: {error}")`.
 _CIRCUIT_OPEN = "circuit breaker is open"
 _DEADLINE = "deadline exceeded"
 
 
 class TransportError(ArzamedError):
-    """No usable HTTP response: DNS, refused, reset, timeout of one attempt, TLS, not HTTP, incomplete body.
+    """There was no usable HTTP response.
+
+    Causes are DNS, a refused or reset connection, the timeout of an attempt, TLS, a response that is not HTTP, or an
+    incomplete body.
 
     Attributes:
         reason: The cause, as a short sentence.
-        transient: False where a retry cannot help, as with a certificate that does not verify.
-        stale: True where a connection that had been idle was found closed: the server has not processed the request.
+        transient: False if a retry cannot help, such as after a certificate error.
+        stale: True if an idle connection turned out to be closed. The server has not processed the request.
     """
 
     remedy = "Check the host in base_url and the network, or retry later"
@@ -40,8 +44,9 @@ class CircuitOpenError(TransportError):
     """The request was not sent: the circuit breaker is open, since the clinic's requests keep failing.
 
     Attributes:
-        retry_after_seconds: The time until the next probe; 0: a probe is under way, and its outcome decides.
-        last_failure: This call's last failed attempt, if there was one.
+        retry_after_seconds: The time until the next probe. 0: a probe is in progress, and decides whether the circuit
+            closes.
+        last_failure: Why the last attempt of this call failed, if there was one.
     """
 
     remedy = "Retry after that time; BreakerPolicy sets how many failures open the circuit, and for how long"
@@ -68,9 +73,9 @@ class DeadlineExceededError(TransportError, TimeoutError):
     """The deadline of the whole call has passed.
 
     Attributes:
-        seconds: The deadline.
-        phase: What the call was doing then, such as "waiting for a token from login.example".
-        last_failure: The last failed attempt, if there was one.
+        seconds: The deadline, counted from the start of the call.
+        phase: What the call was doing at the deadline, such as "waiting for a token from login.example".
+        last_failure: Why the last attempt failed, if one did.
     """
 
     remedy = "Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"
