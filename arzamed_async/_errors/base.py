@@ -144,7 +144,7 @@ class ArzamedError(Exception):
     def __str__(self) -> str:
         try:
             text = self._text()
-        except (AttributeError, TypeError, ValueError):  # created without its constructor, or with arguments of wrong types
+        except (AttributeError, TypeError, ValueError):  # created without its constructor, or with wrong arguments
             text = super().__str__() or f"{type(self).__name__}, not initialized"
         if text.isprintable():
             return text
