@@ -95,8 +95,8 @@ def kinds(**pairs: tuple[object, type]) -> None:
     """Check that each argument, by its name, is of its kind."""
     for name, (value, kind) in pairs.items():
         if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-            right = "True or False" if kind is bool else kind.__name__
-            raise ConfigurationError(f"{name}: {right} expected, not {described(value)}")
+            right = "True or False" if kind is bool else f"of type {kind.__name__}"
+            raise ConfigurationError(f"{name} must be {right}, not {described(value)}")
 
 
 def flag(name: str, value: object) -> bool:

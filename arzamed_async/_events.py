@@ -114,7 +114,7 @@ class PaceChanged:
     change: PaceChange
     """"started", "changed" (the rate was cut) or "ended"."""
     requests_per_second: float | None
-    """The new rate: 0 while the server requires a long pause, None at the end, when requests are not paced any more."""
+    """The new rate: 0 while the server requires a long pause, None at the end, when requests are no longer paced."""
     reason: str
     """Why, as a sentence."""
 

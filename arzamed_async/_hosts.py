@@ -97,7 +97,7 @@ def _encoded_host(name: str, host: str) -> str:
             f"{name} has an invalid host: a number, or an IPv4 address that is not four decimal numbers"
         )
     if "xn--" in host.lower() and _by_yarl(host, "host") is None:
-        raise ConfigurationError(f"{name} has an invalid host: its 'xn--' does not decode (IDNA)")
+        raise ConfigurationError(f"{name} has an invalid host: its 'xn--' label is not valid (IDNA)")
     return host
 
 
@@ -115,7 +115,7 @@ def _checked_address(name: str, host: str) -> str:
     except ValueError:
         host = ""
     if not host or "%" in host:
-        raise ConfigurationError(f"{name} has an invalid IPv6 address as its host (no zone can be sent)")
+        raise ConfigurationError(f"{name} has an invalid IPv6 address as its host (a zone cannot be sent)")
     return host
 
 

@@ -69,7 +69,7 @@ class Observers:
             left: object = self.safely(type(event).__name__, observer, event)
             if isinstance(left, CoroutineType):
                 left.close()
-                text = "an observer returned a coroutine for %s: it is called, and not awaited"
+                text = "an observer returned a coroutine for %s, which is not awaited: pass a plain function"
                 write(logging.ERROR, text, type(event).__name__)
 
         if self._logs and is_logged(logging.WARNING):  # else no level that an event has

@@ -151,7 +151,7 @@ class _Worker:
                 raise SessionClosedError
             if self._thread is threading.current_thread():
                 raise ConfigurationError(
-                    "run would wait for itself here, on the event loop of this SessionThread: await the coroutine instead"
+                    "run was called on the event loop of this SessionThread, and would wait for itself: await the coroutine instead"
                 )
             loop = self._loop
             if loop is None:

@@ -170,7 +170,7 @@ def test_two_roots() -> None:
         (ArzamedError("it broke", clinic="Roma"), "Roma: it broke"),
         (DeadlineExceededError(seconds=30, last_failure="read timed out: no data within read_seconds"), "deadline of 30 s exceeded (last failure: read timed out: no data within read_seconds). Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"),
         (DeadlineExceededError(seconds=1.5, last_failure="HTTP 503"), "deadline of 1.5 s exceeded (last failure: HTTP 503). Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"),
-        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint returned no token (HTTP 400, invalid_scope: no). Check token_url and scope: it must be an OAuth 2 token endpoint that grants them"),
+        (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint returned no token (HTTP 400, invalid_scope: no). Check that token_url is an OAuth 2 token endpoint, and that it grants the scope"),
         (StatusError(500, "oops", retry_after_seconds=7), "HTTP 500 (oops), retry after 7 s. The server has failed: retry later, and report it to the server's operator"),
         (RateLimitedError(429, not_sent="the server requires a pause of this clinic, which ends in 3600 s", retry_after_seconds=3600), "request not sent: the server requires a pause of this clinic, which ends in 3600 s, retry after 3600 s. Send requests at a lower rate, or lower the concurrency"),
         (DecodeError("not JSON", record_index=4), "record 4: not JSON. Check the path: the response is not a list of such records, or the class declares other fields than the API sends"),

@@ -231,7 +231,7 @@ async def test_http_and_pool_settings_exclude_each_other(options: dict[str, obje
 
 async def test_a_setting_of_the_wrong_kind() -> None:
     """A policy of the wrong kind is named at construction, and so is what is no credentials."""
-    with pytest.raises(ConfigurationError, match="Timeouts expected, not int"):
+    with pytest.raises(ConfigurationError, match="timeouts must be of type Timeouts, not int"):
         ArzamedSession(timeouts=5)  # type: ignore[arg-type]
     for url in ("https://api.invented.example/v1?x=1", "https://api.invented.example/v1?"):
         with pytest.raises(ConfigurationError, match="base_url must not contain a query"):

@@ -226,7 +226,7 @@ def test_what_cannot_be_awaited_is_refused(arzamed: SessionThread) -> None:
     async def nested(session: ArzamedSession) -> None:
         arzamed.run(nested)
 
-    with pytest.raises(ConfigurationError, match="run would wait for itself here"):
+    with pytest.raises(ConfigurationError, match="run was called on the event loop of this SessionThread"):
         arzamed.run(nested)
 
 

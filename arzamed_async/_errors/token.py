@@ -12,9 +12,9 @@ __all__ = ["CredentialsRejectedError", "TokenError", "TokenUnavailableError"]
 #: Remedies for a status of the token endpoint. Other statuses from 400 on have the remedy of the class.
 _BY_STATUS = {
     404: "Check token_url: the host has no such path",
-    405: "Check token_url: the path there takes no POST",
+    405: "Check token_url: that path does not accept POST",
     407: "Check user and password in the URL of the proxy",
-    410: "Check token_url: the host has no such path any more",
+    410: "Check token_url: the host no longer has this path",
 }
 
 
@@ -28,7 +28,7 @@ class TokenError(ArzamedError):
         retry_after_seconds: The delay that the Retry-After header requires, or what is left of an earlier one.
     """
 
-    remedy = "Check token_url and scope: it must be an OAuth 2 token endpoint that grants them"
+    remedy = "Check that token_url is an OAuth 2 token endpoint, and that it grants the scope"
 
     def __init__(
         self,

@@ -182,7 +182,9 @@ class WorkerPool(Generic[Item]):
                 if isinstance(left, CoroutineType):
                     left.close()
                     raise MisuseError(
-                        ConfigurationError("on_progress returned a coroutine: it is called, and not awaited")
+                        ConfigurationError(
+                            "on_progress returned a coroutine, which is not awaited: pass a plain function"
+                        )
                     )
         except asyncio.CancelledError as error:
             task = asyncio.current_task(self._loop)

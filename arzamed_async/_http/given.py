@@ -63,7 +63,7 @@ def check_given(client: Client) -> None:
     else:
         return
     raise ConfigurationError(
-        f"the aiohttp session given as http= {why}: every request here carries the clinic's own. Create the session without it"
+        f"the aiohttp session given as http= {why}: each request sends the clinic's own Authorization header. Create the session without it"
     )
 
 

@@ -28,7 +28,9 @@ def make_transport(
     kinds(pool=(pool, PoolLimits), trust_env=(trust_env, bool))
     tls_context(ssl_context)
     if http is not None and (pool != PoolLimits() or ssl_context is not None or proxy is not None or trust_env):
-        raise ConfigurationError("with http=, the pool, ssl_context, proxy and trust_env are that session's own")
+        raise ConfigurationError(
+            "pool, ssl_context, proxy and trust_env cannot be combined with http=: configure that session instead"
+        )
     proxy = None if proxy is None else proxy_url("proxy", proxy)
     size = limits.buffered_bytes
     user_agent = f"arzamed-async/{__version__}"

@@ -89,9 +89,9 @@ _LOOK_UPS: Mapping[int | None, Reason] = {
 
 _PROXIES: Mapping[int, Reason] = {
     407: (
-        "the proxy requires a login that it accepts",
+        "the proxy requires a valid login",
         False,
-        "Check user and password in the proxy's URL. It is not retried, since wrong logins lock accounts",
+        "Check user and password in the proxy's URL. It is not retried, since repeated wrong logins can lock an account",
     ),
     403: ("the proxy refused the host", False, "The proxy's operator has to allow this host"),
     405: (

@@ -60,7 +60,7 @@ def read_timed_out(host: str) -> TransportError:
 
 def not_final(status: int, host: str) -> TransportError:
     """Return the error for a status below 200 that is not followed by a final response."""
-    return TransportError(f"HTTP {status}, which is no final response ({host})")
+    return TransportError(f"HTTP {status}, which is not a final response ({host})")
 
 
 class WholeBody:

@@ -42,13 +42,13 @@ def parameters_of(name: str, path: str) -> dict[str, int]:
         if "{" not in segment and "}" not in segment:
             continue
         if segment.count("{") != segment.count("}"):
-            raise ConfigurationError(f"{name} has a brace without its counterpart: write a parameter as {{name}}")
+            raise ConfigurationError(f"{name} has an unmatched brace: write a parameter as {{name}}")
         inner = segment[1:-1]
         if segment[0] != "{" or segment[-1] != "}" or "{" in inner or "}" in inner:
             raise ConfigurationError(f"{name}: a parameter is a whole segment, as in rooms/{{room}}/slots")
         parameter = unicodedata.normalize("NFKC", inner)  # as Python reads the name of an argument
         if not parameter.isidentifier() or keyword.iskeyword(parameter) or parameter in _TAKEN:
-            raise ConfigurationError(f"{name}: a parameter has a name that no argument of clinic.resource can have")
+            raise ConfigurationError(f"{name}: the name of a parameter is not valid as an argument of clinic.resource")
         if parameter in found:
             raise ConfigurationError(f"{name} has the parameter {shown_name(parameter)} twice")
         found[parameter] = number

@@ -132,7 +132,9 @@ def _checked(
         parameters_of("path", path)
     name = plain_text("name", name)
     if flags["enums"] and (flags["personal"] or is_of_patients(name, path)):
-        raise ConfigurationError("enums are values of records, which are not kept of personal ones: leave enums out")
+        raise ConfigurationError(
+            "enums keeps values of records, which is not allowed for personal ones: leave enums out"
+        )
     return name, path
 
 

@@ -62,7 +62,7 @@ class Inventor:
             problem = self.problem(made)
             if not problem:
                 return made
-        raise ConfigurationError(f"{self._name} accepts none of {MOST_TRIES:,} invented records ({problem})")
+        raise ConfigurationError(f"{self._name} rejects all {MOST_TRIES:,} invented records ({problem})")
 
     def problem(self, made: dict[str, Any]) -> str:
         """Return why the class does not accept a record; empty if it does."""
@@ -94,7 +94,7 @@ class _Types:
 
         def make(rng: Random, depth: int) -> Any:
             if depth > _DEEPEST:
-                raise ConfigurationError(f"{name} holds itself without end: no record can be one")
+                raise ConfigurationError(f"{name} contains itself without end: no such record can exist")
             return made[0](rng, depth)
 
         return make

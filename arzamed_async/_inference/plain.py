@@ -36,4 +36,6 @@ def plain_record(record: object, index: int) -> dict[str, Any]:
         return dict(record.data)
     if isinstance(record, Mapping):
         return dict(cast("Mapping[str, Any]", record))
-    raise ConfigurationError(f"record {index}: an OpenRecord or a mapping expected, not {type(record).__name__}")
+    raise ConfigurationError(
+        f"record {index}: the record must be an OpenRecord or a mapping, not {type(record).__name__}"
+    )

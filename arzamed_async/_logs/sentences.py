@@ -68,14 +68,19 @@ def _sentence(event: Event) -> tuple[object, ...]:
         case PaceChanged():
             return "%s: %s (%s)", event.clinic or event.base_url, _pace(event.requests_per_second), event.reason
         case UnknownField():
-            return "%s: records of %s hold a field %s, which is ignored", event.clinic, event.path, event.field
+            return (
+                "%s: records of %s contain an unknown field %s, which is ignored",
+                event.clinic,
+                event.path,
+                event.field,
+            )
         case TokenStoreFailed():
             return "%s: token store failed (%s)", event.clinic, event.error
 
 
 def _pace(rate: float | None) -> str:
     if rate is None:
-        return "requests are not paced any more"
+        return "requests are no longer paced"
     return f"requests are paced at {rate:.3g} a second" if rate else "no requests are sent"
 
 

@@ -67,7 +67,7 @@ def _object(body: bytes) -> Any:
         reason = take_apart(body, passing=False).reason
         raise DecodeError("the body is not JSON" if reason in ("", "not JSON") else reason, remedy=_MISMATCH)
     if value.__class__ is list:
-        raise DecodeError("the body is a JSON array, and not one object", remedy=_LIST)
+        raise DecodeError("the body is a JSON array, not one object", remedy=_LIST)
     if value is None:
         raise DecodeError("the body is null", remedy=_NOTHING)
     if value.__class__ is not dict:

@@ -194,7 +194,7 @@ def _open_records(model: type[Any]) -> Callable[[Iterable[Any], list[Any]], None
     for each in attrs.fields(model):
         if each.name != "data" and each.init and each.default is attrs.NOTHING:
             raise ConfigurationError(
-                f"{model.__name__}.{each.name}: an OpenRecord has one field that is read, data: give the others a default"
+                f"{model.__name__}.{each.name}: an OpenRecord is read into its field data: give all other fields a default"
             )
     make = open_record_hook(model)
 

@@ -30,7 +30,7 @@ class Form:
         if parts is None:
             shown = repr(text)[:_MOST_LETTERS] if isinstance(text, str) else f"a {type(text).__name__}"
             raise ConfigurationError(
-                f"json_form is a form such as 'YYYY-MM-DDThh:mm:ss.sssZ', 'YYYYMMDD' or 'hh:mm', not {shown}"
+                f"json_form must be a form such as 'YYYY-MM-DDThh:mm:ss.sssZ', 'YYYYMMDD' or 'hh:mm', not {shown}"
             )
         self.day, self.clock, self.offset = parts["day"], parts["clock"], parts["offset"]
         self._between = parts["between"] or ""

@@ -85,7 +85,7 @@ def enum_hook(kind: type[Enum]) -> Hook:
     if issubclass(kind, Flag):
         return _flag_hook(kind)
     if not members and not takes_unknown:
-        raise ConfigurationError(f"no value of {kind.__name__} is a single JSON value")
+        raise ConfigurationError(f"{kind.__name__} has no member whose value is text, a number, true, false or null")
     listed = _listed([each for values in members.values() for each in values])
     expected = f"a value of {kind.__name__} ({listed})" if listed else f"a value of {kind.__name__}"
 

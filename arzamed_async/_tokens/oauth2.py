@@ -162,7 +162,7 @@ def read_token_response(
     elif not _is_bearer(fields.get("token_type")):
         problem = "a token_type other than Bearer"
     elif lifetime is None:
-        problem = "an expires_in that is no positive number of seconds"
+        problem = "an expires_in that is not a positive number of seconds"
     else:
         return IssuedToken(token, lifetime, requested_at)
     return TokenError(f"the token endpoint's response contains {problem}", status=status)

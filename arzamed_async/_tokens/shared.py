@@ -190,7 +190,7 @@ class SharedTokens:
         found = await self._store.load(budget, key)
         if isinstance(found, StoredRejection):
             raise CredentialsRejectedError(
-                "the token endpoint rejected the clinic's credentials (request of another process)",
+                "the token endpoint rejected the clinic's credentials (reported by another process)",
                 status=found.status,
                 error=found.error,
                 description=found.description,

@@ -48,13 +48,13 @@ class FileOutput:
             elif os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 - /dev/stdout leads to no path
                 problem = "is not a regular file: redirect standard output to it"
             elif self.target.is_symlink():
-                problem = "cannot be written: it is a link that leads to itself"
+                problem = "cannot be written: it is a link to itself"
             elif _is_foreign_link(path):
                 problem = "is a link that belongs to another user: name the file that it leads to"
             elif not folder.is_dir():
                 problem = "cannot be written: its folder does not exist"
             elif not os.access(folder, os.W_OK):
-                problem = "cannot be written: its folder cannot be written to"
+                problem = "cannot be written: its folder is not writable"
         except (OSError, ValueError) as error:  # a name with a NUL, or too long
             problem = f"cannot be written ({getattr(error, 'strerror', None) or type(error).__name__})"
         if problem:

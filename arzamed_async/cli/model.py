@@ -117,11 +117,13 @@ def _target(options: Modelling, found: Checked | None) -> _Target:
     name, path = options.name, options.path or (found.path if found is not None else None)
     personal = options.personal or is_of_patients(name, path) or (found is not None and found.personal)
     if options.enums and personal:
-        raise ConfigurationError("--enums writes values of records into the file: none of personal records are written")
+        raise ConfigurationError(
+            "--enums writes values of records into the file, which is not allowed for personal records: leave it out"
+        )
     guessed = path is None and name in _UNPUBLISHED
     if path is None:
         if name not in {"doctors", *_UNPUBLISHED}:
-            raise ConfigurationError(f"the package knows no endpoint {name}: give its path with --path")
+            raise ConfigurationError(f"unknown endpoint {name}: give its path with --path")
         path = f"equipe/{name}"
     try:
         return _Target(Endpoint(path, OpenRecord, personal=personal), guessed)
@@ -164,7 +166,7 @@ class _Reading:
             run(self._read())
             self._report_failures()
             if not self._results.complete:
-                self._reporter.message(f"no clinic's records could be read: {self._purpose.undone}")
+                self._reporter.message(f"no records could be read from any clinic: {self._purpose.undone}")
                 return code_of(0, len(self._results.failures))
             return self._purpose.end(self._results, self._reporter)
         except OutputError as error:

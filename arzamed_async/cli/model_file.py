@@ -53,7 +53,7 @@ def checked(file: Path, path: str | None) -> Checked:
         if len(outer) == 1:
             return Checked(outer[0], None, personal=False)
         problem = (
-            f"has no Endpoint, and {len(outer)} classes that could be meant: add SLOTS = Endpoint(path, Slot) for yours"
+            f"has no Endpoint, and {len(outer)} classes to choose from: add SLOTS = Endpoint(path, Slot) for yours"
         )
     raise ConfigurationError(f"--check: {file} {problem}")
 

@@ -105,9 +105,7 @@ class Learning:
         """Write the module; return the exit code. Raises OutputError."""
         model, failed = self._model, len(results.failures)
         if model is None or not model.records:
-            reporter.message(
-                f"the clinics sent no record, so that there is nothing to make a class from: {self.undone}"
-            )
+            reporter.message(f"the clinics sent no records to make a class from: {self.undone}")
             return Code.NONE_WORKED
         changed = self._file.write(model)
         if self._file.path is not None:

@@ -59,7 +59,7 @@ def request_of(
 def _base_url(base_url: str | None, *, sandbox: bool) -> str:
     """Return the base URL that `--base-url` and `--sandbox` choose."""
     if base_url is not None and sandbox:
-        raise ConfigurationError("--sandbox and --base-url exclude each other")
+        raise ConfigurationError("--sandbox and --base-url cannot be combined")
     url = base_url or (SANDBOX if sandbox else PRODUCTION)
     try:
         ArzamedSession(base_url=url)

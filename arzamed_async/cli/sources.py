@@ -96,7 +96,7 @@ def _check_owner(file: Path) -> None:
     else:
         return
     raise ConfigurationError(
-        f"{file} in this folder {problem}, who could have your secrets sent elsewhere: if you trust it, give --clinics {file}"
+        f"{file} in this folder {problem}, who could send your secrets to another host: if you trust the file, pass --clinics {file}"
     )
 
 

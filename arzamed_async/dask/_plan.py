@@ -71,7 +71,9 @@ def checked_options(
 def check_arguments(credentials: object, allow_literal_secrets: object) -> None:
     """Check what no session checks."""
     if isinstance(credentials, (str, bytes)):
-        raise ConfigurationError(f"credentials must be of ClinicCredentials, not {type(credentials).__name__}")
+        raise ConfigurationError(
+            f"credentials must be an iterable of ClinicCredentials, not {type(credentials).__name__}"
+        )
     if not isinstance(allow_literal_secrets, bool):
         raise ConfigurationError(
             f"allow_literal_secrets must be True or False, not {type(allow_literal_secrets).__name__}"
@@ -124,7 +126,7 @@ class Shards:
             raise ConfigurationError(f"credentials must be ClinicCredentials, not {type(credentials).__name__}")
         if isinstance(credentials.client_secret, str) and not self._allow_literal_secrets:
             raise ConfigurationError(
-                "its secret is given as text, and would travel in clear through the Dask scheduler: give a reference"
+                "its secret is given as text, and would pass through the Dask scheduler in plain text: give a reference"
                 " (SecretFromEnv, SecretFromFile) that the workers can resolve, or allow_literal_secrets=True",
                 clinic=credentials.display_name,
             )

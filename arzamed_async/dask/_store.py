@@ -40,7 +40,8 @@ def check_store(store: object, allow_literal_secrets: bool) -> None:
     if not allow_literal_secrets and _has_password(sent):
         store = sent = b""  # a traceback shows this frame
         raise ConfigurationError(
-            "token_store holds a URL with a password, which would travel in clear through the Dask scheduler: " + _WAY
+            "token_store holds a URL with a password, which would pass through the Dask scheduler in plain text: "
+            + _WAY
         )
 
 

@@ -67,7 +67,7 @@ class FakeEndpoint:
 def _function_of_two(function: Callable[..., Any]) -> Callable[[Values, MultiMapping[str]], Made]:
     """Return a function of path parameters and query. One that can be called without arguments is."""
     if inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{_WHAT}: it is called, and not awaited")
+        raise ConfigurationError(f"{_WHAT}, not a coroutine function: it is not awaited")
     try:
         signature = inspect.signature(function)
     except ValueError:  # of a function in C

@@ -636,7 +636,7 @@ async def test_params_of_another_shape(params: object) -> None:
     async with RawServer() as server, ArzamedSession(base_url=server.base_url) as session:
         with pytest.raises(ConfigurationError, match="param"):
             await session.clinic(server.credentials()).get("x", params)  # type: ignore[arg-type]
-        with pytest.raises(ConfigurationError, match="Timeouts expected"):
+        with pytest.raises(ConfigurationError, match="timeouts must be of type Timeouts"):
             session.clinic(server.credentials()).with_options(timeouts=5)  # type: ignore[arg-type]
     assert server.requests == []
 

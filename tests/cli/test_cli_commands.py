@@ -229,7 +229,7 @@ MISTAKES = {
     "a bad path": (["doctors", "--clinics", "good.toml", "--path", "/x"], "--path is relative"),
     "a bad path of slots": (["slots", "--clinics", "good.toml", "--path", "a/../b"], "--path must not contain"),
     "a bad base URL": (["doctors", "--clinics", "good.toml", "--base-url", "ftp://x"], "--base-url must begin"),
-    "two places": (["doctors", "--sandbox", "--base-url", "https://x"], "exclude each other"),
+    "two places": (["doctors", "--sandbox", "--base-url", "https://x"], "cannot be combined"),
     "a bad deadline": (
         ["doctors", "--clinics", "good.toml", "--deadline", "0"],
         "--deadline must be greater than zero",

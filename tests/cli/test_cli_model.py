@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_widened_is_refused_before_anything_is_read(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("rooms",), "the package knows no endpoint rooms: give its path with --path"),
+        (("rooms",), "unknown endpoint rooms: give its path with --path"),
         (("--path", "x", "§§§"), "needs a letter"),
         (("slots", "--path", "../x"), "--path"),
         (("slots", "--path", "a/{b}/{c}"), "as in --path-param b=VALUE --path-param c=VALUE"),
@@ -193,7 +193,7 @@ def test_a_file_that_cannot_be_widened_is_refused_before_anything_is_read(
         (("slots", "--param", "b"), "--param takes key=value, not 'b'"),
         (
             ("patients", "--enums"),
-            "--enums writes values of records into the file: none of personal records are written",
+            "--enums writes values of records into the file, which is not allowed for personal records: leave it out",
         ),
         (("slots", "--enums", "--personal"), "--enums writes values"),
         (("slots", "--format", "json"), "--format json is for --check: a module is Python"),
@@ -221,9 +221,7 @@ def test_without_a_record_nothing_is_written(beside: Beside, place: Path) -> Non
     clinics = beside.clinics(place, "Milano", slots=[])
     done = model(beside, clinics, "slots", "-o", "slots.py")
     assert done.exit_code == 4
-    assert done.stderr == (
-        "arzamed: the clinics sent no record, so that there is nothing to make a class from: slots.py is not written\n"
-    )
+    assert done.stderr == ("arzamed: the clinics sent no records to make a class from: slots.py is not written\n")
     assert not (place / "slots.py").exists()
 
 
@@ -234,7 +232,7 @@ def test_a_guessed_path_that_fails_is_reported_as_a_guess(beside: Beside, canari
     assert done.exit_code == 4
     assert "the path equipe/slots is a guess: the vendor has not published it" in done.stderr
     assert "This path is unpublished; the path itself may be wrong" in done.stderr
-    assert done.stderr.endswith("no clinic's records could be read: slots.py is not written\n")
+    assert done.stderr.endswith("no records could be read from any clinic: slots.py is not written\n")
 
 
 def test_the_options_shape_the_module(beside: Beside, place: Path) -> None:
@@ -380,7 +378,7 @@ def test_a_check_without_a_record_reports_that_nothing_was_compared(
         ("raise SystemExit(7)", "--check: slots.py cannot be imported: SystemExit: 7 (line 1)"),
         ("raise RuntimeError('a\\x1b[31m\\nb' * 999)", "--check: slots.py cannot be imported: RuntimeError: "),
         (CLASS.replace('"str"', '"Nowhere"'), "Slot: its annotations cannot be resolved"),
-        ("x = 1", "--check: slots.py has no Endpoint, and 0 classes that could be meant: add SLOTS = Endpoint(path, Slot) for yours"),
+        ("x = 1", "--check: slots.py has no Endpoint, and 0 classes to choose from: add SLOTS = Endpoint(path, Slot) for yours"),
         (CLASS + 'MORE = Endpoint("equipe/more", Slot)', "--check: slots.py has several endpoints: choose one with --path (equipe/slots, equipe/more)"),
         ("\0", "--check: slots.py"),
     ],

@@ -232,7 +232,7 @@ def proxy_of(status: int, seen: list[str]) -> Iterator[RawServer]:
 @pytest.mark.parametrize(
     ("status", "reason", "attempts"),
     [
-        (407, "the proxy requires a login that it accepts (HTTP 407)", 1),
+        (407, "the proxy requires a valid login (HTTP 407)", 1),
         (403, "the proxy refused the host (HTTP 403)", 1),
         (405, "the proxy refused a tunnel (HTTP 405)", 1),
         (418, "the proxy refused the connection (HTTP 418)", 1),

@@ -108,12 +108,12 @@ LINES: list[tuple[Event, str, str]] = [
             reason="no request was refused lately",
         ),
         "INFO",
-        "https://api.invented.example: requests are not paced any more (no request was refused lately)",
+        "https://api.invented.example: requests are no longer paced (no request was refused lately)",
     ),
     (
         UnknownField(clinic="Milano", path="equipe/doctors", field="floor"),
         "INFO",
-        "Milano: records of equipe/doctors hold a field floor, which is ignored",
+        "Milano: records of equipe/doctors contain an unknown field floor, which is ignored",
     ),
     (
         TokenStoreFailed(clinic="100%s", error="TimeoutError"),

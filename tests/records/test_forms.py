@@ -130,11 +130,11 @@ def test_what_is_no_form_is_refused_where_the_decoder_is_made(form: Any) -> None
     """The ConfigurationError names class and field and shows a form; `to_dict` of such a class raises the same."""
     model = row(dt.datetime, form)
     with pytest.raises(
-        ConfigurationError, match=r"Row\.it: json_form is a form such as 'YYYY-MM-DDThh:mm:ss\.sssZ'"
+        ConfigurationError, match=r"Row\.it: json_form must be a form such as 'YYYY-MM-DDThh:mm:ss\.sssZ'"
     ) as refused:
         Decoder(model)
     assert len(str(refused.value)) < 200
-    with pytest.raises(ConfigurationError, match=r"Row\.it: json_form is a form such as"):
+    with pytest.raises(ConfigurationError, match=r"Row\.it: json_form must be a form such as"):
         to_dict(model(dt.datetime(2026, 1, 1, tzinfo=UTC)))
 
 

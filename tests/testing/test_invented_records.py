@@ -274,9 +274,9 @@ async def test_a_fake_serves_them() -> None:
         (lambda: records_of(Unreadable, 1, seed=1), r"Unreadable\.name: the type bytes"),
         (
             lambda: records_of(Impossible, 1, seed=1),
-            "Impossible accepts none of 1,000 invented records .name: expected",
+            "Impossible rejects all 1,000 invented records .name: expected",
         ),
-        (lambda: records_of(Endless, 1, seed=1), "Endless holds itself without end"),
+        (lambda: records_of(Endless, 1, seed=1), "Endless contains itself without end"),
         (lambda: records_of(Doctor, -1, seed=1), "count must be a whole number of zero or more"),
         (lambda: records_of(Doctor, True, seed=1), "count must be"),
         (lambda: records_of(Doctor, 1, seed="x"), "seed must be a whole number"),  # type: ignore[arg-type]

@@ -480,7 +480,7 @@ async def test_clients_that_cannot_serve(cluster: Any, client: Any, monkeypatch:
         ({"concurrency": 0}, "concurrency"),
         ({"base_url": "http://example.com"}, "base_url"),
         ({"observers": [print]}, "observers cannot be sent"),
-        ({"retry": 5}, "RetryPolicy expected"),
+        ({"retry": 5}, "retry must be of type RetryPolicy"),
     ],
 )
 async def test_bad_settings(options: dict[str, Any], words: str, client: Any) -> None:

@@ -72,7 +72,7 @@ async def test_what_holds_a_url_with_a_password_is_refused(client: Any, number: 
         if getattr(function, "__module__", "") == __name__:
             from_main(function)
     with pytest.raises(
-        ConfigurationError, match=r"in clear through the Dask scheduler.*package\.module:function"
+        ConfigurationError, match=r"through the Dask scheduler in plain text.*package\.module:function"
     ) as caught:
         fan_out_dask(client, [], names, token_store=closing_over(URL)[number])
     assert PASSWORD not in str(caught.value)
