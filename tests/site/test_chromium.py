@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from chromium_support import LOOK, PAGES, RUN_AXE, SCHEMES, WIDTHS
+from chromium_support import LOOK, PAGES, RULES_OF_FORM, RUN_AXE, SCHEMES, WIDTHS
 from playwright.async_api import Browser, Page, expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: The frame has two forms: without navigation beside the page, and with sections that have pages of their own.
 FRAMES = ["./", "api/session/"]
+#: Where axe looks at a page's own part, and with which rules; None: all of them.
+AXE_RULES = {(1280, "light"): None, (390, "dark"): RULES_OF_FORM}
 #: How long a busy machine may take for a step: nothing here depends on it.
 PATIENCE_MS = 120_000
 
@@ -40,8 +42,8 @@ async def opened(browser: Browser, url: str, scheme: str, width: int = 1280) -> 
 async def test_a_page_can_be_read_at_each_width(browser: Browser, site: str, axe: str, path: str, scheme: str) -> None:
     """Nothing is clipped or wider than its page, code can be copied, nothing comes from elsewhere, and axe finds no violation.
 
-    axe looks at what the page itself holds, in each scheme at one width: light on a desk, dark on a telephone. The frame around
-    it is the same on all pages, and has its own test.
+    axe looks at what the page itself holds: with all its rules where it is light, on a desk, and with those that colours and the
+    width decide where it is dark, on a telephone. The frame around it is the same on all pages, and has its own test.
     """
     async with opened(browser, site + path, scheme) as (page, wrong):
         background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -49,9 +51,10 @@ async def test_a_page_can_be_read_at_each_width(browser: Browser, site: str, axe
         for width in WIDTHS:
             await page.set_viewport_size({"width": width, "height": 900})
             assert (width, await page.evaluate(LOOK)) == (width, [])
-            if (width, scheme) in {(1280, "light"), (390, "dark")}:
+            if (width, scheme) in AXE_RULES:
                 await page.evaluate(axe)
-                assert await page.evaluate(RUN_AXE, "article") == []
+                rules = AXE_RULES[width, scheme]
+                assert await page.evaluate(RUN_AXE, {"part": "article", "rules": rules}) == []
         assert wrong == []
 
 
@@ -65,7 +68,7 @@ async def test_the_frame_of_a_page_passes_axe(
     async with opened(browser, site + path, scheme, width) as (page, _):
         await page.evaluate(axe)
         frame = {"exclude": ["article > *"]}
-        assert await page.evaluate(RUN_AXE, frame) == []
+        assert await page.evaluate(RUN_AXE, {"part": frame}) == []
 
 
 async def search(page: Page, text: str) -> list[str]:
@@ -105,7 +108,7 @@ async def test_the_results_of_a_search_pass_axe(browser: Browser, site: str, axe
     async with opened(browser, site, scheme) as (page, _):
         await search(page, "token")
         await page.evaluate(axe)
-        assert await page.evaluate(RUN_AXE, ".md-search") == []
+        assert await page.evaluate(RUN_AXE, {"part": ".md-search"}) == []
 
 
 async def tab_until(page: Page, selector: str, limit: int = 60) -> bool:
