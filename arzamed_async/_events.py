@@ -1,4 +1,4 @@
-"""The classes of events, and of the work that spans are for. Imported where a session has observers, and when they are named."""
+"""The classes of events, and Work, which spans are for. Imported if a session has observers, or when a name is used."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WorkKind = Literal["call", "stream", "token_wait", "token", "request"]
 
 @frozen(kw_only=True)
 class RequestFinished:
-    """A request to the API is over: its response has been read or left, or it has failed, or was cancelled."""
+    """A request to the API has ended: the response was read or abandoned, or the request failed or was cancelled."""
 
     clinic: str
     """The clinic's name."""
@@ -42,13 +42,13 @@ class RequestFinished:
     seconds: float
     """The time until the response's head arrived."""
     error: str
-    """The class name of what the request raised before the head, or empty."""
+    """The class name of the exception, if the request failed before the response's head; else empty."""
     call_id: str = ""
-    """The same for all requests of a call, the token request that it started included."""
+    """The id of the call. All requests of a call have the same, also a token request that it started."""
     request_id: str = ""
     """The server's id of the request, if it sent one."""
     bytes_read: int = 0
-    """The size of the body as it was sent, as far as it was received."""
+    """The number of bytes of the body that were received, before decompression."""
 
 
 @frozen(kw_only=True)
@@ -66,9 +66,9 @@ class RetryScheduled:
     delay_seconds: float
     """The time until the next attempt."""
     reason: str
-    """Why the attempt has failed: `HTTP 503`, or a short sentence."""
+    """Why the attempt failed: `HTTP 503`, or a short sentence."""
     call_id: str = ""
-    """The same for all requests of a call, the token request that it started included."""
+    """The id of the call. All requests of a call have the same, also a token request that it started."""
 
 
 @frozen(kw_only=True)
@@ -84,9 +84,9 @@ class TokenRequestFinished:
     seconds: float
     """The time until the end of the response."""
     error: str
-    """The class name of what the request raised, or empty."""
+    """The class name of the exception that the request raised, or empty."""
     call_id: str = ""
-    """That of the call that started the request; a refresh in the background has one of its own."""
+    """The id of the call that started the request. A refresh in the background has its own id."""
     request_id: str = ""
     """The server's id of the request, if it sent one."""
 
@@ -103,14 +103,14 @@ class CircuitChanged:
 
 @frozen(kw_only=True)
 class PaceChanged:
-    """Requests of a scope are sent at another rate, since the server refuses some of them, or no longer does."""
+    """The rate of requests has changed: the server refuses some of them, or no longer does."""
 
     scope: Literal["clinic", "origin"]
     """"origin" (all requests to `base_url`: the API, or a token endpoint) or "clinic" (those of `clinic`)."""
     clinic: str
     """The clinic's name, empty for the scope "origin"."""
     base_url: str
-    """The address whose requests are paced."""
+    """The base URL or origin whose requests are paced."""
     change: PaceChange
     """"started", "changed" (the rate was cut) or "ended"."""
     requests_per_second: float | None
@@ -121,10 +121,10 @@ class PaceChanged:
 
 @frozen(kw_only=True)
 class UnknownField:
-    """Records of an endpoint contain a field that the class does not declare; the field is ignored.
+    """Records of an endpoint contain a field that the class does not declare. The field is ignored.
 
-    Emitted once for each endpoint and field in the lifetime of a session, at most 64 times for an endpoint, and never for an
-    OpenRecord. Only names that look like identifiers count (`[A-Za-z_]` and up to 63 word characters).
+    A session emits it once for each endpoint and field, at most 64 times for an endpoint, and never for an OpenRecord. Only
+    names that look like identifiers are reported: a letter or `_`, and up to 63 letters, digits or `_`.
     """
 
     clinic: str
@@ -132,13 +132,13 @@ class UnknownField:
     path: str
     """The endpoint's path."""
     field: str
-    """Its path in the record, in JSON's names: `zipCode`, `address.zipCode`, or `phones[].kind` for the elements of a
-    list and the values of a dict."""
+    """The path of the field in the JSON record: `zipCode`, `address.zipCode`, or `phones[].kind` (`[]` stands for the
+    items of a list and the values of a dict)."""
 
 
 @frozen(kw_only=True)
 class TokenStoreFailed:
-    """The token store failed or timed out: until it responds again, each process requests its own tokens.
+    """The token store failed or timed out. Until it works again, each process requests its own tokens.
 
     Emitted at the start of an outage, and every five minutes while it lasts.
     """
@@ -153,13 +153,13 @@ class TokenStoreFailed:
 class Work:
     """A unit of work that starts now, for which a Tracer may return a span.
 
-    The parent of a request is a call, a stream or a token; that of a wait is a call or a stream.
+    The parent of a "request" is a "call", "stream" or "token". The parent of a "token_wait" is a "call" or "stream".
     """
 
     kind: WorkKind
-    """"call" (a list or a get), "stream" (from its first step until it ends or is closed), "token_wait" (a call waits
-    for a token), "token" (a token is fetched for all callers that wait for it) or "request" (one HTTP request; the
-    body may not have been read when it ends)."""
+    """"call" (such as `list` or `get`), "stream" (from its first step until its end), "token_wait" (a call waits for a
+    token), "token" (a token is fetched, for all callers that wait for it) or "request" (one HTTP request; it can end
+    before the body is read)."""
     clinic: str
     """The clinic's name."""
     method: str
@@ -167,11 +167,11 @@ class Work:
     path: str
     """The endpoint's path, never with a query; `<raw>` or `<token>` where no path may be shown."""
     base_url: str
-    """What the path is relative to: the session's base URL, or the origin of the token endpoint."""
+    """The URL that the path is relative to: the session's base URL, or the origin of the token endpoint."""
     attempt: int = 0
     """The number of a request within its call, from 1; 0 for other work."""
     call_id: str = ""
-    """The same for all work of a call."""
+    """The id of the call. All work of a call has the same."""
 
 
 Event = (

@@ -1,4 +1,4 @@
-"""A list together with the response that it came in. Imported with the first one that is read."""
+"""A list together with facts of its response. Imported when the first one is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 @final
 @frozen
 class ListResponse(Generic[T]):
-    """What `Resource.read` returns: all records, and the response that they came in. The repr shows no records."""
+    """The result of `Resource.read`: all records, with facts of their response. The repr shows no records."""
 
     records: list[T] = field(repr=lambda records: f"<{len(records)} records>")
     """All records, in the order sent."""
@@ -30,4 +30,4 @@ class ListResponse(Generic[T]):
     request_id: str = ""
     """The server's id of the request, empty if it sent none."""
     attempts: int = 1
-    """The requests that the call took."""
+    """The number of requests that the call sent."""

@@ -21,11 +21,11 @@ class Success(Generic[T]):
     clinic: str
     """The clinic's name."""
     value: T
-    """What its fetch returned."""
+    """The value that `fetch` returned."""
     seconds: float
-    """The duration of its fetch."""
+    """The duration of `fetch`."""
     index: int = 0
-    """The clinic's place among those drawn: names may repeat."""
+    """The clinic's place among the clinics passed, from 0. It identifies a clinic whose name is not unique."""
     ok: ClassVar[Literal[True]] = True
     """Always True."""
     error: ClassVar[None] = None
@@ -44,27 +44,27 @@ class Failure:
     clinic: str
     """The clinic's name."""
     error: ArzamedError
-    """What its fetch raised."""
+    """The error that `fetch` raised."""
     seconds: float
     """The time until it failed."""
     index: int = 0
-    """The clinic's place among those drawn: names may repeat."""
+    """The clinic's place among the clinics passed, from 0. It identifies a clinic whose name is not unique."""
     ok: ClassVar[Literal[False]] = False
     """Always False."""
     value: ClassVar[None] = None
     """Always None."""
 
     def unwrap(self) -> NoReturn:
-        """Raise the error. Its traceback is no longer after the second call than after the first.
+        """Raise the error. Repeated calls do not extend its traceback.
 
         Raises:
-            ArzamedError: Always; it is that of `error`.
+            ArzamedError: Always: it raises `error`.
         """
         raise self.error.with_traceback(_before_unwrap(self.error.__traceback__))
 
 
 def _before_unwrap(traceback: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that earlier calls of `unwrap`, and what called it, have not added."""
+    """Return a traceback without the frames that earlier calls of `unwrap`, and their callers, have added."""
     step = traceback
     while step is not None:
         if step.tb_frame.f_code is Failure.unwrap.__code__:
@@ -95,4 +95,4 @@ class Finished:
     clinic: str
     """The clinic's name."""
     count: int
-    """How many records it sent: all were delivered."""
+    """The number of its records. All of them were delivered."""

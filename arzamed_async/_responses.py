@@ -21,12 +21,12 @@ __all__ = ["Headers", "Response", "Token"]
 
 @frozen
 class Token:
-    """An access token. The repr does not show it."""
+    """An access token and its expiry. The repr does not show the token."""
 
     access_token: str = field(converter=as_plain, repr=masked_repr)
-    """The token itself, a plain str."""
+    """The text of the token."""
     expires_at: datetime
-    """When it expires: aware, UTC."""
+    """The time of its expiry, an aware datetime in UTC."""
 
 
 class Headers(Mapping[str, str]):
@@ -67,18 +67,19 @@ class Response:
     headers: Headers
     """The response's headers."""
     body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
-    """The body, decompressed."""
+    """The body, after decompression."""
     clinic: str = ""
-    """The clinic's name, for errors."""
+    """The clinic's name. Errors of `json` have it."""
     path: str = ""
-    """What errors show of the path."""
+    """The path as errors show it: the `route`, or `<raw>`."""
     received_bytes: int = field(default=0, repr=False, eq=False)
-    """The number of bytes that a compressed body was received as; 0: it was not compressed."""
+    """The size of the body before decompression. 0: it was not compressed."""
 
     def json(self) -> Any:
         """Return the body decoded as JSON. Raises DecodeError if it is not JSON.
 
-        Raises LimitExceededError, before it is decoded, if the values take over 3 MiB of memory and 256 times the bytes received.
+        Raises LimitExceededError, before decoding, if the values would take more than 3 MiB of memory and more than 256
+        times the bytes received.
         """
         if sizes := excess(self.body, self.received_bytes or len(self.body)):
             raise self._too_large(sizes)

@@ -1,4 +1,4 @@
-"""The figures of a session: frozen values. Imported with the first snapshot."""
+"""The statistics of a session: frozen values. Imported when the first snapshot is taken."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class ClinicStats:
     token_requests: int = 0
     """Requests sent to the clinic's token endpoint."""
     failures: int = 0
-    """Calls that ended in an error; one that callers share counts once."""
+    """Calls that raised an error. A call that several callers share counts once."""
     in_flight: int = 0
-    """Requests that hold a slot now."""
+    """Requests in flight now."""
     queued: int = 0
-    """Requests that wait for a slot now."""
+    """Requests that wait for a slot of the clinic now (see `PoolLimits.connections_per_clinic`)."""
     breaker: BreakerState | None = None
-    """The state of the circuit, None if the session has no circuit breaker."""
+    """The state of the circuit breaker; None if the session has none."""
 
 
 @frozen(kw_only=True)
 class PoolStats:
-    """The connections of a session. All numbers but the limit are None if the caller owns the pool (`http=`)."""
+    """The connections of a session. With `http=`, the pool is your own, and all numbers except the limit are None."""
 
     connections: int
-    """The limit; it has no effect if the caller owns the pool."""
+    """The maximum number of connections (`PoolLimits.connections`). It has no effect with `http=`."""
     in_use: int | None
     """Connections that carry a request now."""
     open: int | None
@@ -48,8 +48,8 @@ class PoolStats:
     queued: int | None
     """Requests that wait for a connection."""
     lane: str = ""
-    """"direct", or "aiohttp: " and the reason why requests go through aiohttp's own session; empty before the first
-    request."""
+    """How requests are sent: "direct" (over this library's own connections), or "aiohttp: " and the reason why an
+    aiohttp session is used. Empty before the first request."""
 
 
 @frozen(kw_only=True)
@@ -57,15 +57,15 @@ class PacingStats:
     """How requests are paced now."""
 
     requests_per_second: float | None = None
-    """The rate of requests to the API; None: not paced."""
+    """The current rate limit for requests to the API; None: there is none."""
     max_in_flight: int | None = None
-    """The limit of concurrency that was found, if there is one."""
+    """The limit of concurrent requests that was learned; None: there is none."""
     waiting: int = 0
     """Requests that wait for their turn."""
     clinics: Mapping[str, float] = field(factory=dict[str, float])
-    """The rate of each clinic with a limit of its own, by name; 0: the server requires a long pause."""
+    """The rate limit of each clinic that has its own, by name. 0: the server requires a long pause."""
     token_endpoints: Mapping[str, float] = field(factory=dict[str, float])
-    """The rate of each token endpoint that is paced, by its origin."""
+    """The rate limit of each token endpoint that has one, by its origin."""
 
 
 def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
@@ -74,14 +74,14 @@ def _read_only(clinics: Mapping[str, ClinicStats]) -> Mapping[str, ClinicStats]:
 
 @frozen(kw_only=True)
 class Stats:
-    """A snapshot of a session: what each clinic has cost, and what is going on now."""
+    """A snapshot of a session: counters for each clinic, and the work in progress."""
 
     clinics: Mapping[str, ClinicStats] = field(converter=_read_only)
-    """The figures of each clinic by its name (with the client id, where two share a name)."""
+    """The statistics of each clinic, by its name (with the client id added if two clinics have the same name)."""
     pool: PoolStats
     """The use of the connections."""
     retry_budget_remaining: float
-    """What is left of the retry budget."""
+    """The rest of the retry budget."""
     pacing: PacingStats | None = None
     """How requests are paced; None if the session has no pacing."""
 

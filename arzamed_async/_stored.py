@@ -1,7 +1,7 @@
-"""What a TokenStore keeps: frozen values, with times in seconds from now. Imported where a session has a store.
+"""The values in a TokenStore. All times are durations in seconds. Imported if a session has a store.
 
-Each checks itself by `is_valid`, the one place for that: the values in a store may have been written by anyone. Types
-are compared exactly, since a subclass may do anything when it is compared, formatted or added.
+`is_valid` is the one place that checks a value read from a store, which anyone may have written. Types are compared
+exactly, since a subclass can define its own comparison, formatting and addition.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _is_text(value: object) -> bool:
 
 @frozen
 class StoredToken:
-    """A token in a TokenStore, with its age and its remaining lifetime in seconds by the store's clock."""
+    """A token in a TokenStore, with its age and its remaining lifetime."""
 
     access_token: str = field(converter=as_masked)
     """The token itself."""
@@ -45,7 +45,7 @@ class StoredToken:
     """Its remaining lifetime, by the store's clock."""
 
     def is_valid(self) -> bool:
-        """Return whether a session uses it: a token of at most 8 KiB that may stand in a header, for at most a day."""
+        """Return whether a session uses it: at most 8 KiB, only characters of a header, and valid for at most a day."""
         text, age, left = self.access_token, self.age_seconds, self.seconds_left
         if type(text) is not Masked or not _TOKEN.fullmatch(text):
             return False
@@ -55,19 +55,19 @@ class StoredToken:
 
 @frozen
 class StoredRejection:
-    """A rejection in a TokenStore: the credentials are not sent while it lasts. The texts are sanitized."""
+    """A rejection in a TokenStore: until it expires, no token request is sent with these credentials."""
 
     status: int | None
-    """The status that the token endpoint responded with, if there was one."""
+    """The HTTP status of the token endpoint's response; None if it sent none."""
     error: str
-    """The endpoint's `error` (RFC 6749 section 5.2)."""
+    """The `error` of the response (RFC 6749 section 5.2), sanitized."""
     description: str
-    """Its `error_description`."""
+    """The `error_description` of the response, sanitized."""
     seconds_left: float
-    """How long it lasts, by the store's clock."""
+    """The time until it expires, by the store's clock."""
 
     def is_valid(self) -> bool:
-        """Return whether a session uses it: a status, printable texts of at most 200 characters, for at most an hour."""
+        """Return whether a session uses it: a possible status, printable texts of at most 200 characters, at most an hour."""
         status = self.status
         if status is not None and not (type(status) is int and 100 <= status <= 999):
             return False
@@ -80,16 +80,16 @@ class StoredRejection:
 
 @frozen
 class Lease:
-    """The right to request a key's token."""
+    """The right to request the token of a key. At most one process has it."""
 
     key: str
     """The key, a digest."""
     owner: str
     """A random text, which identifies the holder."""
     fence: int
-    """The number of the lease among those of the key: it always increases."""
+    """The number of the lease. Each later lease of the same key has a higher one."""
 
     def is_valid(self) -> bool:
-        """Return whether a session uses it: plain texts, and a number of at most 63 bits."""
+        """Return whether a session uses it: printable texts, and a number below 2^63."""
         texts = _is_text(self.key) and _is_text(self.owner)
         return texts and type(self.fence) is int and 0 <= self.fence <= _MOST_FENCE

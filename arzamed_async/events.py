@@ -1,4 +1,4 @@
-"""Events and spans, for observers and tracers: names, counts and times; never a body, a token, a secret or a value."""
+"""Events and spans, for observers and tracers. They contain names, counts and times, and no body, token, secret or value."""
 
 from __future__ import annotations
 
@@ -49,58 +49,60 @@ if not TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """A callable that receives each Event. It runs on the event loop, so it must return at once.
+    """A function that is called with each Event. It runs on the event loop, so it must not block.
 
-    If it raises, the exception's class is logged and the exception is suppressed.
+    If it raises an exception, its class is logged, and the call of the session continues.
     """
 
     def __call__(self, event: Event, /) -> None:
         """Handle the event.
 
         Args:
-            event: What has happened.
+            event: The event.
         """
 
 
 class Span(Protocol):
-    """A unit of work that a Tracer follows until `end`. Its methods run on the event loop, as the tracer does."""
+    """The span of one unit of work. A Tracer creates it. Its methods run on the event loop and must not block."""
 
     def headers(self) -> Mapping[str, str]:
-        """Return headers to send with a request, such as `traceparent`. Called once, for requests only."""
+        """Return headers to send with a request, such as `traceparent`. Called once for a request, never for other work."""
         ...
 
     def tell(self, event: Event, /) -> None:
-        """Handle an event during the work: RetryScheduled, CircuitChanged. (Observers receive it too.)
+        """Handle an event that belongs to this work: RetryScheduled or CircuitChanged. Observers receive it, too.
 
         Args:
-            event: What has happened during the work.
+            event: The event.
         """
         ...
 
     def end(self, status: int | None, error: str, /) -> None:
-        """Handle the end of the work: the response's status, if there was one, and the class name of its exception, or empty.
+        """Handle the end of the work.
 
         Args:
-            status: The response's status; None: there was no response.
-            error: The class name of the exception; empty: there was none.
+            status: The HTTP status of the response. None: there was none.
+            error: The class name of the exception. Empty: there was none.
         """
         ...
 
 
 class Tracer(Observer, Protocol):
-    """An observer that also creates a span wherever work starts. Pass it to a session among its `observers`.
+    """An observer that also creates a span for each unit of work. Pass it to a session in `observers`.
 
-    All work except a stream starts and ends in the same task, without code of the caller in between: a context variable
-    set at its start can be reset at its end. A "token" is fetched in a task that its caller has started, and that may
-    outlive the caller. If the tracer or a span raises, the exception's class is logged and the exception is suppressed.
-    A header that the request already has is not replaced.
+    Work starts and ends in the same task, and no code of the caller runs in between. So a context variable that is set at
+    the start can be reset at the end. A stream is the exception. A token is fetched in a task of its own, which may
+    outlive the call that started it.
+
+    If the tracer or a span raises an exception, its class is logged, and the call of the session continues. Headers of a
+    span do not replace headers that the request already has.
     """
 
     def start_span(self, work: Work, parent: Span | None, /) -> Span | None:
-        """Return a span for work that starts now, or None not to trace it.
+        """Return a span for work that starts now, or None if it is not to be traced.
 
         Args:
-            work: What starts.
-            parent: The span of the enclosing work, if there is one.
+            work: The work that starts.
+            parent: The span of the enclosing work. None: there is none.
         """
         ...

@@ -16,26 +16,26 @@ if not TYPE_CHECKING:
 
 
 class TokenStore(Protocol):
-    """Shares tokens between processes, so that one of them requests a clinic's token and all of them use it.
+    """The interface of a store that shares tokens between processes: one of them requests a token, and all use it.
 
-    A `key` is a digest (64 hex digits) of a clinic's credentials. Times are seconds from now by the store's own clock,
-    since the clocks of machines may differ. Any method may raise any exception, or take too long: the session then
-    requests its own token, and emits `TokenStoreFailed`, once in five minutes. All methods run on the session's event loop and must not
-    block it.
+    A `key` is a digest of a clinic's credentials. Times are durations in seconds, measured by the store's own clock, since
+    the clocks of machines may differ. All methods run on the session's event loop and must not block it. A method may
+    raise any exception, or take too long: the session then requests its own token. It emits a `TokenStoreFailed` event
+    at most every five minutes.
 
-    A lease is the right to request a key's token. A key has at most one at a time. It ends by `release`, or `seconds`
-    after it was acquired or renewed, or as soon as the store detects that its holder has ended. The numbers of a
-    key's leases (`Lease.fence`) always increase, even if the store has lost its data. A value saved under a lease never
-    replaces one that was saved under a later lease.
+    A lease is the right to request the token of a key. A key has at most one lease at a time. It ends when it is released,
+    when its time is over, or when the store detects that its holder has ended. Each lease of a key has a higher number
+    (`Lease.fence`) than all earlier ones, even if the store has lost its data. A value saved under a lease never replaces
+    a value that was saved under a later lease.
 
     `arzamed_async.testing.TokenStoreContract` contains the tests that an implementation has to pass.
 
     Args:
         key: A digest (64 hex digits) of a clinic's credentials.
-        kept: The value to store.
-        lease: The lease under which this is done.
+        kept: The token or the rejection to store.
+        lease: The lease that the caller holds.
         access_token: The token that the API rejected.
-        seconds: How long the lease is to last from now.
+        seconds: The duration of the lease, from now.
     """
 
     async def load(self, key: str, /) -> StoredToken | StoredRejection | None:
@@ -43,18 +43,18 @@ class TokenStore(Protocol):
         ...
 
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
-        """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
+        """Store a value for `kept.seconds_left`. If a later lease has stored one, change nothing and return False.
 
         Without a lease, store it only if the key has no value.
         """
         ...
 
     async def discard(self, key: str, access_token: str, /) -> bool:
-        """Delete the stored token if it is this one (the API rejected it with 401); return whether it was."""
+        """Delete the stored token if it is this one, which the API rejected with HTTP 401. Return whether it was deleted."""
         ...
 
     async def acquire(self, key: str, seconds: float, /) -> Lease | None:
-        """Return a lease that lasts `seconds`, or None while another holder has it. Does not wait."""
+        """Return a lease for `seconds`, or None if another holder has the key's lease. Does not wait for it."""
         ...
 
     async def renew(self, lease: Lease, seconds: float, /) -> bool:
@@ -66,5 +66,5 @@ class TokenStore(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Close what the store has opened. Can be called repeatedly. (A session never calls it: stores are shared.)"""
+        """Close the files or connections of the store. Can be called repeatedly. A session never calls it: stores are shared."""
         ...

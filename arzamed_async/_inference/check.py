@@ -75,19 +75,19 @@ def _checked(records: Records, model: type[Any], max_records: int | None) -> Com
 
 
 async def check_model(records: Records, model: type[Any], *, max_records: int | None = None) -> ModelReport:
-    """Compare records with a class, and report what differs: fields that are new, missing, null, of another type, and so on.
+    """Compare records with a class; report fields that are new, missing or null, other types, and other differences.
 
         report = await check_model(clinic.slots.stream(), Slot)
         for drift in report.findings:
             print(drift.kind, drift.path, f"{drift.share:.0%}: expected {drift.expected}, found {drift.found}")
 
-    Types decide, by the rules of the decoder: converters and validators of the class are not called. No value of a record is in
-    the report. Raises ConfigurationError, and what reading the stream raises.
+    Values are compared with the types of the fields, by the rules for decoding. Converters and validators of the class are
+    not called. The report contains no value of a record. Raises ConfigurationError, and what reading the stream raises.
 
     Args:
         records: A stream, or any iterable of OpenRecords or JSON objects.
-        model: The class to compare with.
-        max_records: The most records that are read; None: all.
+        model: The attrs class to compare with.
+        max_records: The maximum number of records to read. None: all.
     """
     handled = sys.exception()
     try:

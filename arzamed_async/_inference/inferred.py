@@ -22,11 +22,11 @@ __all__ = ["InferredModel", "infer_model", "observed"]
 
 
 class InferredModel:
-    """What the records of an endpoint are, as far as those read show it.
+    """A description of an endpoint's records, inferred from those that were read.
 
-    `source` is a module with a class for them. `merge` adds what another clinic's records show. Two models are equal if
-    they describe the same. It holds no value of a record, but for those of enumerations where these were requested.
-    It can be pickled.
+    `source` is a Python module with a class for them. `merge` combines the models of two clinics. Models are equal if their
+    descriptions are. A model contains no value of a record, except those of enumerations if `enums` was set. It can be
+    pickled.
 
     Attributes:
         name: The endpoint's name.
@@ -44,12 +44,12 @@ class InferredModel:
 
     @property
     def records(self) -> int:
-        """How many records were read."""
+        """The number of records read."""
         return self._objects.count
 
     @property
     def schema(self) -> Model:
-        """What the records are, with shares."""
+        """The description of the records, with the share of each field and type."""
         if self._resolved is None:
             personal, decimals, _ = self._options
             self._resolved = resolved(
@@ -59,20 +59,21 @@ class InferredModel:
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The fields of the records: those seen most often first."""
+        """The fields of the records, the most frequent first."""
         return self.schema.object.fields
 
     @property
     def source(self) -> str:
-        """The source of a module with a class for the records, and its Endpoint."""
+        """The source of a Python module with a class for the records and its Endpoint."""
         from .source import write
 
         return write(self.schema)
 
     def merge(self, other: InferredModel) -> InferredModel:
-        """Return the model of the records of both, in any order. Raises ConfigurationError if they are of different endpoints.
+        """Return one model for the records of both. The order does not matter.
 
-        Raises LimitExceededError if they have too many fields together.
+        Raises ConfigurationError if the models are of different endpoints or options. Raises LimitExceededError if they
+        have too many fields together.
 
         Args:
             other: The model of the same endpoint, inferred with the same options.
@@ -148,22 +149,22 @@ async def infer_model(
     enums: bool = False,
     max_records: int | None = None,
 ) -> InferredModel:
-    """Return what the records of an endpoint are: a class for them is its `source`.
+    """Read records and infer their fields and types. The model's `source` is a module with a class for them.
 
         model = await infer_model(clinic.slots.stream(), name="slots", path="equipe/slots")
         print(model.source)
 
-    Memory does not grow with the records. Raises ConfigurationError, LimitExceededError for records with too many fields, and what
-    reading the stream raises.
+    Memory use does not grow with the number of records. No value of a record is kept, unless `enums` is set. Raises
+    ConfigurationError, LimitExceededError for records with too many fields, and what reading the stream raises.
 
     Args:
         records: A stream, or any iterable of OpenRecords or JSON objects.
-        name: The endpoint's name, from which the class has its own.
-        path: The endpoint's path, for the module.
-        personal: Marks the records of persons.
-        decimals: Numbers with a fraction are Decimals.
-        enums: Texts with few values, seen often, are enumerations; no other value of a record is kept, in any output or error.
-        max_records: The most records that are read; None: all.
+        name: The endpoint's name, such as "slots". The name of the class is derived from it.
+        path: The endpoint's path, for the Endpoint in the module. None: the module has no Endpoint.
+        personal: True: the records are about people.
+        decimals: True: numbers with a fraction become Decimal instead of float.
+        enums: True: fields with a few frequent texts become enumerations, and the model contains these texts.
+        max_records: The maximum number of records to read. None: all.
     """
     reading = observed(
         records,

@@ -14,50 +14,49 @@ DriftKind = Literal["new", "gone", "missing", "null", "shape", "type", "fraction
 
 @frozen
 class Drift:
-    """One difference between records and their class, at one place of them. It contains no value of a record.
+    """One difference between records and their class. It contains no value of a record.
 
-    `kind` is what differs:
+    `kind` is the kind of difference:
 
-    - `"new"`: a field that the class does not have
+    - `"new"`: a field that the class does not declare
     - `"gone"`: a field of the class that no object had
-    - `"missing"`: a required field that objects did not have
-    - `"null"`: null, where the class does not allow it
-    - `"shape"`: an array or an object in the place of something else
-    - `"type"`: another type of value
-    - `"fraction"`: a number with a fraction, for a whole number
-    - `"offset"`: a date and time without offset for one with offset, or with one for one without
-    - `"choice"`: a value that an enumeration or Literal does not have
+    - `"missing"`: a required field that some objects did not have
+    - `"null"`: null, which the class does not allow there
+    - `"shape"`: an array or object instead of a single value, or the reverse
+    - `"type"`: a value of another type
+    - `"fraction"`: a number with a fraction instead of a whole number
+    - `"offset"`: a date and time without an offset instead of one with it, or the reverse
+    - `"choice"`: a value that the enumeration or Literal does not have
     """
 
     kind: DriftKind
-    """What differs, as above."""
+    """The kind of difference, as above."""
     path: str
-    """The place, in the API's own names: `doctor.name`, `tags[]` for the items of a list, `rooms{}` for the values of a
-    map."""
+    """The place in the JSON record: `doctor.name`, `tags[]` for the items of a list, `rooms{}` for the values of a map."""
     share: float
-    """The part of what was at that place that differs, over 0 and up to 1."""
+    """The share of the values at that place that differ: over 0, up to 1."""
     expected: str
-    """What the class declares, described."""
+    """A description of what the class declares."""
     found: str
-    """What the records have, described without a value of them."""
+    """A description of what the records contain, without their values."""
 
 
 @frozen
 class ModelReport:
-    """How records compare with a class."""
+    """The result of `check_model`: the differences between records and a class."""
 
     records: int
-    """How many records were read."""
+    """The number of records read."""
     findings: tuple[Drift, ...] = ()
-    """What differs."""
+    """The differences found."""
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differs."""
+        """True if there is no difference."""
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, ready for any serialiser."""
+        """Return the report as a dict of plain values, which any serialiser accepts."""
         names = ("kind", "path", "share", "expected", "found")
         findings = [{name: getattr(each, name) for name in names} for each in self.findings]
         return {"ok": self.ok, "records": self.records, "findings": findings}

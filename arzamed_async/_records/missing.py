@@ -1,4 +1,4 @@
-"""The value of a field that the record did not have: something else than null."""
+"""MISSING: the value of a field that is absent from the JSON object. It is distinct from null."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["MISSING", "Missing", "without_missing"]
 
 
 class Missing(Enum):
-    """The class of `MISSING`, for type hints: a field of type `str | Missing` is a text, or was not in the record.
+    """The class of `MISSING`, for type hints. A field of type `str | Missing` is text, or absent from the JSON object.
 
         @frozen
         class Bed:
             side: str | Missing | None = MISSING  # JSON: a text, null, or no such key
 
-    `bed.side is not MISSING` narrows the type, and so does `if bed.side:`, since `MISSING` is false. It is never read from
-    JSON: the text "MISSING" stays a text. `to_dict` leaves out a field that is `MISSING`. A field that may be `MISSING` has a
-    default, as above; inside a list, dict or other type `Missing` is a ConfigurationError.
+    Type checkers narrow the type by `bed.side is not MISSING`, and by `if bed.side:`, since `MISSING` is false. The JSON text
+    "MISSING" is read as text. `to_dict` leaves out a field that is `MISSING`. A field that may be `MISSING` needs a default,
+    as above. `Missing` inside a list, dict or other type is a ConfigurationError.
     """
 
     MISSING = "MISSING"
@@ -42,7 +42,7 @@ MISSING: Final = Missing.MISSING
 
 
 def without_missing(kind: Any, attribute: attrs.Attribute[Any], model: type[Any]) -> Any:
-    """Return the type of what JSON holds where a field is there. Raises ConfigurationError where `Missing` cannot stand."""
+    """Return the type of a field without `Missing`. Raises ConfigurationError if `Missing` is not allowed there."""
     whole = bare(kind)
     members = get_args(whole) if container(whole) in UNIONS else (whole,)
     kept = [each for each in members if each is not Missing]

@@ -34,30 +34,31 @@ def fan_out_dask(
     concurrency: int = 64,
     **session_options: Unpack[SessionOptions],
 ) -> DaskFanOut[T]:
-    """Run `fetch` over many clinics on a Dask cluster; yield a Success or a Failure for each as it finishes.
+    """Run `fetch` for many clinics on a Dask cluster; yield one Success or Failure for each clinic as it finishes.
 
         async with Client(address, asynchronous=True) as client:
             async with fan_out_dask(client, load_clinics("clinics.toml"), read_doctors) as outcomes:
                 async for outcome in outcomes: ...
 
-    At most two shards for each thread of the cluster are in progress. A worker has one session for the fan-out, and runs
-    `session.fan_out` over each shard in its own event loop: use workers with one thread each. Outcomes pass through the
-    scheduler, so the connections to it must be trusted (TLS).
+    The clinics are divided into shards; each shard is one Dask task. At most two shards for each thread of the cluster are
+    in progress. A worker opens one session, and runs `session.fan_out` over each shard on its own event loop: use workers
+    with one thread each. Outcomes pass through the scheduler, so connections to it must be trusted (TLS).
 
-    Each clinic has exactly one outcome, even if a worker dies: its shard is read again. Clinics whose shard lost more workers
-    than `distributed.scheduler.allowed-failures` fail with TransportError. Without a worker it waits for one, up to
-    `distributed.scheduler.no-workers-timeout` (by default for ever). A lost scheduler ends it within Dask's connect timeout
-    with Dask's own error. Any exception but an ArzamedError is a bug: it cancels the rest and propagates unchanged. Raises ConfigurationError.
+    Each clinic has exactly one outcome. If a worker dies, its shard is read again; after more than
+    `distributed.scheduler.allowed-failures` of these, its clinics fail with TransportError. If there is no worker, the
+    fan-out waits for one, up to `distributed.scheduler.no-workers-timeout` (by default without limit). If the scheduler is
+    lost, it ends with Dask's own error. Any exception of `fetch` that is not an ArzamedError is a bug: it cancels the rest
+    and propagates unchanged. Raises ConfigurationError.
 
     Args:
         client: An asynchronous `distributed.Client` of this event loop.
-        credentials: The clinics, drawn lazily in shards. Secrets are sent as references, which the workers resolve.
-        fetch: A coroutine function of a clinic. It is pickled, and so is what it returns.
-        shard_size: The clinics of a shard, which is one Dask task.
-        token_store: A TokenStore without a password, or a function that creates one on the worker, or that function's name.
-        allow_literal_secrets: Allows secrets given as text to pass through the scheduler.
-        concurrency: The most clinics that a worker reads at a time.
-        **session_options: The options of each worker's session.
+        credentials: An iterable or async iterable of ClinicCredentials, read lazily. Workers resolve their secrets.
+        fetch: A coroutine function that takes a Clinic. The function and its results must be picklable.
+        shard_size: The number of clinics in a shard.
+        token_store: A TokenStore without a password, a function that creates a store on the worker, or its name.
+        allow_literal_secrets: True: secrets that are given as text may pass through the scheduler.
+        concurrency: The maximum number of clinics that a worker reads at a time.
+        **session_options: The arguments of each worker's ArzamedSession.
     """
     check_client(client)
     check_arguments(credentials, allow_literal_secrets)

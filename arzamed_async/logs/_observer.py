@@ -22,25 +22,28 @@ __all__ = ["LoggingObserver"]
 
 
 class LoggingObserver:
-    """Logs the events of a session under other levels, or to another logger, than the session does by itself.
+    """Logs the events of a session, with other levels or another logger than the session's own lines.
 
         async with ArzamedSession(observers=[LoggingObserver()]) as session:
             ...
 
-    The default logger is "arzamed_async.events". Successful requests are logged at DEBUG. Requests that fail or return
-    an error status, retries, circuit breakers that open, paces that start and failures of the token store are WARNING.
-    Cancelled requests, circuit breakers that close, paces that end and unknown fields are INFO; paces that change are
-    DEBUG. Each log record has the event's class name as `arzamed_event` and its fields as `arzamed_clinic`,
-    `arzamed_status` and so on, for formatters that write JSON. As in the events, there is no secret, no token, no query
-    and no value of a record; a path is the endpoint's, `<raw>` or `<token>`.
+    The levels are:
 
-    A session with such an observer leaves the lines of its events to it, so that none is logged twice.
+    - WARNING: requests that fail or return an error status, retries, a circuit breaker that opens, pacing that starts, and
+      failures of the token store
+    - INFO: cancelled requests, other changes of a circuit breaker, pacing that ends, and unknown fields
+    - DEBUG: successful requests, and changes of a pace
+
+    Each log record has the event's class name as `arzamed_event`, and its fields as `arzamed_clinic`, `arzamed_status` and
+    so on, for formatters that write JSON. Like the events, the lines contain no secret, token, query or value of a record.
+
+    A session with this observer does not log its events itself, so no event is logged twice.
 
     Args:
-        logger: Where to log; None: the logger "arzamed_async.events".
+        logger: The logger to use. None: the logger "arzamed_async.events".
 
     Attributes:
-        logs_events: True: a session leaves the lines of its events to this observer.
+        logs_events: True: the session does not log its events itself.
     """
 
     #: Read by the session: see above.
@@ -56,7 +59,7 @@ class LoggingObserver:
         """Log the event.
 
         Args:
-            event: What has happened.
+            event: The event.
         """
         level = _level(event)
         if self._logger.isEnabledFor(level):

@@ -28,19 +28,19 @@ class OTelObserver:
         async with ArzamedSession(observers=[telemetry]) as session:
             telemetry.watch(session)  # for the gauges
 
-    A list or a get is a child of the caller's current span; so is a stream, from its first step until it ends or is
-    closed. Each attempt is a client span below it, and is sent with `traceparent`. A token is fetched for all callers
-    that wait for it, and may outlive the first of them: its span starts a trace of its own, with a link to that caller.
+    The span of a call is a child of the caller's current span. That of a stream lasts from its first step until its end.
+    Each attempt is a client span below it, and its request has a `traceparent` header. A token is fetched for all callers
+    that wait for it. So its span starts a new trace, with a link to the first of these callers.
 
-    No attribute holds a secret, a token, a query, a value, or a path that may hold identifiers. Spans have the clinic's name.
-    Raises ConfigurationError for what is not OpenTelemetry's.
+    Spans have the clinic's name. No attribute contains a secret, a token, a query, a value of a record, or a path that may
+    contain identifiers. Raises ConfigurationError if a provider or propagator is not one of OpenTelemetry.
 
     Args:
-        tracer_provider: Creates the spans; None: the global one.
-        meter_provider: Records the metrics; None: the global one.
-        propagator: Writes the headers of each request, including those to token endpoints. The default is W3C trace context
-            without baggage, since these servers belong to other parties; None sends no headers.
-        clinics_in_metrics: Metrics have the clinic's name, too, which multiplies the series by the number of clinics.
+        tracer_provider: Creates the spans. None: the global provider.
+        meter_provider: Records the metrics. None: the global provider.
+        propagator: Writes the headers of each request, also to token endpoints. Default: W3C trace context without baggage,
+            since these servers belong to other parties. None: no headers.
+        clinics_in_metrics: True: metrics have the clinic's name. This multiplies the series by the number of clinics.
     """
 
     @hides_arguments
@@ -70,10 +70,10 @@ class OTelObserver:
         self._propagator = propagator
 
     def watch(self, session: ArzamedSession) -> None:
-        """Include this session in the gauges. Call it on the session's event loop.
+        """Include a session in the gauges. Call it on the session's event loop.
 
         Args:
-            session: The session, on whose event loop this is called.
+            session: The session to measure.
         """
         self._gauges.watch(session)
 

@@ -36,24 +36,26 @@ _CLOSE_SECONDS = 1.0
 
 
 class FileTokenStore:
-    """A TokenStore in a folder, for the processes of one user on one machine (extra `stores`). Not for network file systems.
+    """A TokenStore in a local folder, for the processes of one user on one machine (extra `stores`).
 
         store = FileTokenStore()
         async with ArzamedSession(token_store=store) as session:
             ...
 
-    The folder is created with mode 0700 and contains one file of mode 0600 for each clinic. The file names are digests; the
-    access tokens are not encrypted. Raises ConfigurationError if others can write to the folder, if it belongs to another user,
-    is a symbolic link, or is a default that is not absolute.
+    The folder is created with mode 0700. It contains one file with mode 0600 for each clinic; its name is a digest. The
+    access tokens are not encrypted. Network file systems are not supported. Raises ConfigurationError if others can write
+    to the folder, if it belongs to another user or is a symbolic link, or if the default folder has no absolute path.
 
-    Files are replaced atomically: a process may be killed at any time. A corrupt file counts as empty, is logged once,
-    and is overwritten by the next save. The files of clinics that are gone are removed a day after their tokens expired, at
-    most once an hour for all processes. A lease ends when its holder's process ends. Calls raise OSError if the disk is full
-    or the folder is not writable, and `filelock.Timeout` if a suspended process holds a file's lock.
+    Files are replaced atomically, so a process may be killed at any time. A corrupt file counts as empty: it is logged
+    once, and the next save overwrites it. The file of a clinic that is no longer used is removed a day after its token
+    expired. A lease ends when its holder's process ends.
+
+    Calls raise OSError if the disk is full or the folder is not writable, and `filelock.Timeout` if a suspended process
+    holds the lock of a file.
 
     Args:
-        folder: The folder; None: the user's cache folder for `arzamed-async`.
-        clock: Returns the wall clock time.
+        folder: The folder. None: the user's cache folder for `arzamed-async`.
+        clock: Returns seconds since the epoch.
     """
 
     @hides_arguments
@@ -87,7 +89,7 @@ class FileTokenStore:
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
         """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease, store it only if the key has no value. A value that no session would use is not stored either.
+        Without a lease, store it only if the key has no value. A value that `is_valid` rejects is never stored.
         """
         if not kept.is_valid():
             return False
@@ -115,9 +117,9 @@ class FileTokenStore:
         await self._pool.run(partial(self._release, lease))
 
     async def aclose(self) -> None:
-        """End this store's leases. Can be called repeatedly, and raises nothing: without a file or a thread they end by their time.
+        """End this store's leases. Raises nothing, and can be called repeatedly.
 
-        A folder that hangs delays it by a second at most.
+        A folder that hangs delays it by at most a second. Leases that it cannot end expire.
         """
         if not vars(self):  # the constructor has raised
             return

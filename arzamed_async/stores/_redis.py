@@ -38,35 +38,38 @@ _GIVE_BACK_AGAIN_SECONDS = 0.3
 class RedisTokenStore:
     """A TokenStore in Redis, for many machines (extra `redis`; server version 5 or newer).
 
-    With a URL, a call times out after 0.5 s (`socket_timeout`; a session waits 0.2 s) and reconnects once; there are at most 8
-    connections for an event loop, and certificates are read when the store is created. A client keeps its own limits, is used on
-    the event loops that it supports, and is never closed. Raises ConfigurationError for an invalid URL, and for a login or a right
-    that the server refuses. Calls raise TimeoutError, and redis-py's other errors unchanged. A value that is not valid is deleted,
-    logged once, and counts as missing. A store with a password in its URL, or with a client, is not pickled; one with a reference
-    is pickled as the reference.
-
         store = RedisTokenStore("rediss://:password@redis.example:6380/0?ssl_ca_certs=/etc/ssl/redis.pem")
         async with ArzamedSession(token_store=store) as session:
             ...
         await store.aclose()
 
-    Each clinic has three keys, which consist of `prefix`, a digest and a purpose; each has a time to live. They contain
-    no secret and no client id, but the access token is not encrypted: anyone who can read the keys can use it until it
+    Each clinic has three keys with a time to live. A key consists of `prefix`, a digest and a purpose. The values contain
+    no secret and no client id, but the access token is not encrypted. Anyone who can read the keys can use it until it
     expires, and anyone who can write them can replace it.
 
-    After a failed call, the next one has new connections, for which the name of the server is resolved again: it may lead
-    to another one by now. If a server responds that it is a replica, or not ready, the call is retried at once, once.
+    With a URL, the store has at most 8 connections for each event loop. A call times out after 0.5 s (`socket_timeout`; a
+    session waits 0.2 s) and reconnects once. Certificates are read when the store is created. A client that you pass
+    keeps its own limits and is never closed.
 
-    Times are by the server's clock. If the response with a lease was lost, or the call was cancelled, the lease is
-    released as soon as the server responds again. A response that belongs to another call (one left unread in the
-    connection) raises redis-py's InvalidResponse, and the connection is dropped.
+    After a failed call, the next call opens new connections and resolves the host name again, since a failover may have
+    happened. If a server reports that it is a replica or not ready, the call is retried once, at once.
+
+    Times are by the server's clock. If the response to `acquire` is lost, or the call is cancelled, the lease is released
+    as soon as the server responds again. A response that belongs to another call raises redis-py's InvalidResponse, and
+    the connection is dropped. An invalid value counts as missing: it is deleted and logged once.
+
+    A store with a URL that has a password, or with a client, cannot be pickled. A store with a reference is pickled as
+    that reference.
+
+    Raises ConfigurationError for an invalid URL, and for a login or permission that the server refuses. Calls raise
+    TimeoutError, and redis-py's other errors unchanged.
 
     Args:
-        url_or_client: A `redis://`, `rediss://` (TLS) or `unix://` URL, or `valkey://` or `valkeys://`, with redis-py's options
-            as its query; a reference to one, which is read at the first call of an event loop, and again when the server
-            rejects the login; or a `redis.asyncio` client, including those of Sentinel and Cluster, whose pool has 6
-            connections or more.
-        prefix: What the keys begin with.
+        url_or_client: A URL, a reference to one (`SecretFromEnv`, `SecretFromFile`), or a `redis.asyncio` client (of
+            Sentinel or a Cluster, too) with 6 connections or more. Schemes are `redis`, `rediss` (TLS), `unix`, `valkey`
+            and `valkeys`; the query holds redis-py's options. A reference is read at the first call on an event loop,
+            and again if the server rejects the login.
+        prefix: The beginning of each key.
     """
 
     @hides_arguments
@@ -110,7 +113,7 @@ class RedisTokenStore:
     async def save(self, key: str, kept: StoredToken | StoredRejection, lease: Lease | None, /) -> bool:
         """Store a value for `kept.seconds_left`; return False, without a change, if a later lease's value is stored.
 
-        Without a lease, store it only if the key has no value. A value that no session would use is not stored either.
+        Without a lease, store it only if the key has no value. A value that `is_valid` rejects is never stored.
         """
         if not kept.is_valid():
             return False
