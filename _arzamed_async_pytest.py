@@ -1,15 +1,14 @@
-"""The pytest plugin of arzamed_async: a fake Arzamed, a clinic of it, a session on it, and a clock to move.
+"""The pytest plugin of arzamed_async: fixtures for a fake API, a clinic, a session, and a clock.
 
-pytest loads it in every run where the package is installed. So it stands outside of the package, whose import would
-cost each of those runs, and would come before a coverage measurement has started; nothing is imported but pytest
-until a fixture is used.
+pytest loads this module in every run, if the package is installed. So it is not in the package: importing that would take
+time in every run, and would happen before coverage starts. Until a fixture is used, it imports only pytest.
 
-Each fixture has two twins of a wider scope, `..._per_module` and `..._per_session`, which use one another: a twin of the
-clinic is one of the twin of the fake, and so on.
+Each fixture has two variants with a wider scope, `..._per_module` and `..._per_session`. A variant uses the others of the
+same scope.
 
-The fixtures are synchronous: whatever runs a test's coroutines (pytest-asyncio, anyio, asyncio.run) need not know of
-them. The server has a thread and an event loop of its own; the session is closed on the event loop it was used in, or,
-where that has ended with the test and has closed the connections itself, on another.
+The fixtures are synchronous, so that they work with pytest-asyncio, anyio and asyncio.run. The server runs in a thread with
+its own event loop. The session is closed on the event loop that it was used on. If that loop has ended, its connections
+are closed already, and the session is closed on another loop.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ _CLOSED_WITHIN_SECONDS = 10.0
 
 @pytest.fixture
 def arzamed_clock() -> ManualClock:
-    """A clock that stands still until `arzamed_clock.advance(seconds)`: the fake's tokens and the session go by it."""
+    """A ManualClock for the fake and the session: `arzamed_clock.advance(seconds)` moves it."""
     from arzamed_async.testing import ManualClock
 
     return ManualClock()
@@ -56,7 +55,7 @@ def arzamed_clock() -> ManualClock:
 
 @pytest.fixture
 def fake_arzamed(arzamed_clock: ManualClock) -> Iterator[FakeArzamed]:
-    """An Arzamed on a loopback socket, in a thread of its own, without clinics yet."""
+    """A FakeArzamed on a loopback socket, in a thread of its own. It has no clinics yet."""
     from arzamed_async.testing import FakeArzamed
 
     with FakeArzamed(clock=arzamed_clock) as fake:
@@ -71,7 +70,7 @@ def arzamed_clinic(fake_arzamed: FakeArzamed) -> ClinicCredentials:
 
 @pytest.fixture
 def arzamed_session_options() -> dict[str, Any]:
-    """Further arguments for `arzamed_session`: override this fixture, and return what your application passes."""
+    """More arguments for `arzamed_session`. Override this fixture to return those that your application passes."""
     return {}
 
 
@@ -121,7 +120,7 @@ def _session(fake: FakeArzamed, manual: ManualClock, given: dict[str, Any]) -> G
 def arzamed_session(
     fake_arzamed: FakeArzamed, arzamed_clock: ManualClock, arzamed_session_options: dict[str, Any]
 ) -> Iterator[ArzamedSession]:
-    """An ArzamedSession on `fake_arzamed` and `arzamed_clock`: retries as usual, with negligible waits."""
+    """An ArzamedSession for `fake_arzamed` and `arzamed_clock`. It retries as usual, with very short delays."""
     with _session(fake_arzamed, arzamed_clock, arzamed_session_options) as session:
         yield session
 

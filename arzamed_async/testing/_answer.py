@@ -1,4 +1,4 @@
-"""A response that a test gives as it is."""
+"""A response that a test defines, and the fake sends unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _one_of_both(instance: Answer, _attribute: object, body: bytes) -> None:
 
 @frozen
 class Answer:
-    """A response of your own: a status, a body as bytes or as a JSON value, and headers.
+    """A response that the fake sends unchanged: status, body (bytes, or a value to encode as JSON) and headers.
 
     Answer(429, retry_after=2)        # a rate limit, with Retry-After
     Answer(json=[{"name": 1}])        # JSON, but not what the API promises

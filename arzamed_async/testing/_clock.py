@@ -8,7 +8,7 @@ __all__ = ["ManualClock"]
 
 
 class ManualClock:
-    """Seconds since the epoch, moved by `advance`: give the same one to `FakeArzamed(clock=)` and to the session's clocks.
+    """A clock that moves only by `advance`. Pass the same one to `FakeArzamed(clock=)` and to both clocks of the session.
 
         clock = ManualClock()
         async with FakeArzamed(clock=clock) as fake:
@@ -16,12 +16,11 @@ class ManualClock:
             ...
             clock.advance(3600)  # every token has expired, here and there
 
-    Two of them play a computer that sleeps, or whose time is set: advance the one given as `wall_clock` alone.
-
-    It starts at the beginning of 2030 (UTC). Deadlines and waits do not use it: they use the event loop's time.
+    Deadlines and waits do not use it: they use the event loop's time. To simulate a computer that sleeps, or a change of
+    the system time, use two clocks and advance only the one passed as `wall_clock`.
 
     Args:
-        start: The time at the start, since the epoch: the beginning of 2030 (UTC).
+        start: The time at the start, in seconds since the epoch. The default is the beginning of 2030 (UTC).
     """
 
     _now = 0.0
@@ -40,9 +39,9 @@ class ManualClock:
         """Move the clock forward.
 
         Args:
-            seconds: By how much.
+            seconds: The time to advance by.
 
         Raises:
-            ConfigurationError: It is negative, or no number.
+            ConfigurationError: `seconds` is negative or not a number.
         """
         self._now += number("seconds", seconds)

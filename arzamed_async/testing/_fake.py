@@ -38,22 +38,24 @@ class FakeArzamed(Serving):
                 doctors = await session.clinic(milano).doctors.list()
             assert fake.token_requests(milano) == 1
 
-    Tokens look like RS256 JWTs, but their signature is random. Slots and patients are invented, field names included: the vendor
-    has published none. It starts once; the counters stay readable after the end.
+    `async with` serves on the running event loop. A plain `with` serves in a thread with its own loop, for tests that have
+    no event loop, or several. It can be started once; the counters stay readable after its end. All methods can be called
+    from any thread. Records given as a function are called in the server's thread.
 
-    `async with` serves in the running event loop; a plain `with` serves in a thread with its own loop, for tests that
-    have no event loop, or several. All methods may be called from any thread; records given as a callable are called
-    in the server's thread.
+    Tokens look like RS256 JWTs, but their signature is random. The fields of slots and patients are invented, since the
+    vendor has not published them.
+
+    The attributes can be changed at any time.
 
     Args:
-        clock: Returns the time since the epoch, which governs the expiry of tokens and the limits of the rate.
-        port: The port to listen on; 0: any free one.
+        clock: Returns seconds since the epoch, for the expiry of tokens and for rate limits.
+        port: The port to listen on. 0: any free one.
 
     Attributes:
-        latency_seconds: The delay before each response. May be changed at any time, as the next three.
+        latency_seconds: The delay before each response of the API.
         token_latency_seconds: The delay before each response of the token endpoints.
-        token_lifetime_seconds: The lifetime of a token.
-        compress: Whether bodies are sent as gzip to clients that accept it.
+        token_lifetime_seconds: The lifetime of new tokens.
+        compress: True: bodies are sent as gzip to clients that accept it.
     """
 
     @hides_arguments
@@ -91,7 +93,7 @@ class FakeArzamed(Serving):
 
         Raises:
             OSError: The port cannot be bound.
-            ConfigurationError: It has been started before.
+            ConfigurationError: The server was started before.
         """
         if self._state != "new":
             raise ConfigurationError("a FakeArzamed starts once: create a new one")
@@ -107,17 +109,17 @@ class FakeArzamed(Serving):
         self._handler.origin = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     def close(self) -> None:
-        """Stop a fake in its own thread, as `aclose` does: its port refuses connections from now on.
+        """Stop a server that runs in its own thread (plain `with`). Its port then refuses connections.
 
         Raises:
-            ConfigurationError: It has no thread of its own.
+            ConfigurationError: The server does not run in its own thread: use `aclose`.
         """
         if self._thread is None:
             raise ConfigurationError("this FakeArzamed has no thread of its own: await its aclose()")
         self._thread.stop()
 
     async def aclose(self) -> None:
-        """Stop listening, end open requests at once, close every connection. Calling it more than once is fine."""
+        """Stop the server: end open requests at once and close all connections. Can be called more than once."""
         if not vars(self):  # the constructor has raised
             return
         if self._thread is None:
@@ -140,7 +142,7 @@ class FakeArzamed(Serving):
 
     @property
     def origin(self) -> str:
-        """Scheme, address and port."""
+        """Scheme, address and port of the server, such as `http://127.0.0.1:8080`."""
         if self._state == "new":
             raise ConfigurationError("this FakeArzamed has no port yet: use `async with`, or await its start()")
         return self._handler.origin
@@ -151,10 +153,10 @@ class FakeArzamed(Serving):
         return self.origin + BASE_PATH.rstrip("/")
 
     def photo_url(self, name: str) -> str:
-        """Return the URL of a photo drawn from `name`: a `profileImage`, which needs no token.
+        """Return the URL of an invented photo, for `profileImage`. It needs no token.
 
         Args:
-            name: What the photo is drawn from.
+            name: The name to draw the photo from: the same name gives the same photo.
         """
         return self.origin + photo_path(name)
 
@@ -172,22 +174,22 @@ class FakeArzamed(Serving):
         client_secret: str | None = None,
         basic_encoding: Literal["form", "raw"] = "form",
     ) -> ClinicCredentials:
-        """Add a clinic with its own token endpoint, and return its credentials; id and secret are invented.
+        """Add a clinic with its own token endpoint; return its credentials.
 
-        Lists may be callables that return an iterable: they are called for each request, and encoded while it is sent. By
-        default a clinic has a few invented records; the doctors have photos (see `photo_url`).
+        By default it has a few invented records, and its doctors have photos (see `photo_url`). A list can also be a
+        function that returns an iterable: it is called for each request, and its records are encoded while they are sent.
 
         Args:
             name: The clinic's name.
             doctors: Names, mappings as the API sends them, or Doctors.
             slots: Mappings of any shape.
             patients: Mappings of any shape.
-            client_id: The client id; None: an invented one.
-            client_secret: The secret; None: an invented one.
+            client_id: The client id. None: an invented one.
+            client_secret: The secret. None: an invented one.
             basic_encoding: The encoding that the token endpoint expects.
 
         Raises:
-            ConfigurationError: The name is empty, or the server has not been started.
+            ConfigurationError: The name is empty or taken, or the server has not been started.
         """
         if not name:
             raise ConfigurationError("a clinic of a FakeArzamed needs a name")

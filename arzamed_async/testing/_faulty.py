@@ -30,12 +30,12 @@ class Faulty(Limited):
         path: str | None = None,
         message: str = "",
     ) -> None:
-        """Respond to the next matching requests with `status`. Scripted failures are consumed in order.
+        """Respond to the next matching requests with `status`. Faults are used up in the order in which they were added.
 
-        A redirect points to this server, which would count the request that follows it.
+        A redirect leads to this server, so a client that follows it is detected by the counters.
 
         Args:
-            message: The `error` of the body.
+            message: The `error` text in the body.
 
         Raises:
             ConfigurationError: An argument is invalid, or the clinic is unknown.
@@ -50,16 +50,16 @@ class Faulty(Limited):
         on: On = "api",
         path: str | None = None,
     ) -> None:
-        """Apply these steps to the next matching requests, one each and in order; later requests succeed again.
+        """Apply one step to each of the next matching requests, in this order. Later requests succeed again.
 
             fake.script(503, "cut", "ok", "hang", Answer(json=[{"name": 1}]))
 
-        Steps are added after those scripted earlier.
+        Steps are added after those of earlier calls.
 
         Args:
-            *steps: A number is a status, as with `fail`; "ok" a good response; "cut" a good one whose body is cut in the
-                middle; "reset" a connection reset before the response; "hang" no response for as long as the client waits;
-                "garbage" bytes that are not HTTP; an `Answer` is sent unchanged.
+            *steps: A number: respond with this status, as `fail` does. "ok": respond normally. "cut": send half of the body,
+                and close the connection. "reset": reset the connection before the response. "hang": send nothing.
+                "garbage": send bytes that are not HTTP. An `Answer`: send it unchanged.
 
         Raises:
             ConfigurationError: A step is invalid, or the clinic is unknown.
@@ -77,10 +77,10 @@ class Faulty(Limited):
         clinic: ClinicCredentials | str | None = None,
         on: On = "api",
     ) -> None:
-        """Close the connection in the middle of the next `times` good bodies, after `after_bytes` bytes on the wire.
+        """Close the connection in the middle of the next `times` bodies, after `after_bytes` bytes on the wire.
 
         Args:
-            after_bytes: How many bytes of the body are sent.
+            after_bytes: The number of bytes of the body that are sent.
 
         Raises:
             ConfigurationError: An argument is invalid, or the clinic is unknown.
@@ -97,7 +97,7 @@ class Faulty(Limited):
         clinic: ClinicCredentials | str | None = None,
         on: On = "api",
     ) -> None:
-        """Send good bodies in small chunks, with a pause after each (times=None: until `clear_faults`).
+        """Send bodies in small chunks, with a pause after each (times=None: until `clear_faults`).
 
         Args:
             chunk_bytes: The size of a chunk.
@@ -110,7 +110,7 @@ class Faulty(Limited):
         self._handler.slow_bodies.add(slow, times, on, self._find(clinic))
 
     def clear_faults(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Drop all failures, scripts, limits, cut and slow bodies; with a clinic, only those set for it alone.
+        """Remove all faults: failures, scripts, limits, cut and slow bodies. With a clinic, only those set for it alone.
 
         Raises:
             ConfigurationError: The clinic is unknown.
@@ -121,10 +121,10 @@ class Faulty(Limited):
             script.clear(found)
 
     def set_latency(self, seconds: float | None, clinic: ClinicCredentials | str, *, on: On = "api") -> None:
-        """Set one clinic's delay before each response, instead of the common latency; None removes it.
+        """Set the delay before each response to one clinic. It replaces `latency_seconds` or `token_latency_seconds`.
 
         Args:
-            seconds: The delay; None: the common one again.
+            seconds: The delay. None: the fake's own delay applies again.
 
         Raises:
             ConfigurationError: An argument is invalid, or the clinic is unknown.
@@ -136,7 +136,7 @@ class Faulty(Limited):
             latency[checked_on(on)] = number("seconds", seconds)
 
     def expire_tokens(self, clinic: ClinicCredentials | str | None = None) -> None:
-        """Respond with 401 to all tokens issued so far, or to those of one clinic.
+        """Make all tokens issued so far expire, or those of one clinic: requests with them get HTTP 401.
 
         Raises:
             ConfigurationError: The clinic is unknown.
@@ -144,7 +144,7 @@ class Faulty(Limited):
         self._handler.tokens.expire(self._find(clinic))
 
     def revoke_key(self, clinic: ClinicCredentials | str, *, status: int = 401) -> None:
-        """Reject the clinic's token requests (`status` and invalid_client) and its tokens (403) from now on.
+        """Revoke a clinic's key: its token requests get `status` and invalid_client, and its tokens get HTTP 403.
 
         Raises:
             ConfigurationError: The clinic is unknown.

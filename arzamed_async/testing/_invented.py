@@ -17,20 +17,20 @@ __all__ = ["record_strategy", "records_of"]
 
 
 def records_of(model: InferredModel | type[Any], count: int, *, seed: int) -> list[dict[str, Any]]:
-    """Return invented records as JSON objects: the same ones for the same seed, and none that looks like a real one.
+    """Return invented records as JSON objects. The same seed gives the same records; none looks real.
 
         fake.add_endpoint("equipe/slots", records_of(Slot, 50, seed=1))
 
-    The library reads them as the class, or as the class in the model's source. Texts begin with "invented"; values of Enums and
-    Literals, and the choices of a model, are those that it names.
+    A session can read the records with the class, or with the class in the model's `source`. Texts begin with "invented".
+    Values of an Enum, a Literal or an enumeration of the model are the declared ones.
 
     Args:
-        model: An attrs class, or what `infer_model` returns.
+        model: An attrs class, or an InferredModel.
         count: The number of records.
-        seed: Another number gives other records.
+        seed: The seed of the random generator.
 
     Raises:
-        ConfigurationError: The model is neither, or a validator of the class accepts nothing that is invented.
+        ConfigurationError: `model` has a wrong type, or validators of the class reject all invented records.
     """
     from arzamed_async._inference.inventor import Inventor
 
@@ -42,16 +42,16 @@ def records_of(model: InferredModel | type[Any], count: int, *, seed: int) -> li
 
 
 def record_strategy(model: InferredModel | type[Any]) -> SearchStrategy[dict[str, Any]]:
-    """Return a Hypothesis strategy for what `records_of` returns one of.
+    """Return a Hypothesis strategy that generates invented records, one at a time, like those of `records_of`.
 
         @given(st.lists(record_strategy(Slot)))
         def test_slots(slots): ...
 
     Args:
-        model: An attrs class, or what `infer_model` returns.
+        model: An attrs class, or an InferredModel.
 
     Raises:
-        ConfigurationError: Hypothesis is not installed, or what `records_of` raises.
+        ConfigurationError: Hypothesis is not installed, or `model` is one that `records_of` rejects.
     """
     from arzamed_async._inference.inventor import Inventor
 

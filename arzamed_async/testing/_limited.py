@@ -25,13 +25,13 @@ class Limited(RequestLog):
         status: int = 429,
         retry_after: float | str | None = None,
     ) -> None:
-        """Let `burst` requests through at once, then this many a second, by `clock`; refuse the rest with `status`.
+        """Limit the rate of requests, as a token bucket. Requests over the limit are refused with `status`.
 
-        The limit is of all requests of a kind (`on` is "api" or "token") together, or, with `clinic`, of one clinic's.
+        The limit applies to all requests of one kind together (`on` is "api" or "token"), or to those of one clinic.
 
         Args:
-            requests_per_second: The rate.
-            burst: How many requests are let through at once.
+            requests_per_second: The rate, by the fake's `clock`.
+            burst: The number of requests that are accepted at once, before the rate applies.
 
         Raises:
             ConfigurationError: An argument is invalid, or the clinic is unknown.
@@ -50,10 +50,12 @@ class Limited(RequestLog):
         status: int = 503,
         retry_after: float | str | None = None,
     ) -> None:
-        """Refuse with `status` what exceeds a number of requests in flight; the limit is of the same requests as with `limit_rate`.
+        """Limit the number of requests in flight. Requests over the limit are refused with `status`.
+
+        The limit applies to the same requests as that of `limit_rate`.
 
         Args:
-            requests: The most requests in flight.
+            requests: The maximum number of requests in flight.
 
         Raises:
             ConfigurationError: An argument is invalid, or the clinic is unknown.

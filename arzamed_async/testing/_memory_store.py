@@ -1,4 +1,4 @@
-"""A token store in memory: the shortest that follows the protocol, as an example and to share among sessions in a test."""
+"""A token store in memory: the shortest implementation of the protocol, as an example and for tests."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class _Kept:
 
 
 class MemoryTokenStore:
-    """Keeps tokens for the sessions of one process that share it; its clocks are in seconds.
+    """A TokenStore in memory, for sessions of one process: an example of the protocol, and a store for tests.
 
-    Not for production: a session has its own token cache. It is an example of a TokenStore. An entry's age is the
-    larger of the ages by the two: a monotonic clock stands still while the computer sleeps.
+    It is not needed in production: each session has its own token cache. It measures an age by two clocks and takes the
+    larger one, since a monotonic clock may stop while the computer sleeps.
 
     Args:
-        clock: Returns seconds that never go back.
-        wall_clock: Returns the wall clock time.
+        clock: Returns monotonic seconds.
+        wall_clock: Returns seconds since the epoch.
     """
 
     def __init__(

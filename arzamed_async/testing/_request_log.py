@@ -21,16 +21,15 @@ _POLL_SECONDS = 0.002
 
 
 class RequestLog:
-    """Counters of all requests received, failed ones included.
+    """Counts all requests received, including failed ones.
 
     Args:
-        clinic: A clinic's name or its credentials (found by client id); None: all clinics. An unknown one raises
-            ConfigurationError.
-        on: "api" or "token": which requests are meant.
-        path: The path below `base_url`; None: all paths.
-        status: The status to respond with.
-        retry_after: The value of a Retry-After header, sent unchanged.
-        times: How many requests are affected; None: all, until `clear_faults`.
+        clinic: A clinic's name or its credentials. None: all clinics. An unknown clinic raises ConfigurationError.
+        on: The kind of requests: "api" or "token".
+        path: The path below `base_url`. None: all paths.
+        status: The HTTP status to respond with.
+        retry_after: The value of the Retry-After header, sent unchanged. None: no such header.
+        times: The number of requests that are affected. None: all, until `clear_faults`.
     """
 
     _handler: Handler
@@ -51,12 +50,12 @@ class RequestLog:
         return self._counts(clinic).requests["api"]
 
     def peak_open_requests(self, clinic: ClinicCredentials | str | None = None) -> int:
-        """Return the most requests that were open at once, token requests included."""
+        """Return the largest number of requests that were open at the same time, token requests included."""
         return self._counts(clinic).peak_open
 
     @property
     def open_requests_high_water(self) -> int:
-        """The most requests of all clinics that were open at once."""
+        """The largest number of requests, of all clinics, that were open at the same time."""
         return self.peak_open_requests()
 
     @property
@@ -75,10 +74,10 @@ class RequestLog:
         """Assert the number of token requests received, for one clinic or (None) for all.
 
         Args:
-            expected: How many requests there should be.
+            expected: The expected number of requests.
 
         Raises:
-            AssertionError: There were more, or fewer: the text lists the requests.
+            AssertionError: The number is different. The text lists the requests.
         """
         self._assert_count("token", clinic, expected, self.token_requests(clinic))
 
@@ -86,10 +85,10 @@ class RequestLog:
         """Assert the number of API requests received, for one clinic (by its token) or (None) in total.
 
         Args:
-            expected: How many requests there should be.
+            expected: The expected number of requests.
 
         Raises:
-            AssertionError: There were more, or fewer: the text lists the requests.
+            AssertionError: The number is different. The text lists the requests.
         """
         self._assert_count("API", clinic, expected, self.api_requests(clinic))
 
@@ -104,13 +103,13 @@ class RequestLog:
         """Assert that a path was requested.
 
         Args:
-            path: The path below `base_url`; one with parameters stands for any values.
-            params: What the query must hold, and nothing else; None: any query.
-            clinic: The clinic whose token the request must have; None: any.
-            times: How often; None: at least once.
+            path: The path below `base_url`. If it has parameters, any values match.
+            params: The exact query. None: any query.
+            clinic: The clinic whose token the request had. None: any clinic.
+            times: The expected number of requests. None: at least one.
 
         Raises:
-            AssertionError: It was not: the text lists the requests.
+            AssertionError: The path was not requested, or not that often. The text lists the requests.
         """
         found = self._find(clinic)
         wanted = None if params is None else {name: _texts(value) for name, value in params.items()}
@@ -133,13 +132,13 @@ class RequestLog:
     async def wait_until_idle(self, within_seconds: float = 5.0) -> None:
         """Wait until no request is open.
 
-        The request of a call that was cancelled or timed out ends here once its connection closes, a moment later.
+        A call that was cancelled or timed out leaves its request open here until the connection closes, a moment later.
 
         Args:
-            within_seconds: How long to wait.
+            within_seconds: The maximum time to wait.
 
         Raises:
-            AssertionError: A request is still open after that: the text lists the requests.
+            AssertionError: A request is still open after that time. The text lists the requests.
         """
         until = time.monotonic() + within_seconds
         while self.open_requests:

@@ -24,22 +24,22 @@ class Serving(Faulty):
     @overload
     def add_endpoint(self, path: str, *, records: Served) -> None: ...
     def add_endpoint(self, path: str, clinic: Any = None, records: Any = _NOT_GIVEN) -> None:
-        """Serve another endpoint, or something else at an existing path.
+        """Serve another endpoint, or replace the one at this path.
 
             fake.add_endpoint("equipe/rooms", [{"roomName": "Sala 1"}])
             fake.add_endpoint("equipe/rooms/{room}", lambda path, query: ROOMS.get(path["room"]))
 
-        If several paths match a request, the one with the earliest exact segments is served.
+        If several paths match a request, exact segments win over parameters, from left to right.
 
         Args:
-            path: The path below `base_url`. It may have parameters, as that of an Endpoint.
-            clinic: The clinic that has it. Without one all have it, those added later too.
-            records: A list of records, or for `one()` one record: a mapping or an object of an attrs class. Or a function that
-                returns either, None for HTTP 404, or an `Answer`: it is called for each request, with the values of the path's
-                parameters and the query, or without arguments if it takes none.
+            path: The path below `base_url`. It may have parameters, like the path of an Endpoint.
+            records: A list of records, or one record (for `one()`). A record is a mapping or an object of an attrs class. Or a
+                function that returns one of these, None (HTTP 404) or an `Answer`. It is called for each request: with the
+                values of the path's parameters and the query, or without arguments if it takes none.
+            clinic: The clinic that has the endpoint. None: all clinics, including those added later.
 
         Raises:
-            ConfigurationError: The clinic is unknown, the path has braces that are no parameter, or `records` are none.
+            ConfigurationError: The clinic is unknown, the path has invalid braces, or `records` has a wrong type.
         """
         if records is _NOT_GIVEN:
             clinic, records = None, clinic

@@ -186,14 +186,14 @@ class _Crowds(StoreTools):
 
 
 class TokenStoreContract(Keeping, _Leases, _Crowds):
-    """The requirements of a TokenStore of your own, as tests for pytest with pytest-asyncio.
+    """Tests for a TokenStore of your own, for pytest with pytest-asyncio. Derive a class and write `make_store`.
 
         @pytest.mark.asyncio
         class TestMyStore(TokenStoreContract):
             def make_store(self) -> TokenStore:
                 return MyStore("somewhere")
 
-    Each test calls `make_store` twice: the stores of two processes over the same storage. Its keys are random, so that
-    tests can share a storage. If your store takes a clock, override `pass_time` and advance it there; otherwise the
-    tests wait for leases of `short_seconds`.
+    Each test calls `make_store` twice, for two processes that use the same storage. Keys are random, so tests can share a
+    storage. If your store takes a clock, override `pass_time` and advance the clock there. Otherwise the tests wait for
+    leases of `short_seconds` to expire.
     """

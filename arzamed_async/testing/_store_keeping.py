@@ -72,14 +72,14 @@ class StoreTools:
     short_seconds = 0.3
 
     def make_store(self) -> TokenStore:
-        """Return a new store over the same storage as the test's other stores, as another process would have."""
+        """Return a new store, as another process would create it: it uses the same storage as the other stores."""
         raise NotImplementedError("make_store has to return a store")
 
     async def pass_time(self, seconds: float) -> None:
-        """Let this time pass for the stores. The default waits; override it to advance a clock.
+        """Let time pass for the stores. The default sleeps; override it to advance a clock.
 
         Args:
-            seconds: How much time.
+            seconds: The time to pass.
         """
         await asyncio.sleep(seconds)
 
