@@ -220,6 +220,30 @@ def streaming_rest(report: Report) -> list[str]:
     return _table(["what", "measured"], rows)
 
 
+def inference(report: Report) -> list[str]:
+    """Return what inference costs beside the stream that it reads, and the memory that it takes."""
+    rows = report["times"]
+    times = {(row["kind"], row["way"]): row for row in rows}
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+
+    def cells(row: Report) -> str:
+        return f"{_ratio(row['times_stream'])}<br>{row['ns_per_record']['median']:,.0f} ns"
+
+    lines = _table(
+        ["way", *(f"{rows[0]['records']:,} {kind}" for kind in kinds)],
+        [[way, *(cells(times[kind, way]) for kind in kinds)] for way in dict.fromkeys(row["way"] for row in rows)],
+    )
+    lines += [""]
+    lines += _table(
+        ["what", "measured"],
+        [
+            [f"peak memory of inference, {each['records']:,} {each['kind']}", f"{each['peak_mib']:,.1f} MiB"]
+            for each in report["memory"]
+        ],
+    )
+    return [*lines, *_machine(report)]
+
+
 def fan_out(report: Report) -> list[str]:
     lines = ["Microseconds of the client's CPU time for a clinic, and wall time; columns are clinics:", ""]
 
@@ -414,6 +438,7 @@ TABLES: dict[str, tuple[str, Callable[[Report], list[str]]]] = {
     "import_time": ("import_time", import_time),
     "streaming": ("streaming", streaming),
     "streaming_rest": ("streaming", streaming_rest),
+    "inference": ("inference", inference),
     "fan_out": ("fan_out", fan_out),
     "fan_out_figures": ("fan_out", fan_out_figures),
     "fan_out_rest": ("fan_out", fan_out_rest),

@@ -102,3 +102,14 @@ def test_what_the_lanes_cost_is_what_the_pages_state() -> None:
     assert times["ordinary lane (http=), 32 callers"] == pytest.approx(1.1, abs=0.15)
     assert times["ordinary lane (proxy=), 32 callers"] == pytest.approx(1.2, abs=0.15)
     assert times["ordinary lane (trust_env=True), 32 callers"] == pytest.approx(1.25, abs=0.15)
+
+
+def test_inference_is_within_its_limits() -> None:
+    """Inference has at least half the speed of `stream()`, and over a million records memory grows by less than 8 MiB."""
+    report = json.loads((REPORT / "inference.json").read_text(encoding="utf-8"))
+    assert all(row["times_stream"]["median"] <= 2 for row in report["times"] if row["way"].startswith("infer"))
+    assert {(row["kind"], row["records"]) for row in report["memory"]} == {
+        ("doctors", 1_000_000),
+        ("people", 1_000_000),
+    }
+    assert all(row["peak_mib"] < 8 for row in report["memory"])
