@@ -9,6 +9,7 @@ From records to a model, in reading order:
     numbers   what whole numbers are: too large for a float, or perhaps times
     plain     takes records of a caller's as JSON
     columns   turns objects into the values of each key
+    maps      distinguishes maps from objects by their structure
     observed  what stands at each place of the records seen so far
     resolve   decides from what was observed what the records are
     reading   reads records as windows of JSON objects

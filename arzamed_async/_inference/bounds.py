@@ -11,6 +11,7 @@ __all__ = [
     "MOST_DEPTH",
     "MOST_FIELDS",
     "MOST_FORMS",
+    "MOST_HOLDERS",
     "MOST_KEY",
     "MOST_PLACES",
     "Budget",
@@ -21,6 +22,8 @@ __all__ = [
 
 #: The most fields that an object has. A nested object with more keys is a map; records with more are refused.
 MOST_FIELDS = 256
+#: The most fields of a nested object that hold objects or lists. One with more is a map.
+MOST_HOLDERS = 48
 #: The most fields, lists and maps of all objects together: records with more are refused.
 MOST_PLACES = 4096
 #: What is nested deeper than this is not described: it is "Any".

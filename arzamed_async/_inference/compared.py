@@ -13,7 +13,8 @@ from .accepted import Accepted
 from .bounds import MOST_DEPTH, Budget, is_name, key_mask
 from .columns import Layouts, values_of
 from .described import JSON_NAMES, TEXT_NAMES, described_place, described_text
-from .observed import Place, few_of_many
+from .maps import are_identifiers
+from .observed import Place
 from .plain import plain_column
 from .report import Drift, DriftKind
 
@@ -199,7 +200,7 @@ class ComparedObjects:
         every = Place(Budget(choices=False), MOST_DEPTH - 1)
         for each in self._new.values():
             every.absorb(each)
-        return few_of_many(self._new, self.count) and every.kind_count() == 1
+        return are_identifiers(self._new, self.count, every)
 
     def _absences(self, key: str, each: Compared) -> list[Drift]:
         path, missing = self._path + key, self.count - each.seen

@@ -26,7 +26,8 @@ class InferredModel:
 
     `source` is a Python module with a class for them. `merge` combines the models of two clinics. Models are equal if their
     descriptions are. A model contains no value of a record, except those of enumerations if `enums` was set. It can be
-    pickled.
+    pickled. Keys that look like names are kept, and pickled, until they prove to be the identifiers of a map. `source` has no
+    key of a map.
 
     Attributes:
         name: The endpoint's name.
@@ -111,7 +112,6 @@ class InferredModel:
             raise TypeError("an InferredModel that was not initialized cannot be pickled")
         objects = _new_objects(enums=self._options[2])
         objects.absorb(self._objects)
-        objects.settle()
         return InferredModel, (self.name, self.path, self._options, objects)
 
 

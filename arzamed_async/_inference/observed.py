@@ -6,26 +6,18 @@ each of them. What it ends with does not depend on the order of the records, nor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
 
-from .bounds import MOST_DEPTH, MOST_FIELDS, Budget, is_name, key_mask, too_many_fields
+from .bounds import MOST_DEPTH, MOST_FIELDS, MOST_HOLDERS, Budget, is_name, key_mask, too_many_fields
 from .columns import Layouts, values_of
+from .maps import are_identifiers
 from .numbers import ALL_FLAGS, number_flags
 from .plain import plain_column
 from .texts import Texts
 
-__all__ = ["Objects", "Place", "few_of_many"]
-
-#: An object of a map has at most this share of this number of keys.
-_FEW_KEYS, _FEW_SHARE = 8, 0.25
-
-
-def few_of_many(fields: Mapping[str, Place], count: int) -> bool:
-    """Return whether there are many keys, and each of `count` objects had few of them, as in maps."""
-    seen = sum(each.seen for each in fields.values())
-    return len(fields) >= _FEW_KEYS and seen <= _FEW_SHARE * len(fields) * count
+__all__ = ["Objects", "Place"]
 
 
 class Place:
@@ -124,13 +116,6 @@ class Place:
         )
         return sum(map(bool, kinds))
 
-    def settle(self) -> None:
-        """Make maps of the objects that are maps as far as is known."""
-        if self.items is not None:
-            self.items.settle()
-        if self.objects is not None:
-            self.objects.settle()
-
     def absorb(self, other: Place) -> None:
         """Learn what another place has learned, which is not changed."""
         for name in ("seen", "nulls", "bools", "ints", "floats", "texts", "lists"):
@@ -195,6 +180,7 @@ class Objects:
             place = self.fields.get(key)
             if place is not None:
                 place.add(values)
+        self._bound_holders()
 
     def _add_values(self, column: list[dict[str, Any]]) -> None:
         assert self.item is not None
@@ -230,6 +216,13 @@ class Objects:
                 return True
         return False
 
+    def _bound_holders(self) -> None:
+        """Make a map of more keys of objects or lists than a class has: their places would use up the budget."""
+        if self.top or len(self.fields) <= MOST_HOLDERS:
+            return
+        if sum(each.items is not None or each.objects is not None for each in self.fields.values()) > MOST_HOLDERS:
+            self._to_map()
+
     def _to_map(self) -> None:
         """Forget the keys."""
         if self.item is None:
@@ -260,6 +253,7 @@ class Objects:
             if key not in self.fields:
                 self.fields[key] = Place(self._budget, self._depth)
             self.fields[key].absorb(each)
+        self._bound_holders()
 
     def size(self) -> int:
         """Return how many places are in these objects."""
@@ -274,15 +268,8 @@ class Objects:
             found.absorb(each)
         return found
 
-    def settle(self) -> None:
-        """Make maps of the objects that are maps as far as is known: no key of theirs is kept."""
-        if self.is_map():
-            self._to_map()
-        for each in [self.item] if self.item is not None else self.fields.values():
-            each.settle()
-
     def is_map(self) -> bool:
-        """Return whether the keys are identifiers: the values are of one kind, and each object has few of many keys."""
+        """Return whether the keys are identifiers, as far as is known. More records can change that, and merging more models."""
         if self.item is not None or self.top:
             return self.item is not None
-        return few_of_many(self.fields, self.count) and self.all_values().kind_count() == 1
+        return are_identifiers(self.fields, self.count, self.all_values())
