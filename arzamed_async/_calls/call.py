@@ -1,9 +1,10 @@
 """One call through its layers.
 
 From the outside in: is the session open? -> the deadline starts -> the retry loop with its budget -> [ circuit
-breaker -> token -> turn, where requests are paced -> clinic's slot -> pool's slot -> one attempt with its body ]. The one
-retry after a 401 and the repeats of a throttled request happen inside the brackets. A call that waits for a token, for
-its turn or for its next attempt holds no slot.
+breaker -> token -> turn, if requests are paced -> clinic's slot -> pool's slot -> one attempt with its body ].
+
+The single repeat after HTTP 401, and the repeats of a throttled request, happen inside the brackets. While a call waits
+for a token, its turn or its next attempt, it holds no slot. A slot is the right to have one request in flight.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ R = TypeVar("R")
 
 
 class Call(Sender):
-    """One GET with all its attempts. A `handle` function reads a 2xx response and returns the call's result.
+    """One GET with all its attempts. A `handle` function reads the 2xx response and returns the call's result.
 
-    With `leave_open` the response stays open after `handle`: the caller reads on, and closes it.
+    With `leave_open`, the response stays open after `handle` has returned: a stream reads on, and closes it.
     """
 
     __slots__ = ()
@@ -80,13 +81,13 @@ class Call(Sender):
             raise
 
     def next_scope(self, seconds: float) -> CancelScope:
-        """Return the scope of the call's next step; `cancellation_error` reports how it ended."""
+        """Start the scope of the call's next step. If it cancels the step, `cancellation_error` returns the reason."""
         read_seconds = self._request.options.timeouts.read_seconds
         self.scope = self._engine.lifetime.scope(seconds, self._request.name, read_seconds)
         return self.scope
 
     def end_spans(self, error: str = "") -> None:
-        """End the spans of a call whose response was left open; `error` is the class name of what it raised."""
+        """End the spans of a call whose response was left open; `error` is the class name of the exception, or empty."""
         if self._spans is not None:
             self._spans.end(error)
 
@@ -129,7 +130,7 @@ class Call(Sender):
         if breaker is not None and permit is not None:
             self._record_outcome(breaker, permit, error)
 
-    # The circuit breaker counts whether the API's server responds.
+    # The circuit breaker: it counts whether the API responds at all.
 
     def _admitted(self, breaker: CircuitBreaker) -> int:
         now = self._engine.clocks.monotonic()
@@ -150,7 +151,7 @@ class Call(Sender):
         self._emit_circuit_change(breaker, before)
 
     def record_break(self, error: TransportError) -> None:
-        """Record that the body of a response left open was interrupted."""
+        """Record that reading a response that was left open failed."""
         self.add_facts(error)
         breaker = self._request.clinic.breaker
         if breaker is not None and (permit := breaker.current_permit()) is not None:
@@ -167,7 +168,7 @@ class Call(Sender):
         if self._spans is not None:
             self._spans.report(event)
 
-    # For the retry loop: see Retryable.
+    # The methods that the retry loop calls: see Retryable.
 
     @property
     def deadline(self) -> float | None:
@@ -175,11 +176,11 @@ class Call(Sender):
         return self.scope.deadline
 
     def add_facts(self, error: ArzamedError) -> None:
-        """Complete the error's facts with those of this call."""
+        """Set the attributes of the error that depend on this call: clinic, path, attempts and so on."""
         self._request.add_facts(error, self.attempts, self.call_id())
 
     def delay_asked_for(self, error: ArzamedError) -> float | None:
-        """Return the response's Retry-After in seconds, None without one. Raises the error if it must not be retried."""
+        """Return the delay that Retry-After requires, None if there is none. Raises the error if it must not be retried."""
         policy = self._request.options.retry
         asked: float | None = None
         repeatable = isinstance(error, TransportError) and error.transient
@@ -187,7 +188,7 @@ class Call(Sender):
             asked, repeatable = error.retry_after_seconds, error.status in policy.statuses
         if not repeatable or self._is_too_late(error) or too_long(asked, policy, self.scope.deadline):
             raise error
-        stale = isinstance(error, TransportError) and error.stale  # no fault of the server: the retry is free
+        stale = isinstance(error, TransportError) and error.stale  # a closed idle connection: the retry is free
         if not stale and not self._engine.retry_budget.spend(self._request.clinic):
             error.add_hint("Not retried: the session's retry budget is spent (RetryPolicy.budget)")
             raise error
@@ -215,7 +216,7 @@ class Call(Sender):
             )
 
     def cancellation_error(self, seconds: float) -> ArzamedError:
-        """Return the error for work that its scope has cancelled; `seconds` is the deadline that was set."""
+        """Return the error for a step that its scope cancelled; `seconds` is the deadline of the scope."""
         error: ArzamedError
         if self.scope.cancelled_by == "closed":
             error = SessionClosedError("the session was closed during this call")

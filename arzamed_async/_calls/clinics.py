@@ -1,4 +1,4 @@
-"""The clinics of one session: what all handles of equal credentials share, and what they have cost."""
+"""The state of each clinic in a session, which all handles with equal credentials share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ClinicRegistry", "ClinicState"]
 
-#: A state without anything worth keeping is dropped if there are more states than this, ...
+#: A state that holds nothing to remember is dropped if there are more states than this, ...
 MOST_IDLE = 512
 #: ... or after it has been idle for this long.
 IDLE_SECONDS = 6 * 3600.0
 
 
 class ClinicState:
-    """What all handles of equal credentials share."""
+    """The token, slots, circuit breaker, pace and counters of one clinic. Handles with equal credentials share it."""
 
     __slots__ = (
         "__weakref__", "breaker", "bulkhead", "credentials", "failures", "forgotten", "owed", "retries", "scope",
@@ -47,7 +47,7 @@ class ClinicState:
         self.bulkhead = bulkhead
         self.scope = ClinicScope(credentials.display_name)  # its pace, and its requests
         self.forgotten = False
-        self.owed = 0.0  # retries, to the retry budget
+        self.owed = 0.0  # the retries that this clinic has taken from the retry budget
         self.retries = self.failures = 0
 
     def count_retry(self) -> None:
@@ -59,7 +59,7 @@ class ClinicState:
         self.failures += 1
 
     def idle_seconds(self, now: float, loop_time: float) -> float:
-        """Return for how long nothing has been worth keeping; negative if a token, a limit or work under way is."""
+        """Return how long the state has held nothing to remember; negative if it holds a token, a limit or work in progress."""
         bulkhead, scope, breaker = self.bulkhead, self.scope, self.breaker
         if bulkhead.taken or bulkhead.waiting or scope.remembers(loop_time):
             return -1.0
@@ -68,7 +68,7 @@ class ClinicState:
         return self.tokens.idle_seconds(now)
 
     def stats(self) -> ClinicStats:
-        """Return what it has cost, and what is going on."""
+        """Return its counters and the work in progress."""
         from ..models import ClinicStats
 
         return ClinicStats(
@@ -83,9 +83,9 @@ class ClinicState:
 
 
 class ClinicRegistry:
-    """The states by credentials.
+    """The states of all clinics, by their credentials.
 
-    One that is idle may be dropped: it lasts as long as a handle then, and is held again from its next token request.
+    An idle state may be dropped. It then lives only as long as a handle of it. Its next token request adds it again.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class ClinicRegistry:
     def _is_idle(self, state: ClinicState, many: bool) -> bool:
         try:
             loop_time = asyncio.get_running_loop().time()
-        except RuntimeError:  # a handle may be made outside of it: it is looked at later
+        except RuntimeError:  # a handle can be created without a running loop: this is checked again later
             return False
         return state.idle_seconds(self._tokens.clock(), loop_time) >= (0.0 if many else IDLE_SECONDS)
 
     def _token_requested(self, tokens: TokenCache) -> None:
-        """Hold the state of these tokens, which may have been dropped: all that is worth keeping begins with a request."""
+        """Add the state of these tokens again if it was dropped: a token request is the first thing worth remembering."""
         state = self._states.get(tokens.credentials)
         if state is not None and state.tokens is tokens:  # else it was forgotten
             self._states.keep(state.credentials, state)
@@ -137,7 +137,7 @@ class ClinicRegistry:
         return self.make(state.credentials) if state.forgotten else state
 
     def forget(self, credentials: ClinicCredentials) -> ClinicScope | None:
-        """Drop the state and return its scope; what runs on it goes on, handles take a new one at their next call."""
+        """Drop the state and return its scope. Calls in progress keep it; handles use a new one from their next call on."""
         state = self._states.pop(credentials)
         if state is not None:
             state.forgotten = True
@@ -152,11 +152,11 @@ class ClinicRegistry:
                 state.breaker.leave_loop()
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all states."""
         self._states.clear()
 
     def stats(self) -> dict[str, ClinicStats]:
-        """Return the figures by the clinics' names; clinics that share one are distinguished by the client id."""
+        """Return the statistics by clinic name. If names are equal, the client id is added."""
         figures: dict[str, ClinicStats] = {}
         for state in self:
             name = state.credentials.display_name

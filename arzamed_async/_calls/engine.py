@@ -1,4 +1,4 @@
-"""What all calls of one session work with. The session puts it together."""
+"""Engine: the parts of a session that its calls share. `ArzamedSession` creates it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Engine", "Options", "not_pickled", "paces_of"]
 
 
 def not_pickled(self: object) -> NoReturn:
-    """Refuse to pickle a session, and with it each clinic and resource: connections stay in a process, and so do secrets."""
+    """Refuse to pickle a session, clinic or resource: connections and secrets must stay in their process."""
     raise TypeError(
         "an ArzamedSession and its clinics are not pickled: open a session in the other process, and send it what is needed"
         " to read the credentials there (see load_clinics)"
@@ -34,13 +34,13 @@ def not_pickled(self: object) -> NoReturn:
 
 
 def paces_of(policy: PacingPolicy | None, base_url: str, retry: RetryPolicy, observers: Observers) -> SessionPacing:
-    """Return the paces of a session by its policy. Raises ConfigurationError for what is no policy."""
+    """Return the pacing of a session. Raises ConfigurationError if `policy` is neither a PacingPolicy nor None."""
     kinds(pacing=(PacingPolicy() if policy is None else policy, PacingPolicy))
     return SessionPacing(policy, base_url, retry.max_retry_after_seconds, observers.pace_changed)
 
 
 class Options:
-    """The policies one handle's calls run under."""
+    """The policies for the calls of one handle (a Clinic)."""
 
     __slots__ = ("limits", "retry", "timeouts")
 
@@ -54,8 +54,8 @@ class Options:
 class Engine:
     """The parts of one session that its calls use.
 
-    `pacing` and `origin` are the API's of `paces`; `reads` is None where identical reads are not shared. One list at a time, with
-    the slot of `list_turns`, decompresses what it has received.
+    `paces` has the pacing of the API and of all token endpoints; `pacing` and `origin` are those of the API. `reads` shares
+    identical reads; None: they are not shared. `list_turns` lets one list at a time decompress what it has received.
     """
 
     __slots__ = (
@@ -114,7 +114,7 @@ class Engine:
         self.observers.failed(error)
 
     def stats(self, connections: int) -> Stats:
-        """Return what each clinic has cost, what is going on now, and the use of a pool of this size."""
+        """Return a snapshot of the session; `connections` is the size of the pool."""
         from ..models import PacingStats, PoolStats, Stats
 
         in_use, opened, queued = self.transport.use()

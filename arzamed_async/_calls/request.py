@@ -1,4 +1,4 @@
-"""What one call is to request, and with what."""
+"""Request: the URL of a call, its clinic and its policies."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Request"]
 
 
 class Request:
-    """A GET of one clinic's URL under a handle's policies.
+    """A GET request for a clinic, with the policies of a handle.
 
-    Errors and events show `name` and `path`, never `url`, which may hold what identifies a person. `hint` goes
-    into the text of any 4xx: it is set where the path is a guess.
+    Errors and events show `name` and `path`, never `url`, which may identify a person. `hint` is added to the error of
+    any 4xx status: it is set if the path is a guess.
     """
 
     __slots__ = ("clinic", "engine", "hint", "name", "new_connection", "options", "path", "timeouts", "url")
@@ -39,7 +39,7 @@ class Request:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether there are retries: see Outgoing. (A GET changes nothing.)"""
+        """Whether the policies allow a second request (see Outgoing). A GET is always safe to repeat."""
         return self.options.retry.max_attempts > 1
 
     @property
@@ -48,7 +48,7 @@ class Request:
         return self.clinic.bulkhead
 
     def _is_of_token(self, error: ArzamedError) -> bool:
-        """Return whether it is the token endpoint that has failed, or that the call was waiting for."""
+        """Return whether the token endpoint caused this error, as opposed to the API."""
         if not isinstance(error, DeadlineExceededError):
             return isinstance(error, TokenError)
         return error.phase.startswith(waiting_for_token(self.clinic.credentials))
@@ -57,17 +57,17 @@ class Request:
         return urlsplit(self.clinic.credentials.token_url).netloc
 
     def under(self, options: Options) -> Request:
-        """Return the same request under other policies."""
+        """Return a copy of this request with other policies."""
         return Request(self.engine, options, self.clinic, self.name, self.path, self.url, self.hint)
 
     def over_new_connection(self) -> Request:
-        """Return the same request, to be sent over a connection that no other has used."""
+        """Return a copy of this request that is sent over a new connection."""
         again = self.under(self.options)
         again.new_connection = True
         return again
 
     def add_facts(self, error: ArzamedError, attempts: int, call_id: str) -> None:
-        """Complete the error's facts with those of this request."""
+        """Set the error's attributes: clinic, call id, host and, for a call of the API, method, path and attempts."""
         error.clinic, error.call_id = self.name, call_id
         error.host = error.host or (self._token_host() if self._is_of_token(error) else self.engine.host)
         if not isinstance(error, TokenError):

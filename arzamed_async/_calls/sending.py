@@ -1,7 +1,8 @@
-"""Sends the requests of one attempt: each with a token, in its turn, in a slot of its clinic, on a connection.
+"""Sends the requests of one attempt: each with a token, in its turn, with a slot of its clinic, over a connection.
 
-A response with HTTP 401, or with 400 or 431 because of the token, is replaced by that to a request with a new token. A request that the API throttles waits for
-its turn and is repeated, which costs neither a retry nor an attempt. Nothing is held while a request waits.
+If the API rejects the token (HTTP 401, or 400 or 431 because of its header), the request is repeated once with a new token.
+If the API throttles the request, it waits for its turn and is repeated, which counts neither as a retry nor as an attempt.
+A request that waits holds no slot and no connection.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = ["READING", "Sender"]
 
 READING = "reading the body"
 _CLINIC_QUEUE = "waiting in the clinic's queue for one of its {} connections (PoolLimits.connections_per_clinic)"
-#: 401, and what a server sends where it does not accept a header (RFC 6585 section 5; nginx and others send 400).
+#: 401, and the statuses for a header that a server does not accept (431 by RFC 6585 section 5; nginx and others send 400).
 REJECTS_TOKEN = (400, 401, 431)
 CROWDED = "Lower the concurrency, or raise Timeouts.total_seconds"
 
@@ -51,10 +52,10 @@ class Sender:
         self._leave_open = leave_open
         self.attempts = 0  # requests sent
         self.last_failure = ""
-        self._call_id = ""  # a random one, when it is first needed
-        self._spans: Spans | None = None  # only where there are tracers
+        self._call_id = ""  # random, created lazily
+        self._spans: Spans | None = None  # only if the session has tracers
         self._sent = False  # whether this attempt has sent its request
-        self._passage: Passage | None = None  # only where requests are paced, or were refused
+        self._passage: Passage | None = None  # only if requests are paced, or one was refused
 
     def call_id(self) -> str:
         """Return the id of this call, the same for all its requests."""
@@ -78,7 +79,7 @@ class Sender:
         engine = self._engine
         clinic = self._request.clinic
         bulkhead, scope, origin = clinic.bulkhead, clinic.scope, engine.origin
-        while True:  # once, unless it needs a turn after its wait for the slots
+        while True:  # repeated only if pacing has started while it waited for the slots: it then needs a turn
             if paced := origin.active:
                 held = await self._turn(held)
             if not bulkhead.acquire_nowait():
@@ -107,7 +108,7 @@ class Sender:
             pause = self._pause(response) if response.status in THROTTLED else None
             self._through_pacing().responded(number, response.status, pause)
         else:
-            del origin.open[number]  # what `accepted` does where nobody is refused, without calling it
+            del origin.open[number]  # the same as `accepted` while no request is refused, without the call
             origin.life[0] = scope.life[0] = self.scope.expected_at
         return response
 
@@ -145,12 +146,12 @@ class Sender:
             call_id=self.call_id(),
         )
 
-    # After a response that is not a success.
+    # After a response that is no success: a new token, a turn, or an error.
 
     async def _recovered(self, response: HttpResponse, held: CachedToken) -> tuple[HttpResponse, CachedToken]:
-        """Return the 2xx response to the request repeated: with a new token where it was rejected, in its turn where throttled.
+        """Repeat the request while that can help: once with a new token, and in its turn if it was throttled.
 
-        Raises any other status.
+        Returns the 2xx response and its token. Raises a StatusError for any other status.
         """
         renewed = False
         while not 200 <= response.status <= 299:
@@ -172,9 +173,9 @@ class Sender:
         return response, held
 
     def _rejected(self, held: CachedToken, status: int) -> bool:
-        """Return whether there may be a better token than this one, to which the API has responded with this status.
+        """Record that the API rejected this token with this status; return whether a new token may help.
 
-        For a 431, and for a 400 to a token from a store, its header may be the reason if the API has never accepted it.
+        HTTP 431, or 400 for a token from a store, counts as a rejection only if the API has never accepted the token.
         """
         tokens = self._request.clinic.tokens
         if status == 401:
@@ -202,19 +203,19 @@ class Sender:
         return held.issued.secret or ResolvedSecret(credentials.client_id, literal, credentials.basic_encoding)
 
     def phase(self) -> str:
-        """Return what the call is doing, for the error where its deadline passes."""
+        """Return what the call is doing now, for the error if its deadline passes."""
         if self.scope.phase:
             return self.scope.phase
         if self._sent:
             return "waiting for the response"
         return f"waiting before attempt {self.attempts + 1}" if self.attempts else ""
 
-    # The turn.
+    # The turn of a request, while requests are paced.
 
     async def _turn(self, held: CachedToken, refusal: StatusError | None = None) -> CachedToken:
-        """Wait for a turn, and return a token that is still good; `refusal` is of the request that is repeated.
+        """Wait for a turn; return a token that is valid then. `refusal` is the error of the request that is repeated.
 
-        Raises the refusal where the server shows no sign of life, and an error at once where the turn would come too late.
+        Raises the refusal if the server no longer responds, and an error at once if the turn would come after the deadline.
         """
         passage = self._through_pacing()
         self._sent = False
@@ -232,7 +233,7 @@ class Sender:
         raise error
 
     def _is_too_late(self, error: BaseException | None) -> bool:
-        """Return whether this error was raised since a turn would have come too late."""
+        """Return whether this error was raised because the turn would have come too late."""
         return error is not None and self._passage is not None and error is self._passage.too_late
 
     def _too_late(self, late: NoTurnError, refusal: StatusError | None) -> ArzamedError:
@@ -248,17 +249,17 @@ class Sender:
         return error
 
     def deadline_error(self, seconds: float) -> DeadlineExceededError:
-        """Return the error for a call that has ended at its deadline, which was this many seconds."""
+        """Return the error for a call that ended at its deadline, which was `seconds` long."""
         if self._passage is None or not self._passage.waits:
             return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=self.last_failure)
         what = f"request not sent: {self._engine.pacing.queue(self._request.clinic.scope)}"
         return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, remedy=CROWDED)
 
     async def _start_in_turn(self) -> int:
-        """Use the turn; return the request's number, or 0 if it needs another turn.
+        """Use the turn, and return the request's number; or release both slots and return 0, if it needs a new turn.
 
-        That is a call without a turn, or whose turn is void: it has waited for a slot since before a cut of the rate. Both
-        slots are held before; neither is if this returns 0 or raises.
+        It needs one if it has none, or if the rate was reduced while it waited for a slot. The caller holds both slots. They
+        are also released if this raises.
         """
         passage = self._through_pacing()
         number = 0

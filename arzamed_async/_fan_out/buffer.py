@@ -1,4 +1,4 @@
-"""The records of a merge that wait for its consumer: their number is limited, and so is the memory that they take."""
+"""The buffer of a merge: it limits the number and the memory of the records that wait for the consumer."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections import OrderedDict
 
 __all__ = ["RecordBuffer"]
 
-#: Records are let in until those held take more than this, or, in a buffer of more records than 1,024, the second for each.
+#: The memory limit of the buffer: the larger of the first number, and the second for each place. (Equal at 1,024 places.)
 MOST_BYTES, MOST_BYTES_EACH = 16_777_216, 16_384
 
 
 class RecordBuffer:
-    """A number of places, and the memory of the records in them. A record that finds no room waits in a queue.
+    """Counts the records of a merge and their memory. A record for which there is no room waits in a queue.
 
-    Whether there is room does not depend on the size of the next record: one alone always fits, and none is overtaken.
+    There is room while the records held are within the limits, whatever the size of the next one. So a single record always
+    fits, and no record overtakes another.
     """
 
     __slots__ = ("_free", "_held_bytes", "_most_bytes", "_queue")

@@ -30,8 +30,8 @@ class FanOut(Results[Success[T]], Generic[T]):
                     case Success(clinic, doctors): ...
                     case Failure(clinic, error): ...
 
-    Nothing starts before the first step. After the `async with` nothing is left running; a plain
-    `async for` promises that only once it reaches the end, or after `aclose()`.
+    Nothing starts before the first step. After the `async with`, nothing is left running. With a plain `async for`,
+    this holds only if it reaches the end, or after `aclose()`.
     """
 
     def __init__(self, plan: FanOutPlan[H], fetch: Callable[[H], Awaitable[T]]) -> None:

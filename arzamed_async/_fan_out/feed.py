@@ -19,7 +19,7 @@ S = TypeVar("S")
 
 
 class Named(Protocol):
-    """A clinic, as far as a fan-out knows it."""
+    """The part of a clinic that a fan-out uses."""
 
     @property
     def name(self) -> str:
@@ -38,15 +38,15 @@ _END = _End()
 
 
 def error_of(task: asyncio.Task[Any]) -> BaseException | None:
-    """Return what a task that is done was ended by; None if it returned."""
+    """Return the exception of a task that is done, also if it was cancelled; None if it returned."""
     return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
 class ClinicFeed(Generic[H]):
     """Draws clinics from an iterable or an async iterable, numbers them, and makes a handle of each.
 
-    The caller's iterator runs in one context, and an async one in one task, from its first step to its end: a generator
-    may hold a context variable, a timeout or a task group across its `yield`. `close` ends a generator at once.
+    All steps of the caller's iterator run in one context, and those of an async iterator in one task. So a generator may
+    hold a context variable, a timeout or a task group across its `yield`. `close` ends a generator at once.
     """
 
     def __init__(self, clinics: Iterable[S] | AsyncIterable[S], handle: Callable[[S], H]) -> None:
@@ -84,7 +84,7 @@ class ClinicFeed(Generic[H]):
 
     @property
     def waits(self) -> bool:
-        """Whether a clinic has to be waited for: `draw` is for an async iterator, and `draw_nowait` for any other."""
+        """Whether to call `draw`, which awaits an async iterator, or `draw_nowait`."""
         return self._async is not None
 
     def draw_nowait(self) -> tuple[int, H] | None:
@@ -143,7 +143,7 @@ class ClinicFeed(Generic[H]):
         self._hand_out(_END)
 
     def close(self) -> None:
-        """Draw no more, and close a generator: a plain one now, an async one in its own task, which `aclose` waits for."""
+        """Stop drawing, and close a generator: a plain one now, an async one in its own task, which `aclose` waits for."""
         at_end, self.ended = self.ended, True
         source, self._sync = self._sync, None
         if isinstance(source, Generator):

@@ -27,11 +27,11 @@ class Merge(Results[Record[T] | Finished], Generic[T]):
             async for each in merged:
                 match each:
                     case Record(clinic, doctor): ...
-                    case Finished(clinic, count): ...  # all of this clinic's, count records
-                    case Failure(clinic, error): ...  # not all: the records received before are a part
+                    case Finished(clinic, count): ...  # this clinic is complete, with count records
+                    case Failure(clinic, error): ...  # this clinic is incomplete
 
-    Each clinic drawn yields its records in their order, then exactly one completion item, Finished or Failure.
-    At most `buffer` records of all clinics together are held, fewer if they take more than 16 MiB; a slow reader slows the streams.
+    Each clinic yields its records in their order, then exactly one completion item, Finished or Failure. At most `buffer`
+    records of all clinics together are held, or fewer if they take more than 16 MiB. If the buffer is full, the streams wait.
     """
 
     _what: ClassVar[str] = "a merge"

@@ -22,8 +22,8 @@ Item = TypeVar("Item")
 class Results(Generic[Item]):
     """The results of a worker pool: an async iterator and an async context manager, to be used once.
 
-    Nothing starts before the first step. After the `async with` nothing is left running; a plain
-    `async for` promises that only once it reaches the end, or after `aclose()`.
+    Nothing starts before the first step. After the `async with`, nothing is left running. With a plain `async for`,
+    this holds only if it reaches the end, or after `aclose()`.
     """
 
     _what: ClassVar[str] = "a fan-out"
@@ -74,7 +74,7 @@ class Results(Generic[Item]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Cancel the work, and wait for its end and that of a generator of clinics. Calling it more than once is fine."""
+        """Cancel the work and wait for its end, and for that of a generator of clinics. Can be called more than once."""
         self._closed = True
         if self._pool is not None:
             await self._pool.stop()

@@ -29,10 +29,10 @@ Serve = Callable[["WorkerPool[Item]", H, int], Awaitable[Item | Failure]]
 
 
 class FanOutPlan(Generic[H]):
-    """Which clinics, how many at a time, and for how long. Built by the session, checked once, and never changed.
+    """The checked arguments of a fan-out or merge. Raises ConfigurationError.
 
-    `enter` returns the event loop, or raises where the session is closed. `buffer` counts the records of a merge.
-    A clinic that is drawn is not served while `crowded` returns True for it. Raises ConfigurationError.
+    `enter` returns the event loop, or raises SessionClosedError. `buffer` is the maximum number of records that a merge
+    buffers. The work for a clinic does not start while `crowded` returns True for it.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class FanOutPlan(Generic[H]):
         self.crowded = crowded
 
 
-#: How often a lane looks whether there is room for its next clinic.
+#: How often a lane checks whether its next clinic may start.
 LOOK_AGAIN_SECONDS = 0.1
-#: What follows when an item is taken: nothing, or the next clinic is drawn. A size is that of a record: it leaves the buffer.
+#: The step after an item is taken: none, or draw the next clinic. A number from 0 on is a record's size in the buffer.
 _NOTHING, _NEXT_CLINIC = -1, -2
 
 
@@ -76,7 +76,7 @@ _STRAY = "CancelledError was raised here, and the fan-out was not cancelled: som
 
 
 def _bug(error: BaseException) -> BaseException:
-    """Return what is raised for a task that nobody was to end. Some errors would look like something else to the consumer."""
+    """Return the exception to raise for a bug. Some classes would be mistaken for something else by the consumer."""
     if isinstance(error, MisuseError):
         return error.error
     if isinstance(error, StopAsyncIteration):  # raised by our own `__anext__`, it would look like the end
@@ -87,12 +87,13 @@ def _bug(error: BaseException) -> BaseException:
 
 
 class WorkerPool(Generic[Item]):
-    """The tasks of a fan-out and the queue of their results. Tasks hold the pool, never the Results: a dropped one is noticed.
+    """The tasks of a fan-out and the queue of their results.
 
-    Each clinic has a task of its own, in a copy of the context in which the fan-out was started. A lane is a succession
-    of tasks: the next one starts once the result of the last has been taken. `serve` is called for each clinic and its index; what it
-    returns is the clinic's completion item. An ArzamedError becomes a Failure, as does the deadline; any other
-    exception is a bug, which cancels the rest and is raised by `get`.
+    Each clinic has its own task, in a copy of the context in which the fan-out started. There are `concurrency` lanes. A
+    lane is a sequence of tasks: the next one starts when the result of the last one has been taken. `serve` does the work
+    for a clinic, and returns its completion item. An ArzamedError becomes a Failure, and so does the deadline. Any other
+    exception is a bug: it cancels the rest, and `get` raises it. Tasks hold the pool and never the Results, so that a
+    Results object that is dropped half-way is garbage-collected, and warns.
     """
 
     def __init__(self, plan: FanOutPlan[H], serve: Serve[Item, H]) -> None:
@@ -103,13 +104,13 @@ class WorkerPool(Generic[Item]):
         self._deadline = None if plan.deadline_seconds is None else self._loop.time() + plan.deadline_seconds
         self._scopes = CancelScopes(self._loop)
         self._ready: deque[tuple[int, Item | Failure, int]] = deque()
-        self._readers: list[asyncio.Future[None]] = []  # each waits for a change
+        self._readers: list[asyncio.Future[None]] = []  # futures of consumers that wait for an item
         self._done = self._failed = 0
         self._bug: BaseException | None = None
         self._stopping = False
         self.buffer = RecordBuffer(plan.buffer)
         total = plan.clinics.total
-        # At least one lane looks: a list may have been filled since its length was read.
+        # At least one lane, even for an empty list: it may have been filled since its length was read.
         self._lanes = plan.concurrency if total is None else min(plan.concurrency, max(1, total))
         self.fair_share = max(1, plan.buffer // self._lanes)
         self._tasks: set[asyncio.Task[bool]] = set()
@@ -127,7 +128,7 @@ class WorkerPool(Generic[Item]):
             task.add_done_callback(self._on_task_done)
 
     def _on_task_done(self, task: asyncio.Task[bool]) -> None:
-        """End a lane, unless its task has queued a result: there was no clinic for it, or a bug."""
+        """End the lane if its task found no clinic or had a bug. (A lane whose task queued a result continues.)"""
         self._tasks.discard(task)
         error = error_of(task)
         if error is None and task.result():
@@ -140,7 +141,7 @@ class WorkerPool(Generic[Item]):
         self._wake_readers()
 
     def _fail(self, error: BaseException) -> None:
-        """Note a bug, and cancel the rest."""
+        """Record a bug, and cancel the rest."""
         if self._bug is None and not self._stopping:
             self._bug = _bug(error)
             self.cancel()
@@ -199,13 +200,13 @@ class WorkerPool(Generic[Item]):
     async def _room(self, clinic: Any) -> None:
         deadline = math.inf if self._deadline is None else self._deadline
         while self._plan.crowded(clinic) and self._loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)  # what makes room is time, and calls that give up
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)  # no event reports it: time passes, or other calls give up
 
     def _queue(self, index: int, item: Item | Failure) -> None:
-        """Queue the result of the running task, which ends. Its lane goes on once that has been taken."""
+        """Queue the result of the running task, which then ends. Its lane continues when the result has been taken."""
         task = asyncio.current_task(self._loop)
         if task is not None:
-            task.remove_done_callback(self._on_task_done)  # a call in a turn of its own is a part of a task's cost
+            task.remove_done_callback(self._on_task_done)  # saves a callback for each task
             self._tasks.discard(task)
         self._ready.append((index, item, _NEXT_CLINIC))
         self._wake_readers()
@@ -248,7 +249,7 @@ class WorkerPool(Generic[Item]):
         return index, item
 
     def _go_on(self) -> None:
-        """Let a lane draw its next clinic: backpressure, for the result of its last one has been taken."""
+        """Let a lane draw its next clinic, now that the result of its last one has been taken (backpressure)."""
         if self._plan.clinics.ended and not self._stopping:
             self._lanes -= 1
             if not self._lanes:
@@ -292,5 +293,5 @@ class WorkerPool(Generic[Item]):
 
     @property
     def running(self) -> bool:
-        """Whether a lane has not come to its end."""
+        """Whether a lane is still active."""
         return bool(self._tasks or (self._lanes and not self._stopping)) and not self._loop.is_closed()

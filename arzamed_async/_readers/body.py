@@ -25,9 +25,9 @@ T = TypeVar("T")
 
 #: A complete list that is no longer than this is decoded at once. (A stream's window stays a window.)
 WHOLE_BYTES = 65_536
-#: Other tasks get a turn after this many windows (of about 16 KiB) or skipped pieces: none of them may need to wait.
+#: After this number of windows (of about 16 KiB) or skipped pieces, other tasks get a turn, even if no data has to be awaited.
 WINDOWS_A_TURN = PIECES_A_TURN = 4
-#: The status of a response with a part of what was requested, as some APIs send their pages: no part was requested.
+#: HTTP 206 Partial Content. Some APIs send pages of a list with it, although no range was requested.
 PARTIAL = 206
 #: Distinguishes one list from another. SHA-256 runs in hardware, faster than the bytes are decoded.
 DIGEST = hashlib.sha256
@@ -42,14 +42,14 @@ def small_list(data: bytes, limits: Limits, most_bytes: int = WHOLE_BYTES) -> li
 
 
 def part_error() -> DecodeError:
-    """Return the error for a response that holds a part of a list, which would be shorter silently."""
+    """Return the error for a response with a part of a list, which must not be read as a complete, shorter list."""
     return DecodeError("the response is a part of the list (HTTP 206), which was not requested")
 
 
 class BodyReader(Generic[T]):
-    """Decodes one body into records, window by window. With `resumable` another response can continue it.
+    """Decodes one body into records, window by window. A window is a piece of the body that ends after a complete record.
 
-    `kept` counts the records, where all of them are kept.
+    With `resumable`, another response can continue the body. `kept` limits the memory of records that are collected.
     """
 
     __slots__ = (
@@ -82,9 +82,9 @@ class BodyReader(Generic[T]):
         self.meter = METER.get() if resumable else None
         self._count = 0
         self._turns = 0
-        self._report_at = (
-            -1
-        )  # what is kept is counted where it is this or less: once after each read, then at halves of it
+        #: The response is notified when this number of bytes, or fewer, are not decoded yet: once after each read, then at
+        #: each half of that.
+        self._report_at = -1
         self._begun = self._ended = self._at_end = False
         self._bad_record: DecodeError | None = None
 
@@ -133,7 +133,7 @@ class BodyReader(Generic[T]):
         meter.note(memory // max(count, 1), self.response.compressed_bytes or self.response.received_bytes())
 
     async def next(self) -> list[T] | None:
-        """Return the next records (an empty list if all of a window are bad), None at the end of the list.
+        """Return the next records, None at the end of the list. (The list is empty if a window has only invalid records.)
 
         Raises TransportError and ResponseErrors.
         """

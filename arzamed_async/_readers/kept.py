@@ -1,4 +1,4 @@
-"""Bounds the memory of what a response expands to: of the records that a list read keeps, and of one record."""
+"""Protects against decompression bombs: limits the memory of the records of a list, and of one large record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RECORD_HINT = "clinic.get returns the bytes of the response"
 
 
 def check_count(limits: Limits, footprint: Footprint, count: int, hint: str = LIST_HINT) -> None:
-    """Raise LimitExceededError if a list has more records than it may have."""
+    """Raise LimitExceededError if a list has too many records."""
     most = limits.list_records or footprint.most_records
     if count > most:
         raise LimitExceededError(limit="list_records", limit_records=most, hint=hint)
@@ -34,7 +34,7 @@ def check_small(limits: Limits, footprint: Footprint, values: list[object], data
 
 
 class LargeRecords:
-    """Checks large records before they are decoded, by the bytes received of a response: an uncompressed one may expand."""
+    """Checks the memory of large records before they are decoded, in proportion to the bytes received."""
 
     __slots__ = ("response",)
 
@@ -54,9 +54,9 @@ class LargeRecords:
 
 
 class KeptRecords:
-    """The records that one list read, or a batch, keeps: their number and their memory, against the limits.
+    """Counts the number and the memory of the records that a list or a batch collects, and enforces the limits.
 
-    With `turns`, one list at a time expands the bytes it has received: many bombs at once hold next to nothing.
+    With `turns`, only one list at a time decompresses the bytes it has received, so that many bombs at once hold little.
     """
 
     __slots__ = ("_footprint", "_hint", "_limits", "_memory", "_records", "_turn", "_turns")
@@ -72,7 +72,7 @@ class KeptRecords:
         self._records = self._memory = 0
 
     def add(self, count: int, source: bytes | Exact, json_bytes: int, received_bytes: int) -> None:
-        """Count records that are about to be made. Raises LimitExceededError."""
+        """Count records before they are created. Raises LimitExceededError."""
         footprint = self._footprint
         self._records += count
         self._memory += RECORD_FLOOR_BYTES * count if isinstance(source, Exact) else footprint.of(count, source)
@@ -95,14 +95,14 @@ class KeptRecords:
         self._records -= count
 
     async def take_turn(self) -> None:
-        """Wait for the turn to expand what has been received, unless this list has it."""
+        """Wait for the turn to decompress, unless this list has it."""
         if self._turns is not None and not self._turn:
             if not self._turns.acquire_nowait():
                 await self._turns.acquire()
             self._turn = True
 
     def leave_turn(self) -> None:
-        """Let another list expand: this one waits for the network, or has ended."""
+        """Let another list decompress: this one waits for the network, or has ended."""
         if self._turn and self._turns is not None:
             self._turn = False
             self._turns.release()

@@ -40,9 +40,9 @@ Ending = Literal["whole", "left"] | ArzamedError
 
 
 class ResumingReader(Generic[T]):
-    """Reads one list window by window, and repeats the request where the connection breaks.
+    """Reads one list window by window, and repeats the request if the connection breaks.
 
-    The deadline of the call bounds the first window, `record_seconds` each further one.
+    The call's deadline limits the wait for the first window, and `record_seconds` the wait for each further one.
     """
 
     def __init__(self, request: Request, decoder: Decoder[T], errors: list[DecodeError] | None) -> None:
@@ -231,14 +231,14 @@ class ResumingReader(Generic[T]):
 
 
 class RecordStream(Generic[Item]):
-    """Records, or batches of them, as they arrive: an async iterator and async context manager for one use.
+    """Yields records, or batches of them, as they arrive. An async iterator and async context manager, for one use.
 
         async with clinic.doctors.stream() as doctors:
             async for doctor in doctors:
                 ...
 
-    The request is sent at the first step. Nothing is left running after the `async with`, after the last
-    record, or after `aclose()`. An open stream holds a connection. Each step raises what `list` raises.
+    The request is sent at the first step. After the `async with`, after the last record, or after `aclose()`, nothing is
+    left running. An open stream holds a connection. Each step raises what `list` raises.
     """
 
     def __init__(
@@ -250,7 +250,7 @@ class RecordStream(Generic[Item]):
 
     @property
     def errors(self) -> list[DecodeError]:
-        """With `collect_errors`: an error for each bad record so far, in order; else empty."""
+        """With `collect_errors`: the errors of the invalid records so far, in their order. Else empty."""
         return [] if self._errors is None else self._errors
 
     def __aiter__(self) -> AsyncIterator[Item]:
@@ -281,9 +281,9 @@ class RecordStream(Generic[Item]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leave the stream and close its connection. More than once is fine.
+        """End the stream and release its connection. Can be called more than once.
 
-        Another task that is reading it gets a ConfigurationError, in its current step or at its next window.
+        A task that is still reading the stream gets a ConfigurationError.
         """
         if not vars(self):  # the constructor has raised
             return

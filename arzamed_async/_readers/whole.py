@@ -30,7 +30,7 @@ class ListReader(Generic[T]):
     def __init__(self, request: Request, decoder: Decoder[T]) -> None:
         self.request = request
         self.decoder = decoder
-        #: A small list of no more bytes than this is within all limits: with a number in list_records, each is counted.
+        #: A list of at most this size is within all limits, and is not counted. -1 if list_records is set: each list is counted.
         self._free_bytes = decoder.footprint.free_bytes if request.options.limits.list_records is None else -1
 
     def read(self) -> Awaitable[list[T]]:
@@ -38,7 +38,7 @@ class ListReader(Generic[T]):
         return Call(self.request).run(self.read_all)
 
     async def read_response(self) -> ListResponse[T]:
-        """Read all records, and return them with the response that they came in."""
+        """Read all records, and return them with facts of their response."""
         from .._listed import ListResponse
 
         call = Call(self.request)

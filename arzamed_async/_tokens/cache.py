@@ -1,12 +1,12 @@
-"""The token cache of one clinic: one request at a time, shared by all callers that need a token.
+"""The token cache of one clinic: one token request at a time, shared by all callers that need a token.
 
-It is given a coroutine function that fetches a token, and knows no HTTP. The life of a token, in time:
+It does no I/O: `TokenSource.fetch` gets the token. The life of a token, in time:
 
     requested ........ refresh_at ........ wait_at ........ expires_at
        callers take it      | one refresh in    | callers wait for   | never sent
                             | the background    | the new one        |
 
-Its age is the larger of those by two clocks: the monotonic one stands still while a computer sleeps, the other can be set.
+Its age is the larger one of two clocks: a monotonic clock can stop while the computer sleeps, the wall clock can be set.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CachedToken", "TokenCache", "TokenSource"]
 
-#: How long a failure without a Retry-After is shared after its request: callers just after it do not send another.
+#: For this time after a failed request (without Retry-After), callers get its error, and send no request.
 FAILURE_SHARED_SECONDS = 1.0
 NEVER = -math.inf  # one object, since there are many clinics
-HEADER_SECONDS = 3600.0  # within which one token of a clinic is replaced for its header
+HEADER_SECONDS = 3600.0  # one token of a clinic is replaced for its header in this time
 
 
 class CachedToken:
-    """A token and the moments that rule its use, by the monotonic clock."""
+    """A token, with the times at which it is refreshed and no longer used, by the monotonic clock."""
 
     __slots__ = ("_token", "accepted", "blocked", "from_401", "issued", "refresh_at", "refresh_at_wall", "wait_at")
 
@@ -53,28 +53,28 @@ class CachedToken:
 
     @property
     def expires_at(self) -> float:
-        """The end of its life by the monotonic clock. Rarely used, and so not kept: it would be one more number a clinic."""
+        """The time of its expiry by the monotonic clock. Computed, to save memory: it is rarely needed."""
         return self.issued.requested_at + self.issued.lifetime_seconds
 
     def accept(self) -> None:
-        """Note that the API has accepted it. One that was fetched for a 401 is an ordinary token from now on."""
+        """Record that the API accepted it. A token that replaced a rejected one is an ordinary token from then on."""
         self.accepted = True
 
     @property
     def rejection(self) -> str:
-        """What an HTTP 401 to this token means, as a sentence for its error."""
+        """A sentence for the error of an HTTP 401 to this token: was it accepted before?"""
         if not self.accepted:
             return "The API rejected a newly issued token"
         return "The API has accepted this token before. Such tokens are replaced twice within rejected_seconds at most"
 
     def moment(self, now: float, wall: float) -> float:
-        """Return the monotonic time of this token: later than `now` if more time has passed by the wall clock."""
+        """Return the time to compare with `refresh_at` and others: `now`, or later if more time passed by the wall clock."""
         return max(now, wall - self.refresh_at_wall + self.refresh_at)
 
-    # Methods, and no properties: a call costs less.
+    # Methods instead of properties: a call is faster.
 
     def headers(self) -> Mapping[str, str]:
-        """Return the headers of a request with this token (RFC 6750 section 2.1), created for each so that the token is held once."""
+        """Return a request's headers (RFC 6750 section 2.1). They are not stored, so that memory holds the token once."""
         return {"Authorization": Masked("Bearer " + self.issued.text)}
 
     def token(self) -> Token:
@@ -88,9 +88,9 @@ class CachedToken:
 
 
 class TokenSource:
-    """What the caches of one session share.
+    """The parts that all token caches of a session share.
 
-    `fetch` takes credentials, the known token, a counter of requests sent, and what to describe its work to.
+    `fetch` gets a new token. It takes the credentials, the known token, and what to call for each request and to describe it.
     """
 
     __slots__ = ("_started", "clock", "fetch", "flights", "policy", "wall_clock")
@@ -111,7 +111,7 @@ class TokenSource:
         self._started: Callable[[TokenCache], None] | None = None
 
     def on_start(self, started: Callable[[TokenCache], None]) -> None:
-        """Register what is called before each request, with the cache that it is for."""
+        """Register a function that is called with the cache before each request."""
         self._started = started
 
     def start(
@@ -137,14 +137,14 @@ class TokenCache:
         self.requests = 0  # sent to the token endpoint
         self._held: CachedToken | None = None
         self._failure: ArzamedError | None = None
-        self._failure_until = NEVER  # or when the last request failed
+        self._failure_until = NEVER  # until then the failure is shared; without one, when the last request failed
         self._next_refresh_at = 0.0
-        self._rejected: CachedToken | None = None  # a token dropped since the API rejected it: the next one replaces it
+        self._rejected: CachedToken | None = None  # dropped, because the API rejected it: the next one replaces it
         self._keep_until = NEVER  # until then no token is replaced for a 401
-        self._replaced_at = NEVER  # when the last one was
+        self._replaced_at = NEVER  # when the last token was replaced for a 401
 
     def current(self) -> CachedToken | None:
-        """Return the token if it may be used without waiting, None if `get` is needed. May start a refresh in the background."""
+        """Return the token if it can be used at once, None if `get` has to be awaited. May start a refresh in the background."""
         held = self._held
         if held is None:
             return None
@@ -159,7 +159,7 @@ class TokenCache:
         return held
 
     async def get(self) -> CachedToken:
-        """Return a token that has not expired, after a wait if there is none. Raises the ArzamedError of the fetch."""
+        """Return a valid token; wait for a new one if there is none. Raises the ArzamedError of the request."""
         held = self.current()
         if held is not None:
             return held
@@ -180,11 +180,11 @@ class TokenCache:
         return held.moment(self._source.clock(), self._source.wall_clock()) >= held.expires_at
 
     def reject(self, held: CachedToken) -> bool:
-        """Record an HTTP 401 for this token; return whether `get` may return a better one.
+        """Record that the API responded to this token with HTTP 401; return whether `get` may return a better one.
 
-        A token that is no longer the current one changes nothing. One that was itself fetched for a 401, and that the
-        API has not accepted since, stays for `rejected_seconds`: the token cannot be the reason then. In any case no
-        more than two are replaced within `rejected_seconds`.
+        If the token is no longer the current one, nothing changes. If it was itself requested after a 401, and the API has
+        not accepted it since, it is kept for `rejected_seconds`: a new token would not help. In any case, at most two
+        tokens are replaced within `rejected_seconds`.
         """
         if held is not self._held:
             return True
@@ -201,7 +201,7 @@ class TokenCache:
         return True
 
     def reject_header(self, held: CachedToken) -> bool:
-        """Do the same where its header may be the reason. One fetched to replace another stays (an hour if it is a store's)."""
+        """Do the same for 400 or 431, for which the header may be the reason. A replacement stays (an hour if from a store)."""
         if held is not self._held:
             return True
         now = self._source.clock()
@@ -218,7 +218,7 @@ class TokenCache:
         self._rejected = held
 
     def _remembered(self, now: float) -> ArzamedError | None:
-        """Return the caller's own copy of a failure that is remembered."""
+        """Return a copy of the remembered failure for one caller; None if there is none any more."""
         failure, left = self._failure, self._failure_until - now
         if failure is None or left <= 0:
             self._failure = None
@@ -231,7 +231,7 @@ class TokenCache:
         return self._source.start(self, self._fetch)
 
     def idle_seconds(self, now: float) -> float:
-        """Return for how long nothing has been worth keeping; negative if a token, a failure, a limit or a request is."""
+        """Return how long the cache has held nothing to remember (token, failure, request); negative if it holds something."""
         source = self._source
         if source.flights.under_way(self):
             return -1.0
@@ -261,7 +261,7 @@ class TokenCache:
             raise
 
     def _slept_through(self, issued: IssuedToken) -> bool:
-        """Return whether the token expired on its way by the wall clock alone: the computer slept, or its time was set."""
+        """Return whether the token expired during its request by the wall clock only: the computer slept, or was set."""
         now, life = self._source.clock(), issued.lifetime_seconds
         return now - issued.requested_at < life <= issued.age((now, self._source.wall_clock()))
 

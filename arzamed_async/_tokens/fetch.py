@@ -24,7 +24,7 @@ __all__ = ["TokenFetcher", "shared_tokens"]
 
 
 def shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
-    """Return what shares a session's tokens by its store, where it has one. Raises ConfigurationError for what is no store."""
+    """Return a SharedTokens for the session's token store; None if it has none. Raises ConfigurationError for a wrong type."""
     if store is None:
         return None
     store_object(store)
@@ -34,7 +34,7 @@ def shared_tokens(store: TokenStore | None, *parts: Any) -> SharedTokens | None:
 
 
 class TokenFetcher:
-    """Fetches the tokens of one session, under the session's own retries and timeouts: a token may serve many callers."""
+    """Gets new tokens, with the session's own retries and timeouts, since a token may serve many callers."""
 
     def __init__(self, lifetime: Lifetime, client: TokenClient, shared: SharedTokens | None) -> None:
         self._lifetime = lifetime
@@ -42,16 +42,16 @@ class TokenFetcher:
         self._shared = shared
 
     def forget(self, credentials: ClinicCredentials) -> None:
-        """Lift what is stored against a request of this clinic."""
+        """Ignore a pause that the token store has for this clinic."""
         if self._shared is not None:
             self._shared.forget(credentials)
 
     async def fetch(
         self, credentials: ClinicCredentials, known: IssuedToken | None, count: Callable[[], None], describe: Describe
     ) -> IssuedToken:
-        """Return a token other than the known one; call `count` for each request that is sent. Raises TokenError.
+        """Return a token other than `known`. Raises TokenError.
 
-        What the request is doing is reported through `describe`.
+        `count` is called for each request sent. `describe` receives a function that returns what the request is doing.
         """
         observers, call_id = self._client.observers, current_call_id()
         if not observers.tracers:

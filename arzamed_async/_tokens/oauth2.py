@@ -55,7 +55,7 @@ def token_request_body(scope: str) -> bytes:
 
 
 class ResolvedSecret:
-    """A clinic's secret as it was sent, to be masked in texts from a server."""
+    """A clinic's secret as it was sent. It is kept to mask it in texts from a server."""
 
     __slots__ = ("client_id", "encoding", "secret")
 
@@ -71,12 +71,12 @@ class ResolvedSecret:
 
 
 class IssuedToken:
-    """A token, and how long it lives, counted from the moment of its request.
+    """A token and its lifetime, which counts from the moment before its request was sent.
 
-    `requested_at` is by the monotonic clock, `requested_at_wall` the time of day. `secret` is the secret it was requested
-    with, to be masked in texts from the API; None where the credentials hold it. `rejected` is the reason for which the
-    API rejected it ("401", or "header": HTTP 400 or 431 because of it), `accepted` if it had accepted it before. `stored`
-    is true of a token from a store, which anyone who can write there may have made.
+    `requested_at` is that moment by the monotonic clock, `requested_at_wall` by the wall clock. `secret` is the secret of
+    the request, to be masked in texts from the API; None if the credentials contain it. `rejected` is why the API rejected
+    the token: "401", or "header" (HTTP 400 or 431 because of the header); `accepted`: the API had accepted it before.
+    `stored`: it is from a token store, so anyone with write access there may have made it up.
     """
 
     __slots__ = (
@@ -96,23 +96,23 @@ class IssuedToken:
 
     @property
     def access_token(self) -> str:
-        """The token, to be held by a variable: its repr is masked."""
+        """The text of the token, with a masked repr: use it for variables."""
         return Masked(self.text)
 
     def keep_secret(self, secret: ResolvedSecret) -> None:
-        """Keep the secret it was requested with."""
+        """Set the secret of its request."""
         self.secret = secret
 
     def age(self, now: Moment) -> float:
-        """Return its age by the clock that has seen more of it: a monotonic one stands still while a computer sleeps."""
+        """Return its age: the larger one of two clocks, since a monotonic clock can stop while the computer sleeps."""
         return max(now[0] - self.requested_at, now[1] - self.requested_at_wall)
 
     def note_rejection(self, reason: Rejected, *, accepted: bool) -> None:
-        """Note that the API has rejected it; `accepted`, with success before that."""
+        """Record that the API rejected it. `accepted`: it had accepted it before."""
         self.rejected, self.accepted = reason, accepted
 
     def keep(self) -> IssuedToken:
-        """Return it, to be the current token again although it was rejected."""
+        """Clear the rejection and return it: it becomes the current token again, since a new one would not help."""
         self.rejected = ""
         return self
 

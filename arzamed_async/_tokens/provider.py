@@ -1,4 +1,4 @@
-"""Gives a caller the clinic's token: the cached one, or a new one that is waited for no longer than the caller may."""
+"""Gives a caller the clinic's token: the cached one, or a new one, within the caller's own deadline."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["TokenProvider", "waiting_for_token"]
 
 
 def waiting_for_token(credentials: ClinicCredentials) -> str:
-    """Return the phase of a caller that waits for a token, for the error where its deadline passes."""
+    """Return the phase of a call that waits for a token, for the error if its deadline passes."""
     return f"waiting for a token from {urlsplit(credentials.token_url).netloc}"
 
 
@@ -29,7 +29,7 @@ class TokenProvider:
         self._observers = observers
 
     async def wait(self, cache: TokenCache, name: str, timeouts: Timeouts) -> CachedToken:
-        """Wait for a token on behalf of a caller that wants nothing else, within its deadline. Raises as a call does."""
+        """Wait for a token for `clinic.token()`, which has a deadline of its own. Raises as a call does."""
         scope, call_id = self._lifetime.scope(timeouts.total_seconds), new_call_id()
         host = urlsplit(cache.credentials.token_url).netloc
         try:
@@ -47,7 +47,7 @@ class TokenProvider:
         )
 
     def new_token(self, cache: TokenCache, name: str, spans: Spans | None = None) -> Awaitable[CachedToken]:
-        """Wait for a token, as a part of the work of `spans`."""
+        """Wait for a token; the span of the wait is a child of `spans`."""
         return self._traced(cache, name, spans) if self._observers.tracers else cache.get()
 
     async def _traced(self, cache: TokenCache, name: str, spans: Spans | None) -> CachedToken:

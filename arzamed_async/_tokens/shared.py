@@ -1,9 +1,9 @@
 """Shares tokens between processes through a TokenStore: one process requests a token, and all use it.
 
-First the token is looked up in the store. If none there helps, the process acquires the lease, looks again (a process may
-just have released it), sends the request, and stores the outcome before it releases the lease. A process that gets no lease
-looks again from time to time. The store is not called while the local token is good. One that fails or is slow is left
-alone for a while: each process then requests its own token.
+A process that needs a new token looks in the store first. If it finds none, it acquires the lease, looks again (another
+process may just have stored one), sends the request, and stores the outcome before it releases the lease. If another
+process has the lease, it looks again from time to time. The store is not called while the local token is valid. A store
+that fails or is slow is not called for a while: each process then requests its own token.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ RequestToken = Callable[[], Awaitable[IssuedToken]]
 #: What is stored, under which key, and under which lease.
 StoreEntry = tuple[str, StoredToken | StoredRejection, Lease | None]
 
-#: How long a lease lasts unless its holder renews it: at most this long the others wait for a holder that has died.
+#: How long a lease lasts if it is not renewed. If its holder dies, other processes wait at most this long.
 LEASE_SECONDS = 10.0
 #: How long a process waits for a lease that is renewed, if the deadline of its request allows that.
 PATIENCE_SECONDS = 60.0
-#: The range of the delay before a process looks again, drawn at random. Both limits grow each time, up to a maximum.
+#: The range of the random delay before a process looks again. Both limits grow by the factor each time, up to a maximum.
 LOOK_AGAIN_SECONDS = (0.03, 0.1)
 LOOK_AGAIN_FACTOR = 1.3
 LOOK_AGAIN_MOST_SECONDS = 0.5
@@ -46,9 +46,9 @@ MOST_LIFTED = 1000
 
 
 def store_key(credentials: ClinicCredentials) -> str:
-    """Return the digest under which a clinic's token is stored: of all the credentials but the name.
+    """Return the key of a clinic's token in the store: a digest of all credentials except the name.
 
-    Of a secret by reference it includes the reference, not the secret: a token stays valid when the secret changes.
+    If the secret is a reference, the digest includes the reference, not the secret: a token stays valid if the secret changes.
     """
     secret = credentials.client_secret
     if isinstance(secret, SecretFromEnv):
@@ -62,9 +62,9 @@ def store_key(credentials: ClinicCredentials) -> str:
 
 
 async def _refusal_key(credentials: ClinicCredentials, key: str, secrets: SecretReader) -> str:
-    """Return the digest under which a rejection of the credentials is stored: it includes the secret as well.
+    """Return the key of a rejection in the store. Its digest includes the secret itself, also that of a reference.
 
-    When a secret by reference changes, one process may use the new one while another still uses the old one.
+    If such a secret changes, one process may use the new one while another still uses the old one.
     """
     secret = credentials.client_secret
     if not isinstance(secret, str):
@@ -74,7 +74,7 @@ async def _refusal_key(credentials: ClinicCredentials, key: str, secrets: Secret
 
 
 def _digest(key: str, what: str) -> str:
-    """Return the digest under which something else than the token is stored: a pause, or that a token was replaced."""
+    """Return the key of another entry of the clinic: a pause, or the record that a token was replaced."""
     return hashlib.sha256(json.dumps([key, what]).encode()).hexdigest()
 
 
@@ -92,13 +92,13 @@ def _paused(pause: StoredRejection) -> TokenUnavailableError:
 
 
 def _patience(now: float, deadline: float | None) -> float:
-    """Return the time until which to wait for the lease: enough has to be left for a request of its own."""
+    """Return the loop time until which to wait for the lease. It leaves enough time for a request of this process."""
     left = PATIENCE_SECONDS if deadline is None else min(deadline - now, PATIENCE_SECONDS)
     return now + max(left - LEASE_SECONDS, left / 2)
 
 
 class SharedTokens:
-    """Fetches tokens through a store. Takes the place of the token endpoint in a session that has one."""
+    """Gets tokens from a store, and stores those that it requests. Used if the session has a token store."""
 
     def __init__(
         self,
@@ -125,10 +125,10 @@ class SharedTokens:
     async def fetch(
         self, credentials: ClinicCredentials, known: IssuedToken | None, request: RequestToken, deadline: float | None
     ) -> IssuedToken:
-        """Return a token other than the known one: from the store, or else from `request`, and then it is stored.
+        """Return a token other than `known`: from the store, or from `request`, whose token is then stored.
 
-        Raises what `request` raises, also if another process has stored that. `deadline` is that
-        of the request, in loop time.
+        Raises what `request` raises, and the rejection or pause that another process has stored. `deadline` is the
+        deadline of the request, in loop time.
         """
         key = store_key(credentials)
         budget = self._store.budget(credentials.display_name, key, await _refusal_key(credentials, key, self._secrets))
@@ -171,9 +171,9 @@ class SharedTokens:
         return fetched
 
     async def _look(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
-        """Return the store's token if it helps. Raises CredentialsRejectedError if a rejection is stored.
+        """Return the store's token if it is usable. Raises CredentialsRejectedError if a rejection is stored.
 
-        A token that is older than the known one does not help: it has most likely been revoked as well.
+        A token older than the known one is not usable: it has most likely been revoked as well.
         """
         found = await self._load(budget, budget.key)
         if found is None or (known is not None and found.access_token == known.access_token):
@@ -200,7 +200,7 @@ class SharedTokens:
     async def _lease(
         self, budget: StoreBudget, known: IssuedToken | None, deadline: float | None
     ) -> tuple[IssuedToken | None, Lease | None]:
-        """Return a lease, or a token that another process has stored meanwhile; neither, if its holder takes too long."""
+        """Return the lease, or a token that another process stored meanwhile; neither if the lease's holder takes too long."""
         loop = asyncio.get_running_loop()
         gives_up_at = _patience(loop.time(), deadline)
         least, most = LOOK_AGAIN_SECONDS
@@ -228,11 +228,11 @@ class SharedTokens:
         return None, lease
 
     async def _held_back(self, budget: StoreBudget, known: IssuedToken | None) -> IssuedToken | None:
-        """Look, with the lease, for what forbids the request: raise a refusal, or return the known token to keep it.
+        """Check in the store, with the lease, whether a request is allowed. Return None if so.
 
-        Tokens that the API rejects are replaced once within `rejected_seconds` by all processes together, and once
-        more if it had accepted the one to be replaced: each may find out for itself that no token helps. Those whose
-        header it does not accept are replaced once an hour: a status of 400 may have another reason.
+        Raises the rejection or pause that is stored. Returns the known token if it must be kept although the API rejected
+        it: all processes together replace one such token within `rejected_seconds`, and a second one if the API had
+        accepted it before. For a rejected header it is one an hour, since HTTP 400 may have another reason.
         """
         if budget.refusal_key != budget.key:
             await self._load(budget, budget.refusal_key)
