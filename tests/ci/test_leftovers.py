@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import socket
@@ -147,3 +148,8 @@ def test_what_is_tidied_up_is_not_told(leftovers: Leftovers) -> None:
         with kind():
             leftovers.after_test("test_it")
     assert leftovers.after_module() == []
+
+
+def test_the_collector_looks_at_what_tests_have_made_alone() -> None:
+    """What was there before the first test, each collected test too, is not gone through again after each module."""
+    assert gc.get_freeze_count() > 10_000

@@ -170,10 +170,17 @@ class Watch:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Compare from now on; the folder for temporary files has to be the tests' own by now."""
+        """Compare from now on; the folder for temporary files has to be the tests' own by now.
+
+        What is there before the first test (modules, and thousands of collected tests) is no left-over, so it is taken out of
+        what the collector looks at: after each module it has to look at what tests have made, and at nothing else.
+        """
         self._leftovers = Leftovers()
         logging.getLogger("asyncio").addHandler(self._leftovers.complaints)
+        gc.collect()
+        gc.freeze()
         yield
+        gc.unfreeze()
         logging.getLogger("asyncio").removeHandler(self._leftovers.complaints)
 
     @pytest.hookimpl(wrapper=True)
