@@ -157,7 +157,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=list(dict.fromkeys([OLDEST, NEWEST])))
 def surroundings(session: nox.Session) -> None:
     """Run tests as on other people's machines: tests/support/surroundings.py holds the table. `-- NAME` runs one of it."""
-    others = ["pytest-xdist", "uvloop"] if session.python == OLDEST else []
+    others = ["uvloop"] if session.python == OLDEST else []
     # Compiled, as pip has it: some of the tests' users cannot write beside the modules.
     session.install("-q", ".[cli,otel,stores,test]", *others, env={"UV_COMPILE_BYTECODE": "1"})
     session.run("python", "tests/support/surroundings.py", *session.posargs)

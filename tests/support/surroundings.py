@@ -73,7 +73,6 @@ class Surrounding:
     environment: dict[str, str] = field(default_factory=dict)
     shell: str = ""  #: commands before Python starts
     python: tuple[str, ...] = ()
-    pytest: tuple[str, ...] = ()
     plugin: str = ""  #: source of a module that is imported before the tests
     without_ipv6: bool = False
     as_nobody: bool = False  #: from a read-only copy of the checkout, whose path holds spaces and letters outside ASCII
@@ -102,11 +101,10 @@ TABLE = {
         without_ipv6=True,
         as_nobody=True,
     ),
-    "side by side": Surrounding(
-        "tests in two processes at once, as CI services have it, which colour what rich and pytest print",
-        (*WIRE, *SHARED, *USERS, *COMMANDS, "otel", "limits", "retry"),
+    "coloured": Surrounding(
+        "CI services have rich and pytest colour what they print, though no terminal is there",
+        (*USERS, *COMMANDS),
         {"GITHUB_ACTIONS": "true", "FORCE_COLOR": "1"},
-        pytest=("-n", "2"),
     ),
     "uvloop": Surrounding("another event loop under the same client", EVENT_LOOPS, plugin=UVLOOP),
     "eager tasks": Surrounding("tasks that run before they are scheduled (3.12)", EVENT_LOOPS, plugin=EAGER),
@@ -166,7 +164,7 @@ def run(of: Surrounding, place: Path) -> str:
         if not found:
             raise SystemExit(f"there is no tests/**/test_{each}.py: correct the table in {Path(__file__).name}")
         tests += found
-    options = ["-q", "-p", "no:cacheprovider", "-p", "surrounding", "-o", "faulthandler_timeout=60", *of.pytest]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "surrounding", "-o", "faulthandler_timeout=60"]
     started = time.monotonic()
     done = subprocess.run([*python, "-m", "pytest", *options, *tests], cwd=checkout, env=environment, check=False)
     return f"{'passed' if done.returncode == 0 else 'FAILED'} in {time.monotonic() - started:.0f} s"
