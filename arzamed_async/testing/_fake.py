@@ -48,7 +48,7 @@ class FakeArzamed(Serving):
     The attributes can be changed at any time.
 
     Args:
-        clock: Returns seconds since the epoch, for the expiry of tokens and for rate limits.
+        clock: Returns seconds since the epoch, for the expiry of tokens.
         port: The port to listen on. 0: any free one.
 
     Attributes:

@@ -30,7 +30,7 @@ class Limited(RequestLog):
         The limit applies to all requests of one kind together (`on` is "api" or "token"), or to those of one clinic.
 
         Args:
-            requests_per_second: The rate, by the fake's `clock`.
+            requests_per_second: The rate, in real time. Time by which a test advances the fake's `clock` counts, too.
             burst: The number of requests that are accepted at once, before the rate applies.
 
         Raises:

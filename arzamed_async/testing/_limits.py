@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 from attrs import define, field
 
@@ -64,11 +66,30 @@ class ConcurrencyLimit:
 Limit = RateLimit | ConcurrencyLimit
 
 
+class _LongerTime:
+    """Seconds that pass by real time and by a clock: of each step the longer one counts.
+
+    A client waits in real time, so a clock that stands still must not stop the limits; one that a test advances, or
+    whose day passes in a moment, need not wait for them.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clocks = (time.monotonic, clock)
+        self._read = [each() for each in self._clocks]
+        self._passed = 0.0
+
+    def __call__(self) -> float:
+        before, self._read = self._read, [each() for each in self._clocks]
+        self._passed += max(0.0, *(now - then for now, then in zip(self._read, before, strict=True)))
+        return self._passed
+
+
 class Limits:
     """All limits. A request passes where every one that applies has room. Any thread may change them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._lock = threading.Lock()
+        self._time = _LongerTime(clock)
         self._limits: dict[tuple[type, On, FakeClinic | None], Limit] = {}
 
     def set(self, limit: Limit, on: On, clinic: FakeClinic | None) -> None:
@@ -82,7 +103,7 @@ class Limits:
             kept = {key: limit for key, limit in self._limits.items() if clinic is not None and key[2] is not clinic}
             self._limits = kept
 
-    def enter(self, on: On, clinic: FakeClinic | None, now: float) -> Refusal | list[Limit]:
+    def enter(self, on: On, clinic: FakeClinic | None) -> Refusal | list[Limit]:
         """Return the refusal of a request, or the limits that it has to leave when it ends."""
         if not self._limits:
             return []
@@ -90,6 +111,7 @@ class Limits:
             entered = [
                 limit for (_, kind, owner), limit in self._limits.items() if kind == on and owner in (None, clinic)
             ]
+            now = self._time()
             for limit in entered:
                 if not limit.has_room(now):
                     return limit.refusal

@@ -74,8 +74,7 @@ class Handler:
         self.clinics = Clinics()
         self.tokens = Tokens(clock)
         self.counts = Counts()
-        self.limits = Limits()
-        self.clock = clock
+        self.limits = Limits(clock)
         self.faults = Script[Fault]()
         self.cuts = Script[int]()
         self.slow_bodies = Script[SlowBody]()
@@ -101,7 +100,7 @@ class Handler:
         task = asyncio.current_task()
         assert task is not None
         self.tasks.add(task)
-        entered = self.limits.enter(kind, clinic, self.clock())
+        entered = self.limits.enter(kind, clinic)
         try:
             if isinstance(entered, Refusal):
                 return _refuse(entered)

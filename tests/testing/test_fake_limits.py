@@ -37,30 +37,41 @@ async def served(clinic: Clinic, calls: int) -> int:
     return count
 
 
-async def test_a_burst_passes_and_then_the_rate_by_the_fakes_clock() -> None:
-    """Three requests pass at once, then two a second; unused time saves up no more than the burst."""
+async def test_a_burst_passes_and_then_the_rate_by_a_clock_that_is_advanced() -> None:
+    """Three requests pass at once, then two in a thousand seconds; unused time saves up no more than the burst."""
     clock = ManualClock()
     async with FakeArzamed(clock=clock) as fake, unpaced(fake) as session:
         clinic = session.clinic(fake.add_clinic("Inventata"))
         await clinic.token()
-        fake.limit_rate(2, burst=3)
+        fake.limit_rate(0.002, burst=3)
         assert await served(clinic, 5) == 3
-        clock.advance(1)
+        clock.advance(1000)
         assert await served(clinic, 5) == 2
-        clock.advance(60)
+        clock.advance(2000)
         assert await served(clinic, 5) == 3
+
+
+async def test_a_clock_that_stands_still_does_not_stop_the_rate() -> None:
+    """A client that waits is served again, as by a server: clients wait in real time, whatever the fake's clock is."""
+    async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
+        clinic = session.clinic(fake.add_clinic("Inventata"))
+        fake.limit_rate(100)
+        assert await served(clinic, 1) == 1
+        async with asyncio.timeout(60):
+            while not await served(clinic, 1):
+                await asyncio.sleep(0.01)
 
 
 async def test_a_refusal_has_the_status_and_the_retry_after_of_the_test() -> None:
     """`status` and `retry_after` are those of the refusal; the default is a bare 429."""
     async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         clinic = session.clinic(fake.add_clinic("Inventata"))
-        fake.limit_rate(1, burst=1)
+        fake.limit_rate(0.001, burst=1)
         assert await served(clinic, 1) == 1
         with pytest.raises(RateLimitedError) as bare:
             await clinic.doctors.list()
         assert bare.value.retry_after_seconds is None
-        fake.limit_rate(1, burst=1, status=503, retry_after=7)
+        fake.limit_rate(0.001, burst=1, status=503, retry_after=7)
         assert await served(clinic, 1) == 1
         with pytest.raises(ServiceUnavailableError) as other:
             await clinic.doctors.list()
@@ -71,7 +82,7 @@ async def test_a_limit_of_one_clinic_is_not_that_of_others() -> None:
     """With `clinic` only its requests count, and only they are refused."""
     async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         limited, free = (session.clinic(fake.add_clinic(f"Inventata {n}")) for n in range(2))
-        fake.limit_rate(1, burst=2, clinic=limited.credentials)
+        fake.limit_rate(0.001, burst=2, clinic=limited.credentials)
         assert await served(free, 4) == 4
         assert await served(limited, 4) == 2
 
@@ -80,7 +91,7 @@ async def test_a_limit_of_tokens_is_not_one_of_the_api() -> None:
     """With `on="token"` the second clinic gets no token; the first one's calls are served."""
     async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         first, second = (session.clinic(fake.add_clinic(f"Inventata {n}")) for n in range(2))
-        fake.limit_rate(1, burst=1, on="token")
+        fake.limit_rate(0.001, burst=1, on="token")
         assert await served(first, 3) == 3
         with pytest.raises(TokenUnavailableError):
             await second.token()
@@ -104,7 +115,7 @@ async def test_clear_faults_drops_limits() -> None:
     async with FakeArzamed(clock=ManualClock()) as fake, unpaced(fake) as session:
         one, other = (session.clinic(fake.add_clinic(f"Inventata {n}")) for n in range(2))
         for clinic in (one, other):
-            fake.limit_rate(1, burst=1, clinic=clinic.credentials)
+            fake.limit_rate(0.001, burst=1, clinic=clinic.credentials)
         fake.clear_faults(one.credentials)
         assert await served(one, 3) == 3
         assert await served(other, 3) == 1
