@@ -10,7 +10,7 @@ from arzamed_async import ClinicCredentials, ConfigurationError
 
 from ._endpoints import EndpointTable, FakeEndpoint
 
-__all__ = ["Clinics", "Counts", "FakeClinic"]
+__all__ = ["Clinics", "Counts", "FakeClinic", "FakeKey"]
 
 
 @define(eq=False)
@@ -33,20 +33,49 @@ class Counts:
 
 
 @define(eq=False)
-class FakeClinic:
-    """One clinic: its key, its endpoints, its latency, and whether its key is revoked."""
+class FakeKey:
+    """One key of a clinic, and the status of its token requests once it is revoked."""
 
     credentials: ClinicCredentials
     secret: str
+    revoked_status: int | None = None
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Client id and secret."""
+        return self.credentials.client_id, self.secret
+
+
+@define(eq=False)
+class FakeClinic:
+    """One clinic: its keys, the newest last, its endpoints, and its latency."""
+
+    keys: list[FakeKey]
     endpoints: EndpointTable
     latency_seconds: dict[str, float] = field(factory=dict[str, float])
-    revoked_status: int | None = None
     counts: Counts = field(factory=Counts)
+
+    @property
+    def credentials(self) -> ClinicCredentials:
+        """Those of the newest key."""
+        return self.keys[-1].credentials
 
     @property
     def name(self) -> str:
         """The name it was added under."""
         return self.credentials.name
+
+    def key_of(self, pair: tuple[str, object] | None) -> FakeKey | None:
+        """Return the key with this client id and secret."""
+        return next((key for key in self.keys if key.pair == pair), None)
+
+    def revoke(self, clinic: ClinicCredentials | str, status: int) -> None:
+        """Revoke the key with these credentials; by a name, or with another secret than those of its keys, all keys."""
+        own = None
+        if isinstance(clinic, ClinicCredentials) and isinstance(clinic.client_secret, str):
+            own = self.key_of((clinic.client_id, str(clinic.client_secret)))
+        for key in self.keys if own is None else [own]:
+            key.revoked_status = status
 
 
 class Clinics:
@@ -71,6 +100,20 @@ class Clinics:
         if client_id in self._by_id:
             raise ConfigurationError(f"this FakeArzamed has a clinic with the client_id {client_id!r} already")
         self._by_name[clinic.name] = self._by_id[client_id] = self._by_token_path[token_path] = clinic
+
+    def add_key(self, clinic: FakeClinic, key: FakeKey) -> None:
+        """Add a key to a clinic. Raises ConfigurationError where it, or its client id, is taken."""
+        client_id = key.credentials.client_id
+        if self._by_id.get(client_id, clinic) is not clinic:
+            raise ConfigurationError(f"this FakeArzamed has a clinic with the client_id {client_id!r} already")
+        if clinic.key_of(key.pair) is not None:
+            raise ConfigurationError(f"{clinic.name} has a key with this client_id and client_secret already")
+        clinic.keys.append(key)
+        self._by_id[client_id] = clinic
+
+    def credentials(self) -> list[ClinicCredentials]:
+        """Return those of the newest key of each clinic."""
+        return [clinic.credentials for clinic in self._by_name.values()]
 
     def add_endpoint(self, path: str, endpoint: FakeEndpoint, clinic: ClinicCredentials | str | None) -> None:
         """Add an endpoint to a clinic; with None to all, those added later included."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 from arzamed_async._extras import hides_arguments
 
-from ._clinics import FakeClinic
+from ._clinics import FakeClinic, FakeKey
 from ._endpoints import EndpointTable, FakeEndpoint
 from ._photos import photo_path
 from ._records import DOCTORS, PATIENTS, SLOTS, Records
@@ -200,7 +200,7 @@ class FakeArzamed(Serving):
         with clinics.lock:
             n = len(clinics) + 1
             token_path = f"/oauth2/{n}/token"
-            secret = client_secret or f"fake-secret-{secrets.token_hex(8)}"
+            secret = client_secret or _new_secret()
             credentials = ClinicCredentials(
                 client_id or f"fake-{n}-{secrets.token_hex(4)}",
                 secret,
@@ -210,8 +210,44 @@ class FakeArzamed(Serving):
             )
             default = {path: FakeEndpoint(path, records) for path, records in invented.items()}
             endpoints = EndpointTable({**default, **clinics.endpoints_of_all(), **own})
-            clinics.add(FakeClinic(credentials, secret, endpoints), token_path)
+            clinics.add(FakeClinic([FakeKey(credentials, secret)], endpoints), token_path)
+        return credentials
+
+    @hides_arguments
+    def rotate_key(
+        self, clinic: ClinicCredentials | str, *, client_id: str | None = None, client_secret: str | None = None
+    ) -> ClinicCredentials:
+        """Create a new key for a clinic; return its credentials. The clinic's older keys work until they are revoked.
+
+            new = fake.rotate_key(old)
+            fake.revoke_key(old)
+
+        Args:
+            clinic: The clinic's name, or its credentials.
+            client_id: The client id of the new key. None: the same as before.
+            client_secret: The new secret. None: an invented one.
+
+        Raises:
+            ConfigurationError: The clinic is unknown, or the client id and secret are taken.
+        """
+        clinics = self._handler.clinics
+        found = clinics.find(clinic)
+        secret = client_secret or _new_secret()
+        with clinics.lock:
+            before = found.credentials
+            credentials = ClinicCredentials(
+                client_id or before.client_id,
+                secret,
+                before.token_url,
+                name=before.name,
+                basic_encoding=before.basic_encoding,
+            )
+            clinics.add_key(found, FakeKey(credentials, secret))
         return credentials
 
     def _invented(self) -> list[Doctor]:
         return [Doctor(name, self.photo_url(name)) for name in DOCTORS]
+
+
+def _new_secret() -> str:
+    return f"fake-secret-{secrets.token_hex(8)}"

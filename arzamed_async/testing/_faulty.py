@@ -146,7 +146,9 @@ class Faulty(Limited):
     def revoke_key(self, clinic: ClinicCredentials | str, *, status: int = 401) -> None:
         """Revoke a clinic's key: its token requests get `status` and invalid_client, and its tokens get HTTP 403.
 
+        After `rotate_key`, credentials stand for their own key, and a name for all keys of the clinic.
+
         Raises:
             ConfigurationError: The clinic is unknown.
         """
-        self._handler.clinics.find(clinic).revoked_status = status
+        self._handler.clinics.find(clinic).revoke(clinic, status)

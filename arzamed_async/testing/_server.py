@@ -24,7 +24,7 @@ from ._limits import Limits
 from ._photos import PHOTOS_PATH, photo_response
 from ._records import Body
 from ._script import On, Refusal, Script, SlowBody
-from ._tokens import Tokens, refuse_token_request
+from ._tokens import Tokens, key_or_refusal
 
 __all__ = ["BASE_PATH", "Handler", "RecordedRequest", "Settings"]
 
@@ -156,11 +156,11 @@ class Handler:
     async def _token(self, request: web.BaseRequest, clinic: FakeClinic, authorization: str) -> web.StreamResponse:
         if request.method != "POST":
             return _refuse(Refusal(405, "invalid_request", "POST is the only method", (("Allow", "POST"),)))
-        refusal = refuse_token_request(clinic, authorization, request.content_type, await request.read())
-        if refusal is not None:
-            return _refuse(refusal)
+        key = key_or_refusal(clinic, authorization, request.content_type, await request.read())
+        if isinstance(key, Refusal):
+            return _refuse(key)
         lifetime = self._settings.token_lifetime_seconds
-        token = self.tokens.issue(clinic, self.origin, lifetime)
+        token = self.tokens.issue(clinic, key, self.origin, lifetime)
         grant = {"access_token": token, "token_type": "Bearer", "expires_in": lifetime}
         body = json.dumps(grant).encode()
         headers = {**_JSON, "Cache-Control": "no-store"}

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, unquote_plus
 
 from attrs import define
 
-from ._clinics import FakeClinic
+from ._clinics import FakeClinic, FakeKey
 from ._script import Refusal
 
-__all__ = ["Tokens", "refuse_token_request"]
+__all__ = ["Tokens", "key_or_refusal"]
 
 _CHALLENGE = (("WWW-Authenticate", 'Basic realm="arzamed"'),)
 
@@ -41,14 +41,13 @@ def _basic(header: str, *, form: bool) -> tuple[str, str] | None:
     return (unquote_plus(client_id), unquote_plus(secret)) if form else (client_id, secret)
 
 
-def refuse_token_request(clinic: FakeClinic, authorization: str, content_type: str, body: bytes) -> Refusal | None:
-    """Return the error of a token request, or None. The client is checked first, then the grant, then the scope."""
-    credentials = clinic.credentials
-    given = _basic(authorization, form=credentials.basic_encoding == "form")
-    if given != (credentials.client_id, clinic.secret):
+def key_or_refusal(clinic: FakeClinic, authorization: str, content_type: str, body: bytes) -> FakeKey | Refusal:
+    """Return the key of a token request, or the error. The client is checked first, then the grant, then the scope."""
+    key = clinic.key_of(_basic(authorization, form=clinic.credentials.basic_encoding == "form"))
+    if key is None:
         return bad_client()
-    if clinic.revoked_status is not None:
-        return bad_client(clinic.revoked_status)
+    if key.revoked_status is not None:
+        return bad_client(key.revoked_status)
     if content_type != "application/x-www-form-urlencoded":
         return Refusal(400, "invalid_request", "The body must be application/x-www-form-urlencoded")
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
@@ -61,14 +60,15 @@ def refuse_token_request(clinic: FakeClinic, authorization: str, content_type: s
     else:
         if fields["grant_type"] != ["client_credentials"]:
             problem = Refusal(400, "unsupported_grant_type", "grant_type must be client_credentials")
-        elif fields["scope"] != [credentials.scope]:
+        elif fields["scope"] != [key.credentials.scope]:
             problem = Refusal(400, "invalid_scope", "The scope is not known")
-    return problem
+    return problem or key
 
 
 @define(eq=False)
 class _Issued:
     clinic: FakeClinic
+    key: FakeKey
     expires_at: float
 
 
@@ -87,20 +87,20 @@ class Tokens:
         self._issued: dict[str, _Issued] = {}
         self._lock = threading.Lock()  # one thread may expire tokens while another issues them
 
-    def issue(self, clinic: FakeClinic, issuer: str, lifetime_seconds: float) -> str:
+    def issue(self, clinic: FakeClinic, key: FakeKey, issuer: str, lifetime_seconds: float) -> str:
         """Return a new token that expires after `lifetime_seconds`."""
         now = self._clock()
         claims = {
             "iss": issuer,
-            "sub": clinic.credentials.client_id,
+            "sub": key.credentials.client_id,
             "exp": int(now + lifetime_seconds),
             "iat": int(now),
-            "scope": clinic.credentials.scope,
+            "scope": key.credentials.scope,
             "jti": uuid.uuid4().hex,
         }
         token = f"{_HEADER}.{_part(json.dumps(claims).encode())}.{_part(os.urandom(256))}"
         with self._lock:
-            self._issued[token] = _Issued(clinic, now + lifetime_seconds)
+            self._issued[token] = _Issued(clinic, key, now + lifetime_seconds)
         return token
 
     def expire(self, clinic: FakeClinic | None) -> None:
@@ -120,6 +120,6 @@ class Tokens:
             return None, Refusal(401, "Invalid token")
         if self._clock() >= issued.expires_at:
             return issued.clinic, Refusal(401, "Expired token")
-        if issued.clinic.revoked_status is not None:
+        if issued.key.revoked_status is not None:
             return issued.clinic, Refusal(403, "The API key has been revoked")
         return issued.clinic, None

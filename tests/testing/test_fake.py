@@ -449,6 +449,37 @@ async def test_a_revoked_key_gets_no_token_and_its_tokens_are_403(fake, http, st
     assert (await ask(http, roma)).status == 200
 
 
+async def test_two_keys_of_a_clinic_work_until_the_old_one_is_revoked(fake, http):
+    """rotate_key adds a key, and revoke_key with credentials ends that one alone: its tokens too, no others."""
+    old = fake.add_clinic("Milano")
+    old_bearer = await token(http, old)
+    new = fake.rotate_key(old)
+    assert (new.name, new.client_id, new.token_url) == (old.name, old.client_id, old.token_url)
+    assert new != old
+    new_bearer = await token(http, new)
+    assert [(await read(http, fake, bearer)).status for bearer in (old_bearer, new_bearer)] == [200, 200]
+    assert (await ask(http, old)).status == 200
+    fake.revoke_key(old)
+    assert [(await ask(http, each)).status for each in (old, new)] == [401, 200]
+    assert [(await read(http, fake, bearer)).status for bearer in (old_bearer, new_bearer)] == [403, 200]
+    assert fake.token_requests(old) == fake.token_requests(new) == fake.token_requests() == 5
+
+
+async def test_a_new_key_replaces_a_revoked_one_and_may_have_another_client_id(fake, http):
+    """After revoke_key the clinic works again with a key of the test's own; by its name all keys of it are revoked."""
+    milano, roma = fake.add_clinic("Milano"), fake.add_clinic("Roma")
+    fake.revoke_key(milano)
+    new = fake.rotate_key("Milano", client_id="milano-2", client_secret="invented-2")
+    assert (new.client_id, str(new.client_secret)) == ("milano-2", "invented-2")
+    assert [(await ask(http, each)).status for each in (milano, new)] == [401, 200]
+    third = fake.rotate_key(new)
+    fake.revoke_key("Milano")
+    assert [(await ask(http, each)).status for each in (milano, new, third, roma)] == [401, 401, 401, 200]
+    for wrong in ({"client_id": roma.client_id}, {"client_secret": "invented-2"}):
+        with pytest.raises(ConfigurationError, match="already"):
+            fake.rotate_key("Milano", **wrong)
+
+
 @pytest.mark.parametrize("lazy", [False, True])
 @pytest.mark.parametrize("after_bytes", [0, 10])
 async def test_a_cut_body_ends_before_its_end(fake, http, lazy, after_bytes):
