@@ -42,7 +42,7 @@ def _on_deadline(error: DeadlineExceededError) -> str:
 
 def _translated(remedy: str) -> str:
     if "ssl_context" in remedy:
-        trust = "Name the certificate of its authority in the variable SSL_CERT_FILE, if it is the right server"
+        trust = "If it is the right server, set SSL_CERT_FILE to the certificate file of its authority"
         return trust if "authority" in remedy else _TLS
     remedy = re.sub(
         r"(,?) or raise Timeouts\.read_seconds( and Timeouts\.total_seconds)?", r"\1 or with a longer --timeout", remedy

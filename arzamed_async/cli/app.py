@@ -21,7 +21,7 @@ _CODES = (
     "Exit codes: 0 all clinics worked, 3 some failed, 4 none worked, 2 usage error (nothing was read),"
     " 1 the output cannot be written, 130 Ctrl-C, 143 SIGTERM, 141 broken pipe."
 )
-_MODEL_CODES = f"{_CODES} With --check: 5 the records do not match the class, also where some clinics failed."
+_MODEL_CODES = f"{_CODES} With --check: 5 the records do not match the class, even if some clinics failed."
 
 # Locals of a traceback may be secrets.
 app = typer.Typer(
@@ -104,8 +104,8 @@ for _kind, _help in {
 
 @app.command(
     "model",
-    help="Learn the fields of an endpoint from live records, and write a typed class for them. It contains no value of a record."
-    " An existing file is widened. --check compares the records with a class instead.",
+    help="Read live records of an endpoint, and write a typed class for them. It contains no value of a record."
+    " New fields are added to a file that exists. --check compares the records with a class instead.",
     epilog=_MODEL_CODES,
 )
 def _model(
@@ -152,7 +152,7 @@ def _model(
 
 @app.command(
     "check",
-    help="Check each clinic's key: request a token and read the doctors. Print one line a clinic, with cause and fix of a failure.",
+    help="Check each clinic's key: request a token and read the doctors. Print one line for each clinic, with the cause and fix of a failure.",
     epilog=_CODES,
 )
 def _check(
@@ -184,7 +184,7 @@ def _check(
 
 @app.command(
     "token",
-    help="Show when each clinic's token expires, and its claims. Their signature is not verified.",
+    help="Show when each clinic's token expires, and its claims. The signature is not verified.",
     epilog=_CODES,
 )
 def _token(
@@ -234,7 +234,7 @@ def _init(
 
 @app.command("serve-fake", help="Serve a fake API with invented clinics on this machine, until Ctrl-C.")
 def _serve_fake(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0: a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1. 0: a free one.")] = 0,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Number of clinics.")] = 3,
     latency: Annotated[float, typer.Option(metavar="SECONDS", help="Delay before each response.")] = 0.0,
     write_clinics: Annotated[
@@ -257,7 +257,7 @@ def _serve_fake(
     _leave(run)
 
 
-@app.command("demo", help="Read a dozen invented clinics on this machine: the real client over real HTTP.")
+@app.command("demo", help="Read a dozen invented clinics, with the real client over HTTP on this machine.")
 def _demo() -> None:
     def run(reporter: StderrReporter) -> int:
         import sys

@@ -39,7 +39,7 @@ Names = Annotated[
         "--clinic",
         metavar="NAME",
         autocompletion=_clinic_names,
-        help="Only this clinic; may be given more than once.",
+        help="Only this clinic. Can be repeated.",
     ),
 ]
 FormatName = Annotated[
@@ -52,7 +52,7 @@ FormatName = Annotated[
 ]
 Params = Annotated[
     Optional[list[str]],  # noqa: UP045 - the same
-    typer.Option("--param", metavar="KEY=VALUE", help="A query parameter; may be given more than once."),
+    typer.Option("--param", metavar="KEY=VALUE", help="A query parameter. Can be repeated."),
 ]
 EndpointPath = Annotated[
     Optional[str],  # noqa: UP045 - the same
@@ -68,7 +68,7 @@ Timeout = Annotated[
     typer.Option(
         "--timeout",
         metavar="SECONDS",
-        help="The time limit for the first record of a clinic, and for each wait after it. Default: 30.",
+        help="The time limit for the first record of a clinic, and for each further wait. Default: 30.",
     ),
 ]
 Proxy = Annotated[
@@ -93,11 +93,11 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write to this file instead of stdout. The file is replaced at the end, and only if a clinic worked.",
+        help="Write to this file instead of stdout. It is replaced at the end, and only if at least one clinic worked.",
     ),
 ]
 CompleteOnly = Annotated[
-    bool, typer.Option("--complete-only", help="Leave out all records of a clinic that fails half-way.")
+    bool, typer.Option("--complete-only", help="If a clinic fails half-way, leave out all its records.")
 ]
 Report = Annotated[
     Optional[Path],  # noqa: UP045 - the same
@@ -109,7 +109,7 @@ BaseUrl = Annotated[
     typer.Option("--base-url", metavar="URL", help="Another base URL (for example that of `serve-fake`)."),
 ]
 NoStore = Annotated[
-    bool, typer.Option("--no-token-store", help="Request new tokens, and keep none for the next command.")
+    bool, typer.Option("--no-token-store", help="Request new tokens, and do not store them for the next command.")
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Report the clinics file, the API's address and each request on stderr.")
@@ -121,9 +121,7 @@ ModelName = Annotated[
 ]
 PathParams = Annotated[
     Optional[list[str]],  # noqa: UP045 - read at run time by Typer
-    typer.Option(
-        "--path-param", metavar="KEY=VALUE", help="The value of {KEY} in --path; may be given more than once."
-    ),
+    typer.Option("--path-param", metavar="KEY=VALUE", help="The value of {KEY} in --path. Can be repeated."),
 ]
 ModuleOutput = Annotated[
     Optional[Path],  # noqa: UP045 - read at run time by Typer
@@ -131,7 +129,7 @@ ModuleOutput = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Write the module to this file instead of stdout. One that exists is widened: renamed fields and texts are kept.",
+        help="Write the module to this file instead of stdout. If it exists, new fields and types are added; your names and comments stay.",
     ),
 ]
 CheckFile = Annotated[
@@ -153,7 +151,7 @@ class ReportFormat(StrEnum):
 
 
 CheckFormat = Annotated[
-    ReportFormat, typer.Option("--format", metavar="FORMAT", help="Of --check: text or json. Default: text.")
+    ReportFormat, typer.Option("--format", metavar="FORMAT", help="With --check: text or json. Default: text.")
 ]
 MostRecords = Annotated[
     Optional[int],  # noqa: UP045 - the same
@@ -162,20 +160,21 @@ MostRecords = Annotated[
 Enums = Annotated[
     bool,
     typer.Option(
-        "--enums", help="Write the values of fields with few short texts, as a Literal. Never for personal endpoints."
+        "--enums",
+        help="Declare a field with a few short texts as a Literal of these texts. Not for personal endpoints.",
     ),
 ]
 Decimals = Annotated[bool, typer.Option("--decimals", help="Read numbers with a fraction as Decimal, not as float.")]
 Personal = Annotated[
     bool,
-    typer.Option("--personal", help="The records are about people, as patients always are: Endpoint(personal=True)."),
+    typer.Option("--personal", help="Mark the records as personal (patients always are): Endpoint(personal=True)."),
 ]
 
 # What `serve-fake` does wrong.
 Fail = Annotated[
     Optional[list[str]],  # noqa: UP045 - read at run time by Typer
     typer.Option(
-        "--fail", metavar="STATUS[:N]", help="Respond to the first N requests (default: to all) with this status."
+        "--fail", metavar="STATUS[:N]", help="Respond to the first N requests with this status. Default: to all."
     ),
 ]
 Slow = Annotated[

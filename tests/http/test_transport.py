@@ -507,7 +507,7 @@ def whole_answer(body: bytes, head: str) -> bytes:
         (
             [b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: invented\r\n\r\n"],
             False,
-            "HTTP 101, which is no final",
+            "HTTP 101, which is not a final",
         ),
     ],
     ids=["no chunk", "reset without a length", "101"],
