@@ -196,7 +196,7 @@ def test_a_found_clinics_file_of_others_is_not_read(beside, place, monkeypatch, 
         monkeypatch.setattr(sources, "_TRUSTED", ())
     done = beside.run("doctors", "--no-token-store")
     assert (done.exit_code, beside.fake.requests) == (2, [])
-    assert "if you trust the file, pass --clinics clinics.toml" in done.stderr
+    assert "if you trust the file, pass --clinics clinics.toml" in " ".join(done.stderr.split())
     assert beside.run("doctors", "--no-token-store", "--clinics", "clinics.toml").exit_code == 0
 
 
