@@ -193,7 +193,7 @@ class ArzamedSession:
         """Forget all that is remembered of a clinic: token, rejected key, learned rate limit, required pause, open circuit.
 
         Use it if a clinic is gone or its key has changed. Calls in progress continue. A handle that is used afterwards
-        requests a new token. Raises ConfigurationError.
+        requests a new token. With a token store, it takes the token that is stored there. Raises ConfigurationError.
 
         Args:
             credentials: The credentials that the clinic was read with.

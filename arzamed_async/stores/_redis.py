@@ -43,9 +43,11 @@ class RedisTokenStore:
             ...
         await store.aclose()
 
-    Each clinic has three keys with a time to live. A key consists of `prefix`, a digest and a purpose. The values contain
-    no secret and no client id, but the access token is not encrypted. Anyone who can read the keys can use it until it
-    expires, and anyone who can write them can replace it.
+    A clinic has up to three keys, each with a time to live. A key consists of `prefix`, a digest and a purpose. `kept`
+    holds the token until it expires, `fence` the number of the latest lease for two days, and `lease` the process that
+    requests the token now. A rejection or a required pause has a digest of its own. The values contain no secret and no
+    client id, but the access token is not encrypted. Anyone who can read the keys can use it until it expires, and
+    anyone who can write them can replace it.
 
     With a URL, the store has at most 8 connections for each event loop. A call times out after 0.5 s (`socket_timeout`; a
     session waits 0.2 s) and reconnects once. Certificates are read when the store is created. A client that you pass

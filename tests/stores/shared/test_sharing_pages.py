@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
+import redis
 from redis_server import RedisServer
-from support.docs_pages import CLINICS, Block, blocks_of
+from support.docs_pages import CLINICS, ROOT, Block, blocks_of
 from support.docs_program import default_base_url, write_clinics
 
-from arzamed_async import ArzamedSession, load_clinics
 from arzamed_async.testing import FakeArzamed
 
 REDIS = blocks_of("docs/how-to/redis.md")
 DASK = blocks_of("docs/how-to/dask.md")
+PAGE = (ROOT / "docs/how-to/redis.md").read_text(encoding="utf-8")
 PASSWORD = "invented-password-77ac"
 
 
@@ -37,20 +39,26 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeArzame
 
 @pytest.mark.asyncio
 async def test_sessions_of_the_redis_page_share_tokens_with_the_rights_that_it_sets(
-    server: RedisServer, fake: FakeArzamed
+    server: RedisServer, fake: FakeArzamed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The page's ACL and its session are enough: of two processes' sessions, one requests a clinic's token."""
-    (acl,) = [block.code.split() for block in REDIS if block.language == "text"]
+    """The page's ACL and its worker are enough: of two workers, one requests the clinics' tokens. `ping` is allowed, as a check."""
+    (acl,) = [block.code.split() for block in REDIS if block.code.startswith("ACL ")]
     server.client.execute_command(*[word.replace("PASSWORD", PASSWORD) for word in acl])
     os.environ["REDIS_URL"] = server.url.replace("//", f"//arzamed:{PASSWORD}@")
-    clinic = load_clinics("clinics.toml")[0]
+    with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
+        assert client.ping()
+    (program,) = [block.code for block in REDIS if block.is_program]
+    (shown,) = [block.code for block in REDIS if block.code.endswith(" token requests\n")]
+    names: dict[str, Any] = {}
+    exec(program.replace("asyncio.run(main())\n", ""), names)
     for _ in range(2):
-        names: dict[str, Any] = {}
-        exec(python(REDIS)[0], names)
-        async with names["session"] as session:
-            await session.clinic(clinic).doctors.list()
-        await names["store"].aclose()
-    assert fake.token_requests(clinic) == 1
+        await names["main"]()
+    assert capsys.readouterr().out == shown
+    assert fake.token_requests() == 3
+    places = {key.decode().rpartition(":")[2] for key in server.client.scan_iter("arzamed:token:*")}
+    rows = re.findall(r"^\| `:(\w+)` \|", PAGE, re.MULTILINE)
+    assert rows == ["kept", "fence", "lease"]
+    assert places == {"kept", "fence"}  # and no lease: no request is under way
 
 
 @pytest.mark.asyncio
@@ -58,11 +66,10 @@ async def test_the_clients_of_the_redis_page_are_taken(monkeypatch: pytest.Monke
     """A store takes the clients for Sentinel and Cluster as the page makes them."""
     monkeypatch.setenv("REDIS_URL", "redis://redis.invented.example")
     names: dict[str, Any] = {}
-    for code in python(REDIS):
-        exec(code, names)
+    for block in REDIS:
+        if block.language == "python" and not block.is_program:
+            exec(block.code, names)
     await names["cluster"].aclose()
-    session: ArzamedSession = names["session"]
-    await session.aclose()
 
 
 @pytest.mark.asyncio
