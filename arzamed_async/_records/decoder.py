@@ -262,9 +262,10 @@ def check_readable(model: type[Any]) -> None:
 
 
 def to_dict(record: object) -> dict[str, Any]:
-    """Return a record as plain values with the API's own names, ready for any serialiser: the dict that would be read as it.
+    """Convert a record to a dict of plain values, with the JSON keys of the API. Reading the dict gives an equal record.
 
-    Attrs objects become dicts, tuples and sets lists, enums their values; dates, times, Decimals and UUIDs text.
+    Attrs objects become dicts, tuples and sets become lists, and enums become their values. Dates, times, Decimals and
+    UUIDs become text.
 
         json.dumps([to_dict(doctor) for doctor in await clinic.doctors.list()])
 
@@ -272,7 +273,7 @@ def to_dict(record: object) -> dict[str, Any]:
         record: An object of an attrs class.
 
     Raises:
-        ConfigurationError: It is no record, or has a value without a plain form; the text names class and field.
+        ConfigurationError: `record` is not a record, or a value cannot be converted. The text names class and field.
     """
     model = type(record)
     if not attrs.has(model):

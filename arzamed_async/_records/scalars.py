@@ -31,7 +31,7 @@ _KINDS: dict[type[Any], str] = {
 _DECIMAL = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 
 
-#: A date and time without offset, as a type of fields: plain `datetime` stands for one with an offset.
+#: The type of a field with a date and time without an offset. A field of type `datetime` requires an offset.
 NaiveDatetime = NewType("NaiveDatetime", datetime)
 
 

@@ -1,6 +1,6 @@
 """Calls a TokenStore: a few calls at a time, each within a time limit, and none for a while after the store has failed.
 
-A call that waits here for its turn costs none of its time: only the store's own time counts.
+The time limit covers only the store's own time, not the time that a call waits here for its turn.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ TURNS = 5
 
 
 class StoreCancelledError(Exception):
-    """A method of the store ended in a CancelledError, although nothing had cancelled it, or in what is no Exception."""
+    """A method of the store raised a CancelledError although it was not cancelled, or another BaseException."""
 
 
-#: What a store raises that has a mistake in it. A rest does not help there, and it is no outage: the log names the place.
+#: Exceptions that are bugs of the store and no outage. A pause does not help: they are logged with their place.
 MISTAKES = (TypeError, AttributeError, NameError, NotImplementedError, ImportError, StoreCancelledError)
 
 
 class StoreUnavailableError(Exception):
-    """The store returned no usable result. Never leaves the modules that share tokens."""
+    """The store returned no usable result. It is caught by the modules that share tokens, and never reaches a caller."""
 
 
 class StoreBudget:
-    """What the store may cost for one token: the `seconds_left` for its calls, whether one of them has failed, and whether
-    one that changes something has succeeded (`wrote`).
+    """The time that calls of the store may take for one token (`seconds_left`), and their outcome.
 
-    The token is stored under `key`. A rejection is stored under `refusal_key`, which depends on the secret as well.
-    If the token to be stored replaces one that the API rejected, that is recorded: `record` is the key, and for how long.
+    `failed`: a call failed. `wrote`: a call that changes the store succeeded. The token is stored under `key`, a rejection
+    under `refusal_key`, which depends on the secret as well. If the token replaces one that the API rejected, this is
+    recorded in the store: `record` is the key of that entry, and its duration.
     """
 
     def __init__(self, clinic: str, key: str, refusal_key: str, began_at: float) -> None:
@@ -74,19 +74,19 @@ class StoreBudget:
 
     @property
     def forked(self) -> bool:
-        """Whether this is a forked child's copy: what was begun in the store is its parent's, and so is a lease."""
+        """Whether this copy is in a forked child. Calls in progress and the lease belong to the parent then."""
         return self._process != os.getpid()
 
     def copy(self) -> StoreBudget:
-        """Return a budget of its own, with what is left of this one."""
+        """Return a separate budget with the same values."""
         return copy.copy(self)
 
     def record_under(self, key: str, seconds: float) -> None:
-        """Set the key of the record, and for how long it is kept."""
+        """Set the key of the record, and its duration."""
         self.record = key, seconds
 
     def reset(self) -> None:
-        """Allow the whole time again."""
+        """Reset `seconds_left` to the full time."""
         self.seconds_left = BUDGET_SECONDS
 
 
@@ -98,9 +98,9 @@ def _result_of(task: asyncio.Task[Any]) -> Any:
 
 
 def _is_bad(entry: object, *kinds: type) -> type[Exception] | None:
-    """Return what is wrong with what a store has returned, None if nothing is: anyone may have written it there.
+    """Check a value that a store returned, which anyone may have written. Return an exception class; None if it is valid.
 
-    Nothing of it is called, compared or formatted unless its type is exactly the expected one.
+    Unless its type is exactly an expected one, no method of the value is called, nor is it compared or formatted.
     """
     if type(entry) not in kinds:
         return TypeError
@@ -111,10 +111,10 @@ def _is_bad(entry: object, *kinds: type) -> type[Exception] | None:
 
 
 class GuardedStore:
-    """A token store that cannot hold up or break a call. It belongs to one event loop at a time.
+    """Wraps a token store, so that it can neither delay nor break a call. It belongs to one event loop at a time.
 
-    `load`, `discard` and `acquire` raise StoreUnavailableError. `save`, `renew` and `release` have a time limit of their
-    own each, and never raise: nobody waits for their result.
+    `load`, `discard` and `acquire` raise StoreUnavailableError. `save`, `renew` and `release` never raise, since no caller
+    waits for their result. Each of them has its own time limit.
     """
 
     def __init__(self, store: TokenStore, observers: Observers, lifetime: Lifetime) -> None:
@@ -132,12 +132,12 @@ class GuardedStore:
         self._slots = FairSemaphore(AT_ONCE)
 
     def budget(self, clinic: str, key: str, refusal_key: str) -> StoreBudget | None:
-        """Return the budget for a token of this clinic; None while the store is left alone because it has failed."""
+        """Return the budget for a token of this clinic; None while the store is not called because it has failed."""
         now = asyncio.get_running_loop().time()
         return None if now < self._rests_until else StoreBudget(clinic, key, refusal_key, now)
 
     async def load(self, budget: StoreBudget, key: str) -> StoredToken | StoredRejection | None:
-        """Return the entry under this key. One that is not valid counts as missing: it is reported, and then overwritten."""
+        """Return the entry under this key. An invalid entry counts as missing: it is reported, and overwritten later."""
         entry: StoredToken | StoredRejection | None = await self._call(budget, "load", key)
         if entry is None:
             return None
@@ -177,9 +177,9 @@ class GuardedStore:
         await self._try(budget, "release", lease)
 
     def record_success(self, budget: StoreBudget) -> None:
-        """Note that all calls for a token went well, if so: the next failure is reported again.
+        """If all calls for a token succeeded, end the outage, so that the next failure is reported again.
 
-        A token that could be loaded does not end an outage in which nothing can be written: a replica, a full server.
+        If nothing can be written (a replica, a full server), a token that can be loaded does not end the outage.
         """
         if not budget.failed and budget.began_at >= self._rests_until and (budget.wrote or not self._refuses_writes):
             self._failing = self._refuses_writes = False
@@ -190,7 +190,7 @@ class GuardedStore:
             await self._call(budget, method, *arguments, rests=False)
 
     async def _call(self, budget: StoreBudget, method: str, *arguments: object, rests: bool = True) -> Any:
-        """Return what a method of the store returns. With `rests`, fail at once while the store is left alone."""
+        """Call a method of the store and return its result. With `rests`, fail at once while the store is not called."""
         loop, slots = asyncio.get_running_loop(), self._slots
         if not slots.acquire_nowait():
             await slots.acquire()
@@ -217,7 +217,7 @@ class GuardedStore:
         raise StoreUnavailableError
 
     async def _within(self, budget: StoreBudget, method: str, *arguments: object) -> Any:
-        """Return the result, or raise TimeoutError. The end of a store's call that ignores its cancellation is not awaited."""
+        """Return the result, or raise TimeoutError. If the store ignores the cancellation, its end is not awaited."""
 
         async def call() -> Any:  # which may fail before there is anything to await
             return await getattr(self._store, method)(*arguments)

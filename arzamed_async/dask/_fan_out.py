@@ -95,8 +95,8 @@ def check_client(client: Any, *, connected: bool = False) -> None:
 class DaskFanOut(Generic[T]):
     """Outcomes as they finish: an async iterator and an async context manager, to be used once.
 
-    Nothing is drawn or sent before the first step. After the `async with` nothing is left running on the cluster; a
-    plain `async for` promises that only once it reaches the end, or after `aclose()`.
+    Nothing starts before the first step. After the `async with`, nothing is left running on the cluster. With a plain
+    `async for`, this holds only if it reaches the end, or after `aclose()`.
     """
 
     _run: Run[T] | None = None

@@ -42,7 +42,7 @@ Fetch = Callable[[Clinic], Awaitable[T]]
 
 
 class SessionOptions(TypedDict, total=False):
-    """The options of ArzamedSession that can be pickled and sent to a worker."""
+    """The arguments of ArzamedSession that can be pickled, and so sent to a Dask worker."""
 
     base_url: str
     retry: RetryPolicy
