@@ -55,6 +55,9 @@ ENDS = [
     "tests/tokens/test_token_machine.py",
 ]
 
+#: What `faults` runs on the oldest Python, too, and with more examples there.
+DEEPER = ["tests/tokens/test_token_machine.py"]
+
 nox.options.sessions = [
     "tests", "surroundings", "faults", "lowest", "latest", "stores", "interop", "recipes", "web", "instructions", "lint", "types", "audit",
     "demo", "docs", "build",
@@ -117,7 +120,9 @@ def outcome(results: Path) -> tuple[int, str]:
 
 def left_out(python: str) -> list[str]:
     """Return the tests that this Python need not run."""
-    return [] if python == OLDEST else ONCE if python == NEWEST else ENDS
+    if OLDEST == NEWEST:
+        return []
+    return DEEPER if python == OLDEST else ONCE if python == NEWEST else ENDS
 
 
 def draw_few(session: nox.Session) -> None:
@@ -157,9 +162,11 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=list(dict.fromkeys([OLDEST, NEWEST])))
 def surroundings(session: nox.Session) -> None:
     """Run tests as on other people's machines: tests/support/surroundings.py holds the table. `-- NAME` runs one of it."""
-    others = ["uvloop"] if session.python == OLDEST else []
-    # Compiled, as pip has it: some of the tests' users cannot write beside the modules.
-    session.install("-q", ".[cli,otel,stores,test]", *others, env={"UV_COMPILE_BYTECODE": "1"})
+    if session.python == OLDEST:
+        # Compiled, as pip has it: one of the tests' users cannot write beside the modules.
+        session.install("-q", ".[cli,otel,stores,test]", "uvloop", env={"UV_COMPILE_BYTECODE": "1"})
+    else:
+        session.install("-q", ".[cli,otel,stores,test]")
     session.run("python", "tests/support/surroundings.py", *session.posargs)
 
 
@@ -167,7 +174,7 @@ def surroundings(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Run the matrix of faults and calls, and what else is hostile."""
     session.install("-q", "-e", ".[stores,test]")
-    what = ("tests/faults", "tests/tokens/test_token_machine.py")
+    what = ("tests/faults", *DEEPER)
     session.run("python", "-m", "pytest", *what, *session.posargs, env={"HYPOTHESIS_PROFILE": "deep"})
     matrix = ("tests/faults/test_matrix.py", "tests/http/test_transport.py")
     session.run("python", "-m", "pytest", *matrix, *session.posargs, env={"ARZAMED_TESTS_LANE": "aiohttp"})
