@@ -6,7 +6,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,15 +14,14 @@ from attrs import field, frozen
 
 from arzamed_async import ClinicCredentials, ConfigurationError
 from arzamed_async.testing import FakeArzamed
+from arzamed_async.testing._clinics_file import text_of
 
 from .fake_faults import Faults
-from .files import write_private
+from .interrupts import interrupts
 from .messages import StderrReporter, StdoutReport
 from .running import run
 
 __all__ = ["Serving", "serve"]
-
-_MARK = "# Written by arzamed serve-fake: invented clinics."
 
 
 @frozen(kw_only=True)
@@ -60,43 +59,22 @@ async def _serve(serving: Serving, reporter: StderrReporter) -> None:
         clinics = [fake.add_clinic(name) for name in names]
         serving.faults.apply(fake)
         fake.latency_seconds = serving.latency_seconds
-        _announce(serving, fake.base_url, clinics, reporter)
+        _announce(serving, fake, clinics, reporter)
         await asyncio.Event().wait()  # until a signal cancels it
     finally:
         await fake.aclose()
 
 
-def _announce(serving: Serving, base_url: str, clinics: Iterable[ClinicCredentials], reporter: StderrReporter) -> None:
-    text = _toml(base_url, clinics)
+def _announce(
+    serving: Serving, fake: FakeArzamed, clinics: Sequence[ClinicCredentials], reporter: StderrReporter
+) -> None:
     file = serving.write_clinics
     if file is None:
-        sys.stdout.write(text)
+        sys.stdout.write(text_of(fake.base_url, clinics))
         sys.stdout.flush()
     else:
-        # Only a file that serve-fake wrote may be replaced.
-        write_private(file, text, replace=_is_ours(file), remedy="serve-fake did not write it: choose another name")
-        StdoutReport().write(base_url)
-        reporter.command(f"arzamed doctors --clinics {shlex.quote(str(file))} --base-url {base_url}")
+        with interrupts.raising():  # a signal must not leave half a file
+            fake.write_clinics(file)
+        StdoutReport().write(fake.base_url)
+        reporter.command(f"arzamed doctors --clinics {shlex.quote(str(file))} --base-url {fake.base_url}")
     reporter.message("serving invented clinics until Ctrl-C")
-
-
-def _is_ours(file: Path) -> bool:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(len(_MARK)) == _MARK.encode()
-    except OSError:
-        return False
-
-
-def _toml(base_url: str, clinics: Iterable[ClinicCredentials]) -> str:
-    """Return a clinics file. FakeArzamed's values are letters, digits and dashes: nothing needs escaping."""
-    lines = [_MARK, f"# base URL: {base_url}"]
-    for clinic in clinics:
-        lines += [
-            "",
-            f"[clinics.{clinic.name}]",
-            f'client_id = "{clinic.client_id}"',
-            f'client_secret = "{clinic.client_secret}"',
-            f'token_url = "{clinic.token_url}"',
-        ]
-    return "\n".join([*lines, ""])

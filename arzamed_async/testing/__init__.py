@@ -10,6 +10,7 @@ invented, field names included, because the vendor has published neither. In rea
     _server          its requests: each counted, delayed, failed or served
     _clinics         its clinics, with their lists and counters
     _serving         its endpoints
+    _clinics_file    the clinics file of all
     _endpoints       their paths, with parameters, and what each serves
     _paths           which path of a request a path with parameters stands for
     _records         the records, encoded as one JSON array or one object

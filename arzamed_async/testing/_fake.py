@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -15,6 +17,8 @@ from arzamed_async import ClinicCredentials, ConfigurationError, Doctor
 from arzamed_async._extras import hides_arguments
 
 from ._clinics import FakeClinic, FakeKey
+from ._clinics_file import text_of as clinics_text
+from ._clinics_file import write as write_clinics
 from ._endpoints import EndpointTable, FakeEndpoint
 from ._photos import photo_path
 from ._records import DOCTORS, PATIENTS, SLOTS, Records
@@ -244,6 +248,20 @@ class FakeArzamed(Serving):
             )
             clinics.add_key(found, FakeKey(credentials, secret))
         return credentials
+
+    @hides_arguments
+    def write_clinics(self, path: str | os.PathLike[str]) -> None:
+        """Write a clinics file with the newest key of each clinic, for `load_clinics` and the `arzamed` command.
+
+        The file has mode 0600. One that a fake wrote is replaced, any other is kept.
+
+        Args:
+            path: The path of the file.
+
+        Raises:
+            ConfigurationError: There is another file, or the file cannot be written.
+        """
+        write_clinics(Path(path), clinics_text(self.base_url, self._handler.clinics.credentials()))
 
     def _invented(self) -> list[Doctor]:
         return [Doctor(name, self.photo_url(name)) for name in DOCTORS]

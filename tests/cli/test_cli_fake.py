@@ -24,6 +24,7 @@ from arzamed_async.cli.fake import Serving
 from arzamed_async.cli.fake_faults import Faults, faults_of
 from arzamed_async.cli.messages import StderrReporter
 from arzamed_async.testing import FakeArzamed
+from arzamed_async.testing._clinics_file import MARK
 
 pytestmark = pytest.mark.asyncio
 
@@ -52,7 +53,7 @@ async def test_what_is_announced_is_served(tmp_path: Path, capsys: pytest.Captur
         await until(announced)
         text = "".join(written)
         if not to_file:
-            file.write_text(text[text.index(fake._MARK) : text.rindex('"') + 1], encoding="utf-8")
+            file.write_text(text[text.index(MARK) : text.rindex('"') + 1], encoding="utf-8")
             file.chmod(0o600)
         found = re.search(r"http://127\.0\.0\.1:\d+\S*", text)
         assert found
