@@ -1,7 +1,7 @@
 """The retry loop: attempts after the first, with backoff between them. The only importer of backoff.
 
-Which failures are retried is the caller's decision, in `delay_asked_for`: that of `_calls.call` for a read, that of
-`_tokens.request` for a token. The statuses are `RetryPolicy`'s.
+`delay_asked_for` decides which failures are retried: that of `_calls.call` for a read, and that of `_tokens.request` for a
+token. The statuses are those of `RetryPolicy`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["Retries", "Retryable", "delay_seconds", "load", "retry", "too_long"]
 
 R = TypeVar("R")
 
-#: Callers with the same Retry-After retry within this share of it, and not all at once.
+#: Callers with the same Retry-After are spread over this share of it, so that they do not all retry at once.
 SPREAD = 0.25
 
 
 class Retryable(Protocol):
-    """What the loop needs of the work that it retries."""
+    """The work that the loop retries."""
 
     @property
     def deadline(self) -> float | None:
@@ -41,9 +41,9 @@ class Retryable(Protocol):
 
 
 class Retries:
-    """The retries a policy still allows. A stream has one of these for all the times that its connection breaks.
+    """The number of retries that a policy still allows. A stream uses one object for its whole life.
 
-    `charged` reports whether one of them has cost the retry budget anything.
+    `charged`: at least one of the retries was charged to the retry budget.
     """
 
     __slots__ = ("charged", "left", "policy")
@@ -82,17 +82,18 @@ async def retry(attempt: Callable[[], Awaitable[R]], failure: ArzamedError, work
         try:
             return await attempt()
         except ArzamedError as error:
-            failure = error.with_traceback(None)  # it would hold this frame, and so itself
+            failure = error.with_traceback(None)  # the traceback would refer to this frame, which refers to the error
     raise failure
 
 
 def delay_seconds(
     asked: float | None, ceiling: float, left: float | None, uniform: Callable[[float, float], float] = random.uniform
 ) -> float:
-    """Return the delay before the next attempt, of which `ceiling` is the longest backoff: random up to it ("full jitter").
+    """Return the delay before the next attempt. Without a Retry-After, it is random up to `ceiling` ("full jitter").
 
-    With a Retry-After it is at least `asked`, and at least that backoff: a server in trouble may request 0. A random
-    part on top spreads callers that received the same, within half of what then remains of the time `left`.
+    With a Retry-After of `asked` seconds, it is at least that long, and at least the random backoff, since a server in
+    trouble may request 0. A random part is added, which spreads callers with the same Retry-After. It takes at most half of
+    the time that would then be left before the deadline (`left`).
     """
     own = uniform(0.0, ceiling)
     if asked is None:

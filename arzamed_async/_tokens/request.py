@@ -39,7 +39,7 @@ __all__ = ["TokenClient", "TokenRequest"]
 
 
 class TokenClient:
-    """What all token requests of one session share. A token may serve many callers, so no option of a caller is here."""
+    """The parts that all token requests of a session share. They have the session's policies: a token serves many callers."""
 
     __slots__ = ("clocks", "observers", "pacing", "retry", "secrets", "timeouts", "transport")
 
@@ -62,7 +62,7 @@ class TokenClient:
 
 
 class TokenRequest:
-    """One token request, with its attempts. `count` is called for each; `spans` are the parents of their spans."""
+    """One token request with all its attempts. `count` is called for each attempt; their spans are children of `spans`."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class TokenRequest:
 
     @property
     def body(self) -> bytes:
-        """The form."""
+        """The form that is posted."""
         return token_request_body(self.credentials.scope)
 
     @property
@@ -127,7 +127,7 @@ class TokenRequest:
         return issued
 
     async def _send_in_turn(self, headers: Mapping[str, str], sent: ResolvedSecret) -> IssuedToken:
-        """Send the request, and again in its turn for as long as it is throttled."""
+        """Send the request. While it is throttled, wait for its turn and repeat it."""
         client, passage = self._client, self._passage
         refusal: TokenError | None = None
         try:
@@ -258,7 +258,7 @@ class TokenRequest:
             self._spans.report(event)
 
     def deadline_error(self, seconds: float) -> TokenUnavailableError:
-        """Return the error for a request that exceeded its deadline, which was this many seconds."""
+        """Return the error for a request that exceeded its deadline, which was `seconds` long."""
         phase = self.phase()
         what = f"no token within the deadline of {seconds:g} s" + (f" while {phase}" if phase else "")
         return TokenUnavailableError(what, clinic=self.credentials.display_name, attempts=self.attempts)
