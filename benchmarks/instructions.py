@@ -16,6 +16,7 @@ import asyncio
 import gc
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -68,33 +69,43 @@ async def counted(call: Callable[[], Awaitable[Any]], calls: int, callers: int) 
     gc.enable()
 
 
-async def work(origin: str, calls: int, callers: list[int]) -> None:
-    """Do what is counted: each way at each number of callers, `calls` times and twice as many."""
+def counted_ways(callers: list[int], *, checked: bool) -> list[tuple[int, str]]:
+    """Return what is counted over the wire: each way at each number of callers, or what the baseline compares of it."""
+    found = [(number, way) for number in callers for way in WAYS]
+    return [each for each in found if not checked or each[1] == EXPERT or f"{each[1]}, callers: {each[0]}" in BASELINE]
+
+
+async def work(origin: str, calls: int, callers: list[int], *, checked: bool) -> None:
+    """Do what is counted, `calls` times and twice as many."""
     async with opened(origin, rivals=False) as (ways, inside):
         await warmed(ways, 10)
-        for number in callers:
-            for call in ways.values():
-                await counted(call, 2, number)  # connections, and what is made once
-                await counted(call, calls, number)
-                await counted(call, 2 * calls, number)
+        switch = ["callgrind_control", "-i", "on", str(os.getpid())]
+        subprocess.run(switch, check=True, capture_output=True)  # noqa: ASYNC221 - nothing else is under way
+        for number, way in counted_ways(callers, checked=checked):
+            call = ways[way]
+            await counted(call, 2, number)  # connections, and what is made once
+            await counted(call, calls, number)
+            await counted(call, 2 * calls, number)
         for call in inside.values():
             await counted(call, 2, 1)
             await counted(call, calls * IN_PROCESS_TIMES, 1)
             await counted(call, 2 * calls * IN_PROCESS_TIMES, 1)
 
 
-def measure(calls: int, callers: list[int]) -> dict[str, float]:
-    """Return the instructions of a call, by way and number of callers."""
+def measure(calls: int, callers: list[int], *, checked: bool) -> dict[str, float]:
+    """Return the instructions of a call, by way and number of callers: of all, or of what is checked."""
     server_core, client_core = cores()
     with request_server(server_core) as origin:
-        found = callgrind([__file__, "--work", f"{origin},{calls},{'+'.join(map(str, callers))}"], client_core)
+        given = f"{origin},{calls},{'+'.join(map(str, callers))}"
+        arguments = [__file__, "--work", given, *(["--check"] if checked else [])]
+        # What comes before the calls, the imports above all, takes as long as they do where it is counted, too.
+        found = callgrind(arguments, client_core, "--instr-atstart=no")
     # Three counts for each: warm-up, N calls, 2 N calls. Between two of them is the rest of the program.
     counts = iter(found[1::2])
     cost: dict[str, float] = {}
-    for number in callers:
-        for way in WAYS:
-            _, once, twice = next(counts), next(counts), next(counts)
-            cost[f"{way}, callers: {number}"] = (twice - once) / (calls * number)
+    for number, way in counted_ways(callers, checked=checked):
+        _, once, twice = next(counts), next(counts), next(counts)
+        cost[f"{way}, callers: {number}"] = (twice - once) / (calls * number)
     for way in INSIDE:
         _, once, twice = next(counts), next(counts), next(counts)
         cost[way] = (twice - once) / (calls * IN_PROCESS_TIMES)
@@ -107,6 +118,7 @@ def figures(cost: dict[str, float], callers: list[int]) -> dict[str, float]:
         f"{way}, callers: {number}": cost[f"{way}, callers: {number}"] / cost[f"{EXPERT}, callers: {number}"]
         for number in callers
         for way in WAYS[1:]
+        if f"{way}, callers: {number}" in cost
     }
     return {**found, "token": cost["token"] / cost["empty await"]}
 
@@ -135,12 +147,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.work:
         origin, calls, number = arguments.work.split(",")
-        asyncio.run(work(origin, int(calls), [int(each) for each in number.split("+")]))
+        asyncio.run(work(origin, int(calls), [int(each) for each in number.split("+")], checked=arguments.check))
         return
     if not shutil.which("valgrind"):
         sys.exit("valgrind is needed (Debian has it), and not here")
     callers = QUICK_CALLERS if arguments.quick else CALLERS
-    cost = measure(CALLS, callers)
+    cost = measure(CALLS, callers, checked=arguments.check)
     found = figures(cost, callers)
     if arguments.check:
         check(found)
