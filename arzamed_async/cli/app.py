@@ -243,6 +243,7 @@ def _serve_fake(
     ] = None,
     fail: options.Fail = None,
     slow: options.Slow = None,
+    cut: options.Cut = None,
     revoke: options.Revoke = None,
     rate_limit: options.RateLimit = None,
 ) -> None:
@@ -250,7 +251,7 @@ def _serve_fake(
         from .fake import Serving, serve
         from .fake_faults import faults_of
 
-        faults = faults_of(fail=fail or [], slow=slow or [], revoke=revoke or [], rate_limit=rate_limit)
+        faults = faults_of(fail=fail or [], slow=slow or [], cut=cut or [], revoke=revoke or [], rate_limit=rate_limit)
         serving = Serving(port=port, count=count, latency_seconds=latency, write_clinics=write_clinics, faults=faults)
         return serve(serving, reporter)
 

@@ -11,7 +11,7 @@ import typer
 from .formats import Format
 
 __all__ = [
-    "BaseUrl", "CheckFile", "CheckFormat", "Clinics", "CompleteOnly", "Concurrency", "Deadline", "Decimals", "EndpointPath", "Enums", "Fail",
+    "BaseUrl", "CheckFile", "CheckFormat", "Clinics", "CompleteOnly", "Concurrency", "Cut", "Deadline", "Decimals", "EndpointPath", "Enums", "Fail",
     "FormatName", "ModelName", "ModuleOutput", "MostRecords", "Names", "NoStore", "Output", "Params", "PathParams", "Personal", "Proxy", "Rate", "RateLimit", "Report", "ReportFormat",
     "Revoke", "Sandbox", "Slow", "Timeout", "Verbose",
 ]  # fmt: skip
@@ -181,11 +181,23 @@ Slow = Annotated[
     Optional[list[str]],  # noqa: UP045 - the same
     typer.Option("--slow", metavar="CLINIC:SECONDS", help="Delay each response of this clinic."),
 ]
+Cut = Annotated[
+    Optional[list[str]],  # noqa: UP045 - the same
+    typer.Option(
+        "--cut",
+        metavar="CLINIC[:BYTES]",
+        help="Close the connection in each list of this clinic, after so many bytes (default: just before the end).",
+    ),
+]
 Revoke = Annotated[
     Optional[list[str]],  # noqa: UP045 - the same
     typer.Option("--revoke", metavar="CLINIC", help="Reject this clinic's key."),
 ]
 RateLimit = Annotated[
-    Optional[float],  # noqa: UP045 - the same
-    typer.Option("--rate-limit", metavar="N", help="Respond with 429 to more than N requests a second."),
+    Optional[str],  # noqa: UP045 - the same
+    typer.Option(
+        "--rate-limit",
+        metavar="N[:BURST]",
+        help="Respond with 429 to more than N requests a second; BURST pass at once (default: 1).",
+    ),
 ]

@@ -15,6 +15,7 @@ from arzamed_async import (
     ArzamedSession,
     ConfigurationError,
     CredentialsRejectedError,
+    RateLimitedError,
     RetryPolicy,
     Timeouts,
     load_clinics,
@@ -80,7 +81,7 @@ async def test_a_port_in_use_and_a_file_of_another_are_configuration_errors(tmp_
 
 async def test_faults_are_served() -> None:
     """Each fault of the options is done by the fake; a clinic that is not there is a ConfigurationError."""
-    faults = faults_of(fail=["503:3", "500"], slow=["fake-1:0.01"], revoke=["fake-2"], rate_limit=None)
+    faults = faults_of(fail=["503:3", "500"], slow=["fake-1:0.01"], revoke=["fake-2"])
     faults.check(["fake-1", "fake-2"])
     async with FakeArzamed() as server:
         first, second = server.add_clinic("fake-1"), server.add_clinic("fake-2")
@@ -94,7 +95,7 @@ async def test_faults_are_served() -> None:
             with pytest.raises(CredentialsRejectedError):
                 await session.clinic(second).doctors.list()
     assert statuses == [503, 503, 503, 500]
-    for wrong in (faults_of(fail=[], slow=["x:1"], revoke=[], rate_limit=None), Faults(revoke=["x"])):
+    for wrong in (faults_of(slow=["x:1"]), faults_of(cut=["x"]), Faults(revoke=["x"])):
         with pytest.raises(ConfigurationError, match="no clinic 'x'"):
             wrong.check(["fake-1"])
 
@@ -103,7 +104,7 @@ async def test_a_rate_limit_is_served() -> None:
     """Requests over --rate-limit are refused with 429."""
     async with FakeArzamed() as server:
         clinic = server.add_clinic("fake-1")
-        Faults(rate_limit=0.001).apply(server)
+        faults_of(rate_limit="0.001").apply(server)
         async with ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session:
             await session.clinic(clinic).doctors.list()
             with pytest.raises(ArzamedError, match="limits the rate"):
@@ -119,13 +120,53 @@ async def test_a_rate_limit_is_served() -> None:
 async def test_a_status_that_is_none(fail: str) -> None:
     """--fail is a status of a failure, and how often."""
     with pytest.raises(ConfigurationError, match="--fail must be a status from 400 to 599"):
-        faults_of(fail=[fail], slow=[], revoke=[], rate_limit=None)
+        faults_of(fail=[fail])
 
 
 @pytest.mark.parametrize("slow", ["", "x", ":1", "x:", "x:-1", "x:nan", "x:inf"])
 async def test_a_delay_that_is_none(slow: str) -> None:
-    """--slow is a clinic and seconds; --rate-limit is greater than zero."""
+    """--slow is a clinic and seconds."""
     with pytest.raises(ConfigurationError, match="--slow must be a clinic and seconds"):
-        faults_of(fail=[], slow=[slow], revoke=[], rate_limit=None)
-    with pytest.raises(ConfigurationError, match="--rate-limit must be greater than zero"):
-        faults_of(fail=[], slow=[], revoke=[], rate_limit=0)
+        faults_of(slow=[slow])
+
+
+@pytest.mark.parametrize("rate", ["", "x", "0", "-1", "inf", "nan", "50:", "50:0", "50:-1", "50:1.5", ":2"])
+async def test_a_rate_that_is_none(rate: str) -> None:
+    """--rate-limit is greater than zero, and a burst is a number of requests."""
+    with pytest.raises(ConfigurationError, match="--rate-limit must be greater than zero, and may have a burst"):
+        faults_of(rate_limit=rate)
+
+
+@pytest.mark.parametrize("cut", ["", ":1", "x:", "x:-1", "x:1.5", "x:y"])
+async def test_a_cut_that_is_none(cut: str) -> None:
+    """--cut is a clinic, and a number of bytes."""
+    with pytest.raises(ConfigurationError, match="--cut must be a clinic, and after how many bytes"):
+        faults_of(cut=[cut])
+
+
+async def test_a_rate_limit_with_a_burst_is_served() -> None:
+    """--rate-limit 0.001:3 lets three requests through at once, and refuses the fourth."""
+    async with FakeArzamed() as server:
+        clinic = server.add_clinic("fake-1")
+        faults_of(rate_limit="0.001:3").apply(server)
+        async with ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none(), pacing=None) as session:
+            for _ in range(3):
+                await session.clinic(clinic).doctors.list()
+            with pytest.raises(RateLimitedError):
+                await session.clinic(clinic).doctors.list()
+
+
+@pytest.mark.parametrize(("cut", "records"), [("fake-1", 3), ("fake-1:20", 0)])
+async def test_a_list_that_is_cut_is_served(cut: str, records: int) -> None:
+    """Each list of the clinic ends before its end: when all records have been sent, or after so many bytes. Others are whole."""
+    async with FakeArzamed() as server:
+        first, second = server.add_clinic("fake-1"), server.add_clinic("fake-2")
+        faults_of(cut=[cut]).apply(server)
+        received = 0
+        async with ArzamedSession(base_url=server.base_url, retry=RetryPolicy.none()) as session:
+            with pytest.raises(ArzamedError, match="cut"):
+                async with session.clinic(first).doctors.stream() as doctors:
+                    async for _ in doctors:
+                        received += 1
+            assert len(await session.clinic(second).doctors.list()) == 3
+    assert received == records

@@ -42,4 +42,4 @@ def test_each_step_prints_what_the_page_says(tmp_path: Path, monkeypatch: pytest
                 arguments = [each.replace(":8080/", f":{port}/") for each in arguments]
                 _, written, said = ended(*arguments)
                 printed = (written + said).decode()
-    assert compared == 6
+    assert compared == 8
