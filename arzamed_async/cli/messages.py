@@ -21,6 +21,9 @@ __all__ = ["StderrReporter", "StdoutReport", "cut", "format_failure", "is_termin
 
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 _SHAPES = re.compile(f"[{SHAPES}]+")
+#: The space between an option and what follows it: both are copied together.
+_VALUE = re.compile(r"(?<!\S)(--[\w-]+) (?=\S)")
+_JOINED = "\0"  # printable text has none
 _UNSAFE = re.compile(f"[{INVISIBLE}]")
 
 
@@ -46,13 +49,17 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def _wrapped(line: str, stream: TextIO) -> str:
-    """Return the line in printable text; on a terminal, or where COLUMNS is set, wrapped without breaking a word."""
+    """Return the line in printable text; on a terminal, or where COLUMNS is set, wrapped.
+
+    No word is broken, and no option is parted from its value.
+    """
     line = printable(line)
     if not (is_terminal(stream) or os.environ.get("COLUMNS")):
         return line
     width = max(20, shutil.get_terminal_size().columns)
+    line = _VALUE.sub(rf"\1{_JOINED}", line)
     parts = textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(parts)
+    return "\n".join(parts).replace(_JOINED, " ")
 
 
 class StdoutReport:

@@ -15,7 +15,7 @@ from support.cli import neutral_environment
 
 from arzamed_async import DecodeError, Doctor, OpenRecord, Slot
 from arzamed_async.cli.formats import CsvWriter, Format, JsonWriter, NdjsonWriter, writer_for
-from arzamed_async.cli.messages import printable
+from arzamed_async.cli.messages import StderrReporter, printable
 from arzamed_async.cli.output import StdoutQueue
 from arzamed_async.cli.tokens import claims_of
 
@@ -125,6 +125,20 @@ def test_a_table_of_many_keys_shows_json(monkeypatch):
     assert table.split()[:2] == ["Clinic", "Data"]
     assert max(map(len, table.splitlines())) <= 80
     assert written(writer_for(Format.table, open_records=True)) == ""
+
+
+@pytest.mark.parametrize("width", [24, 40, 61, 80])
+def test_an_option_is_not_parted_from_its_value(monkeypatch, capsys, width):
+    """A message is wrapped between words, and an option with its value counts as one: both are copied together."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    options = [f"{'word ' * count}--clinics ./c.toml" for count in range(20)]
+    for text in options:
+        StderrReporter().message(text)
+        shown = capsys.readouterr().err
+        assert "--clinics ./c.toml" in shown
+        assert "\0" not in shown
+        assert " ".join(shown.split()) == f"arzamed: {text}"
+        assert max(map(len, shown.splitlines())) <= width
 
 
 def test_cleaned_text_is_one_line():
