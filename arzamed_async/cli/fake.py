@@ -19,9 +19,13 @@ from arzamed_async.testing._clinics_file import text_of
 from .fake_faults import Faults
 from .interrupts import interrupts
 from .messages import StderrReporter, StdoutReport
+from .results import counted
 from .running import run
 
 __all__ = ["Serving", "serve"]
+
+#: The most clinics whose requests are reported at the end.
+_MOST_LISTED = 100
 
 
 @frozen(kw_only=True)
@@ -60,9 +64,23 @@ async def _serve(serving: Serving, reporter: StderrReporter) -> None:
         serving.faults.apply(fake)
         fake.latency_seconds = serving.latency_seconds
         _announce(serving, fake, clinics, reporter)
-        await asyncio.Event().wait()  # until a signal cancels it
+        try:
+            await asyncio.Event().wait()  # until a signal cancels it
+        finally:
+            _report_requests(fake, names, reporter)
     finally:
         await fake.aclose()
+
+
+def _report_requests(fake: FakeArzamed, names: Sequence[str], reporter: StderrReporter) -> None:
+    for name in [name for name in names if fake.token_requests(name) or fake.api_requests(name)][:_MOST_LISTED]:
+        reporter.message(f"{name}: {_requests_of(fake, name)}")
+    reporter.message(f"received in total: {_requests_of(fake, None)}")
+
+
+def _requests_of(fake: FakeArzamed, name: str | None) -> str:
+    tokens, others = fake.token_requests(name), fake.api_requests(name)
+    return f"{counted(tokens, 'token request')}, {counted(others, 'API request')}"
 
 
 def _announce(

@@ -186,7 +186,7 @@ Cut = Annotated[
     typer.Option(
         "--cut",
         metavar="CLINIC[:BYTES]",
-        help="Close the connection in each list of this clinic, after so many bytes (default: just before the end).",
+        help="Close the connection in each list of this clinic, after BYTES bytes (default: just before the end).",
     ),
 ]
 Revoke = Annotated[

@@ -62,6 +62,9 @@ async def test_what_is_announced_is_served(tmp_path: Path, capsys: pytest.Captur
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        requests = "arzamed: fake-{}: 1 token request, 1 API request\n"
+        total = "arzamed: received in total: 2 token requests, 2 API requests\n"
+        assert capsys.readouterr().err == requests.format(1) + requests.format(2) + total
 
 
 async def test_a_port_in_use_and_a_file_of_another_are_configuration_errors(tmp_path: Path) -> None:
