@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,24 +53,53 @@ def test_each_shell_gets_its_script_and_the_names(place: Path, monkeypatch: pyte
     assert b"\x1b" not in written
 
 
-def test_bash_completes_by_the_script(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bash that has read the script completes a command, and a clinic of ./clinics.toml."""
+#: What is typed, and what may follow in the place of its last word.
+TYPED = {
+    "arzamed che": {"check"},
+    "arzamed doctors --form": {"--format"},
+    "arzamed doctors --format ": {"table", "json", "ndjson", "csv", "excel-csv", "parquet"},
+    "arzamed check --clinic mi": {"milano", "milano-due"},
+}
+#: How each shell shows it. zsh completes at a terminal only: it gets one, and a compadd that shows what is added to the list.
+ASKING = {
+    "bash": """. ./script; echo COMPLETING
+        read -ra COMP_WORDS <<<"$1"; case $1 in *" ") COMP_WORDS+=("") ;; esac; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _arzamed_completion arzamed; printf '<%s>\\n' "${COMPREPLY[@]}" """,
+    "fish": """source ./script; echo COMPLETING; for each in (complete -C$argv[1]); echo '<'(string split -- \\t $each)[1]'>'; end""",
+    "zsh": r"""
+        zmodload zsh/zpty
+        shows() { local part; seen=; while [[ $seen != *$1* ]]; do zpty -r shell part || exit 1; seen+=$part; done }
+        zpty shell zsh -f -i
+        zpty -w shell 'stty -echo; PS1=; unsetopt prompt_sp; autoload -Uz compinit; compinit -u -D; source ./script
+            compadd() { local -a f; builtin compadd -O f "$@"; print -rl -- "<"$^f">"; builtin compadd "$@" }; print REA""DY'
+        shows READY
+        zpty -w -n shell "$1"$'\t'$'\x15''print EN""D'$'\n'
+        shows END
+        print -r -- "COMPLETING $seen"
+    """,
+}
+
+
+@pytest.mark.parametrize("shell", ASKING)
+def test_each_shell_completes_by_its_script(place: Path, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    """A shell that has read the script completes commands, options, their values and the clinics of ./clinics.toml."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
     (place / "clinics.toml").write_text('[clinics.milano]\n[clinics."milano-due"]\n[clinics.roma]\n', encoding="utf-8")
     program = place / "arzamed"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m arzamed_async.cli "$@"\n', encoding="utf-8")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
-    monkeypatch.setenv("_ARZAMED_COMPLETE", "source_bash")
-    script = ended(command=COMMAND)[1].decode()
+    monkeypatch.setenv("_ARZAMED_COMPLETE", f"source_{shell}")
+    (place / "script").write_bytes(ended(command=COMMAND)[1])
     monkeypatch.delenv("_ARZAMED_COMPLETE")
-    asked = (
-        script
-        + "\nCOMP_WORDS=(arzamed che); COMP_CWORD=1; _arzamed_completion arzamed; echo ${COMPREPLY[*]}"
-        + "\nCOMP_WORDS=(arzamed check --clinic mi); COMP_CWORD=3; _arzamed_completion arzamed; echo ${COMPREPLY[*]}"
-    )
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=SECONDS, check=True)
-    assert done.stdout.splitlines() == ["check", "milano milano-due"]
-    assert done.stderr == ""
+    plain = {"bash": ["--norc"], "fish": ["--no-config"], "zsh": ["-f"]}[shell]
+    for typed, completed in TYPED.items():
+        name = [] if shell == "fish" else ["ask"]
+        asked = [shell, *plain, "-c", ASKING[shell], *name, typed]
+        done = subprocess.run(asked, cwd=place, capture_output=True, text=True, timeout=SECONDS, check=True)
+        assert done.stderr == ""
+        assert set(re.findall("<([^<>]+)>", done.stdout.partition("COMPLETING")[2])) == completed
 
 
 @pytest.mark.parametrize("text", [None, "", "[clinics", "clinics = 1", "[clinics]\na = 1"])
