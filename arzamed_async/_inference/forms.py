@@ -9,10 +9,15 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-__all__ = ["Form", "chosen_form", "form_named", "form_of"]
+__all__ = ["NUMBER", "SEPARATOR", "Form", "chosen_form", "form_named", "form_of"]
 
-#: What a value of a form was, where another form could write it too.
-ZERO_FRACTION, ZERO_SECONDS, ZERO_OFFSET = 1, 2, 4
+#: What a value of a form was, where another form could write it too. From _ZERO_DIGIT on: one bit for each digit, counted from the
+#: last one, that is zero with those after it.
+ZERO_SECONDS, ZERO_OFFSET, WHOLE_HOURS, _ZERO_DIGIT = 1, 2, 4, 8
+#: The most forms between which `to_dict` chooses, and what stands between them in a json_form.
+_MOST_CHOSEN, SEPARATOR = 4, " | "
+#: The form of a Decimal that was a number.
+NUMBER = "number"
 #: Python's clocks have microseconds.
 _DIGITS = 6
 _LONGEST = 48
@@ -89,15 +94,43 @@ class Form:
         return self._flags(joined)
 
     def _flags(self, joined: str) -> int:
-        found = 0
-        if self.fraction and self.end[-1 - self.fraction :] in joined:
-            found |= ZERO_FRACTION
+        found = self._zero_digits(joined)
         ends = ("+", "-") if self.offset not in ("", "Z") else (self.offset or "\n",)
         if self.seconds and any(self.end + each in joined for each in ends):
             found |= ZERO_SECONDS
         if self.aware and (self.offset == "Z" or "+00" in joined):
             found |= ZERO_OFFSET
+        if self.aware and (self.offset in ("Z", "+00") or "00\n" in joined):
+            found |= WHOLE_HOURS
         return found
+
+    def _zero_digits(self, joined: str) -> int:
+        """Return a flag for each number of digits that are zero at the end of some text's fraction."""
+        found, digits, last = 0, list[str](), self.point_at + self.fraction
+        for place in range(self.fraction):
+            digits.append(joined[last - place :: self.width + 1])
+            if ("0",) * len(digits) not in zip(*digits, strict=False):
+                break
+            found |= _ZERO_DIGIT << place
+        return found
+
+    def is_default(self, flags: int) -> bool:
+        """Return whether `to_dict` writes values with these flags in this form where no other is set."""
+        return self.default and not (self.fraction and flags & (_ZERO_DIGIT << (self.fraction - 1)))
+
+    def may_hold(self, other: Form, flags: int) -> bool:
+        """Return whether this form can write one of the values of another form, of which the flags are known."""
+        if (self.kind, self.aware) != (other.kind, other.aware):
+            return False
+        if other.seconds and not self.seconds and not flags & ZERO_SECONDS:
+            return False
+        if self.seconds and self.fraction < other.fraction:
+            more = other.fraction - self.fraction
+            if not flags & (_ZERO_DIGIT << (more - 1)):
+                return False
+        if self.offset == "Z":
+            return bool(flags & ZERO_OFFSET)
+        return self.offset != "+00" or bool(flags & WHOLE_HOURS)
 
 
 @functools.lru_cache(maxsize=256)
@@ -124,30 +157,21 @@ def form_named(text: str) -> Form:
 def chosen_form(seen: Mapping[str, int]) -> tuple[str | None, bool]:
     """Return the form that `to_dict` has to write, None for its own, and whether all texts come back as they were.
 
-    `seen` are the forms of the texts, each with its flags. A value that the form cannot hold is written in the default form.
+    `seen` are the forms of the texts, each with its flags. Of several forms (`A | B`) the first that can hold a value is written,
+    and the default one after them: so none of them may hold a value of a later one.
     """
-    forms = {form_named(text): flags for text, flags in sorted(seen.items())}
-    if all(_default(form, flags) for form, flags in forms.items()):
-        return None, True
-    for form in forms:
-        if all(form is other or _comes_back(form, other, flags) for other, flags in forms.items()):
-            return form.text, True
-    return None, False
-
-
-def _default(form: Form, flags: int) -> bool:
-    return form.default and not (form.fraction and flags & ZERO_FRACTION)
-
-
-def _comes_back(form: Form, other: Form, flags: int) -> bool:
-    """Return whether texts of the other form come back where this one is set: it holds none of them, and they are default."""
-    if not _default(other, flags):
-        return False
-    if (form.kind, form.aware) != (other.kind, other.aware):
-        return True
-    holds = (
-        (form.seconds or not other.seconds or flags & ZERO_SECONDS)
-        and (form.fraction or not other.fraction or flags & ZERO_FRACTION)
-        and (form.offset != "Z" or flags & ZERO_OFFSET)
-    )
-    return not holds
+    left = {form_named(text): flags for text, flags in sorted(seen.items())}
+    chosen: list[tuple[Form, bool]] = []
+    while left:
+        free = [form for form in left if not any(form is not each and form.may_hold(each, left[each]) for each in left)]
+        if not free:
+            return None, False
+        form = min(
+            free, key=lambda each: each.is_default(left[each])
+        )  # a default one needs not be set, if it comes last
+        chosen.append((form, form.is_default(left.pop(form))))
+    while chosen and chosen[-1][1]:
+        chosen.pop()
+    if len(chosen) > _MOST_CHOSEN:
+        return None, False
+    return SEPARATOR.join(form.text for form, _ in chosen) or None, True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .bounds import MOST_DEPTH
-from .forms import chosen_form
+from .forms import NUMBER, SEPARATOR, chosen_form
 from .numbers import BIG, NOT_MILLISECONDS, NOT_SECONDS
 from .observed import Objects, Place
 from .schema import Choice, Field, Kind, Kinds, ListOf, MapOf, Model, ObjectOf, Scalar, sorted_kinds
@@ -14,7 +14,7 @@ _EPOCH = {
     NOT_SECONDS: "whole numbers that may be seconds since 1970",
     NOT_MILLISECONDS: "whole numbers that may be milliseconds since 1970",
 }
-_SEVERAL_FORMS = "dates or times in several forms, of which `to_dict` writes one"
+_SEVERAL_FORMS = "dates or times in several forms, of which `to_dict` writes one, since their values do not show which"
 _DEEP = f"nested more than {MOST_DEPTH} deep"
 _UNNAMED = "keys that are identifiers, not names, are left out"
 
@@ -41,6 +41,8 @@ class _Resolver:
         if not comes_back or about.many_forms:
             form = None
             about.notes.add(_SEVERAL_FORMS)
+        if about.decimals:
+            form = NUMBER if form is None else f"{NUMBER}{SEPARATOR}{form}"
         return Field(key, kinds, place.seen, count, place.nulls, form, tuple(sorted(about.notes)))
 
     def _kinds(self, place: Place, about: _About) -> Kinds:
@@ -64,6 +66,7 @@ class _Resolver:
             about.notes.update(note for flag, note in _EPOCH.items() if place.ints and not place.flags & flag)
             return [Scalar("int")] if place.ints else []
         if self._decimals:
+            about.decimals = True
             return [Scalar("Decimal")]
         return [Scalar("int"), Scalar("float")] if place.flags & BIG else [Scalar("float")]
 
@@ -75,6 +78,7 @@ class _About:
         self.notes: set[str] = set()
         self.forms: dict[str, int] = {}
         self.many_forms = False
+        self.decimals = False
 
 
 def _texts(place: Place, about: _About) -> list[Kind]:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 #: The names of the scalars, in the order in which they stand in a union: what reads fewer values comes first.
-SCALARS = ("bool", "int", "float", "Decimal", "UUID", "NaiveDatetime", "datetime", "date", "time", "str", "Any")
+SCALARS = ("bool", "int", "float", "UUID", "NaiveDatetime", "datetime", "date", "time", "str", "Decimal", "Any")
 
 
 @frozen

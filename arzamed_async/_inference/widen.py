@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 from attrs import evolve
@@ -12,6 +13,7 @@ from .._records.forms import Form
 from .._records.scalars import NaiveDatetime
 from ..errors import ConfigurationError
 from .existing import Found, FoundField, Module
+from .forms import NUMBER, SEPARATOR
 from .naming import class_name, field_names
 from .plan import ClassPlan, FieldPlan, Kept, Listed, Mapped, Member, Nested, OneOf, Plain, Union, union_of
 from .schema import Choice, Field, Kind, Kinds, ListOf, MapOf, ObjectOf, Scalar
@@ -25,7 +27,9 @@ _DATES = ("date", "datetime", "NaiveDatetime")
 _ALSO = {"str": _TEXTS, "float": ("int",), "Decimal": ("int", "float")}
 _ANY = Plain("Any")
 #: The types that have forms.
-_TYPES: dict[str, Any] = {"date": date, "time": time, "datetime": datetime, "NaiveDatetime": NaiveDatetime}
+_TYPES: dict[str, Any] = {
+    "date": date, "time": time, "datetime": datetime, "NaiveDatetime": NaiveDatetime, "Decimal": Decimal,
+}  # fmt: skip
 
 
 class Widener:
@@ -72,8 +76,8 @@ class Widener:
         wider = self._union(known, field.kinds, (field.key, False, holder, anchor))
         kind = _filled(wider, plan.kind) if nothing_known else wider
         gone = not field.seen or field.seen < field.of
-        same_form = plan.form == field.form or not _has_dates(field.kinds)
-        form = plan.form if same_form else field.form if nothing_known else None
+        same_form = plan.form == field.form or not _has_form(field.kinds)
+        form = plan.form if same_form else field.form if nothing_known else _number_in(plan.form, field.form)
         plan.widen(
             kind,
             missing=plan.missing or (gone and (found is None or not found.has_default)),
@@ -191,6 +195,11 @@ def _filled(union: Union, before: Union) -> Union:
     return Union(members, union.null) if members else before
 
 
+def _number_in(*forms: str | None) -> str | None:
+    """Return the form of decimals if it is in all of these forms, of which the others differ."""
+    return NUMBER if all(form is not None and NUMBER in form.split(SEPARATOR) for form in forms) else None
+
+
 def _may_have(union: Union, form: str) -> bool:
     """Return whether values of a type can have a form of dates: texts of several kinds have become text, which has none."""
     try:
@@ -240,6 +249,9 @@ def _with_scalar(members: list[Member], kind: Scalar | Choice) -> list[Member]:
     if kind.name in _DATES and all(isinstance(each, Plain) and each.name in _DATES for each in texts):
         return [*members, new]
     is_text = kind.name == "str" or kind.name in _TEXTS
+    if is_text and Plain("Decimal") in members and not texts:  # which reads numbers in texts, too
+        place = members.index(Plain("Decimal"))
+        return [*members[:place], new, *members[place:]]
     return _replaced(members, Plain("str") if texts and is_text else new, texts if is_text else [])
 
 
@@ -268,10 +280,10 @@ def _shared(plan: ClassPlan, objects: ObjectOf) -> int:
     return len({each.key for each in plan.fields} & {each.key for each in objects.fields})
 
 
-def _has_dates(kinds: Kinds) -> bool:
+def _has_form(kinds: Kinds) -> bool:
     for each in kinds.kinds:
-        if isinstance(each, Scalar) and each.name in _TEXTS[:-1]:
+        if isinstance(each, Scalar) and each.name in _TYPES:
             return True
-        if isinstance(each, ListOf | MapOf) and _has_dates(each.item):
+        if isinstance(each, ListOf | MapOf) and _has_form(each.item):
             return True
     return False

@@ -81,6 +81,8 @@ def _plain(value: Any, encode: Encoder) -> Any:
 def _formed(value: Any, form: Form, encode: Encoder) -> Any:
     if isinstance(value, (date, time)):
         return form.write(value)
+    if is_decimal(value.__class__):
+        return form.write_decimal(value)
     held = isinstance(value, Collection) and not isinstance(value, str)
     return _of_parts(value, encode, form) if held else _plain(value, encode)
 

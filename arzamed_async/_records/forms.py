@@ -1,17 +1,20 @@
-"""The forms in which `to_dict` writes dates and times: `YYYY-MM-DDThh:mm:ss.sssZ` and so on (`metadata={"json_form": ...}`)."""
+"""The forms in which `to_dict` writes dates, times and decimals: `YYYY-MM-DDThh:mm:ss.sssZ` and so on (`metadata={"json_form": ...}`)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from typing import Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import attrs
 
 from ..errors import ConfigurationError
 from .fields import bare
-from .scalars import NaiveDatetime
+from .scalars import NaiveDatetime, is_decimal
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = ["Form", "check_form", "form_of_field"]
 
@@ -20,18 +23,49 @@ _FORM = re.compile(
     r"(?P<fraction>[.,]s{1,9})?(?P<offset>Z|\+hh:mm|\+hhmm|\+hh)?"
 )
 _MOST_LETTERS, _SIX = 40, 6
+#: What stands between forms, and the form of a decimal that is written as a number.
+_SEPARATOR, _NUMBER = " | ", "number"
 
 
 class Form:
-    """A form for dates, for times, or for both, as it was spelled. Raises ConfigurationError if it is none."""
+    """The form of a field, as it was spelled, or several, of which the first that can hold a value is written.
+
+    Raises ConfigurationError if it is none.
+    """
 
     def __init__(self, text: object) -> None:
-        parts = _parts(_FORM.fullmatch(text)) if isinstance(text, str) else None
-        if parts is None:
+        spelled = text.split(_SEPARATOR) if isinstance(text, str) else [""]
+        found = [_parts(_FORM.fullmatch(each)) for each in spelled if each != _NUMBER]
+        self._number = _NUMBER in spelled
+        self.clocks = [Clock(parts) for parts in found if parts is not None]
+        if len(self.clocks) < len(found):
             shown = repr(text)[:_MOST_LETTERS] if isinstance(text, str) else f"a {type(text).__name__}"
             raise ConfigurationError(
                 f"json_form must be a form such as 'YYYY-MM-DDThh:mm:ss.sssZ', 'YYYYMMDD' or 'hh:mm', not {shown}"
             )
+
+    def fits(self, kind: Any) -> bool:
+        """Return whether values of a type can have this form, or one of these."""
+        return (self._number and is_decimal(kind)) or any(each.fits(kind) for each in self.clocks)
+
+    def write(self, value: date | time) -> str:
+        """Return a date or time in the first form that can hold all of it, or in the default one."""
+        return next((made for each in self.clocks if (made := each.write(value)) is not None), value.isoformat())
+
+    def write_decimal(self, value: Decimal) -> float | str:
+        """Return a decimal as a number, or as text: where that is not the form, and where a number cannot hold all of it."""
+        if not self._number or not value.is_finite():
+            return str(value)
+        if value.as_tuple().exponent == 0 and not (value.is_zero() and value.is_signed()):
+            return int(value)
+        number = float(value)
+        return number if value == type(value)(repr(number)) else str(value)
+
+
+class Clock:
+    """A form for dates, for times, or for both, by its parts."""
+
+    def __init__(self, parts: dict[str, str | None]) -> None:
         self.day, self.clock, self.offset = parts["day"], parts["clock"], parts["offset"]
         self._between = parts["between"] or ""
         self._fraction = parts["fraction"] or ""
@@ -45,14 +79,10 @@ class Form:
         moment = kind in (datetime, NaiveDatetime) and self.day is not None and self.clock is not None
         return moment and (self.offset is not None) is (kind is datetime)
 
-    def write(self, value: date | time) -> str:
-        """Return a value in this form, or in the default one where this cannot hold all of it."""
+    def write(self, value: date | time) -> str | None:
+        """Return a value in this form, None where it cannot hold all of it."""
         day = value if isinstance(value, date) else None
         clock = value if isinstance(value, (datetime, time)) else None
-        made = self._written(day, clock)
-        return value.isoformat() if made is None else made
-
-    def _written(self, day: date | None, clock: datetime | time | None) -> str | None:
         if (day is None) is not (self.day is None) or (clock is None) is not (self.clock is None):
             return None
         text = "" if day is None or self.day is None else _digits(self.day, day)
@@ -129,7 +159,7 @@ def check_form(attribute: attrs.Attribute[Any], kind: Any, model: type[Any]) -> 
         return
     text = attribute.metadata["json_form"]
     problem = f"no value of its type can have the json_form {text!r}"
-    if form.day and form.clock:
+    if any(each.day and each.clock for each in form.clocks):
         problem += " (the form of a datetime has an offset, that of a NaiveDatetime none)"
     raise ConfigurationError(f"{model.__name__}.{attribute.name}: {problem}")
 

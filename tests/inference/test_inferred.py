@@ -6,7 +6,9 @@ import pickle
 import random
 from typing import Any
 
+import orjson
 import pytest
+from generated_modules import written_back
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,13 +97,20 @@ async def test_scalars(values: list[Any], names: list[str]) -> None:
         (["20261129"], "YYYYMMDD"),
         (["2026-11-29 10:00"], "YYYY-MM-DD hh:mm"),
         (["2026-11-29T10:00:00.5Z"], "YYYY-MM-DDThh:mm:ss.sZ"),
+        (["2026-11-29T10:00:00Z", "2026-11-29T10:00:00.5Z"], "YYYY-MM-DDThh:mm:ssZ | YYYY-MM-DDThh:mm:ss.sZ"),
+        (["10:30", "10:30:01", "10:30:01.5", "10:30:00.25"], "hh:mm | hh:mm:ss | hh:mm:ss.s | hh:mm:ss.ss"),
+        (["2026-11-29 10:00:00+01", "2026-11-29 10:00:00+05:30"], "YYYY-MM-DD hh:mm:ss+hh | YYYY-MM-DD hh:mm:ss+hh:mm"),
+        (["20261129", "20261129T1000Z", "20261129T1000+0100"], "YYYYMMDD | YYYYMMDDThhmmZ | YYYYMMDDThhmm+hhmm"),
     ],
 )
 async def test_forms(values: list[str], form: str | None) -> None:
     """The form is that which `to_dict` has to write for the same texts; None where it is its own."""
-    field = (await fields_of([{"field": each} for each in values]))["field"]
+    records = [{"field": each} for each in values]
+    field = (await fields_of(records))["field"]
     assert field.form == form
     assert field.notes == ()
+    model = await infer_model(records, name="slots", path="equipe/slots")
+    assert written_back(model.source, records) == records
 
 
 @pytest.mark.parametrize(
@@ -109,8 +118,12 @@ async def test_forms(values: list[str], form: str | None) -> None:
     [
         ["2026-11-29T10:00:00Z", "2026-11-29T10:00:00+00:00"],
         ["10:30", "10:30:00"],
-        ["2026-11-29T10:00:00Z", "2026-11-29T10:00:00.5Z"],
+        ["2026-11-29T10:00:00Z", "2026-11-29T10:00:00.0Z"],
+        ["10:30:00.5", "10:30:00.50"],
+        ["2026-11-29T10:00:00+01", "2026-11-29T10:00:00+01:00"],
+        ["2026-11-29T10:00:00+0100", "2026-11-29T10:00:00+01:00"],
         ["2026-11-29", "20261129"],
+        [f"10:30:00.{'1' * n}" for n in (1, 2, 3, 4, 5)],  # more than are chosen among
     ],
 )
 async def test_several_forms(values: list[str]) -> None:
@@ -266,6 +279,25 @@ async def test_decimals() -> None:
     """Numbers with a fraction are Decimals on request."""
     assert await kinds_of(1, 2.5, decimals=True) == scalars("Decimal")
     assert await kinds_of(1, 2, decimals=True) == scalars("int")
+    assert await kinds_of("2.5", 2.5, decimals=True) == scalars("str", "Decimal")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 2.5, -0.0, 0.1, 1e-7, 1e22, 12.5, 2**53 + 1, -(2**63)],
+        ["2.5", 2.5, "1e3", "free"],
+        ["20261129", 2.5, 3],
+        [[1.5, [2]], {"a": 0.5, "b": {"c": 1}}],
+    ],
+)
+async def test_decimals_are_written_back_as_numbers(values: list[Any]) -> None:
+    """A number that was read as a Decimal is a number again in `to_dict`, and a text stays a text."""
+    records = [{"field": each} for each in values]
+    model = await infer_model(records, name="slots", path="equipe/slots", decimals=True)
+    assert [repr(each) for each in written_back(model.source, records)] == [
+        repr(each) for each in orjson.loads(orjson.dumps(records))
+    ]
 
 
 async def test_depth_is_bounded() -> None:

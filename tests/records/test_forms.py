@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import pickle
 import re
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -223,6 +224,42 @@ def test_a_union_of_both_reads_each_as_its_own() -> None:
         assert back(model, "2026-11-29T10:00:00Z") == "2026-11-29T10:00:00+00:00"
         with pytest.raises(DecodeError, match="with offset.* or .*without offset|without offset.* or .*with offset"):
             back(model, "x")
+
+
+@pytest.mark.parametrize("text", ["10:00", "10:00:01", "10:00:00.500", "10:00:00.000005"])
+def test_of_several_forms_the_first_that_holds_a_value_is_written(text: str) -> None:
+    """A value is written in the first form that can hold it without loss, and as without a form where none can."""
+    model = row(dt.time, "hh:mm | hh:mm:ss | hh:mm:ss.sss")
+    assert back(model, text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Decimal(12), 12),
+        (Decimal("12.50"), 12.5),
+        (Decimal("-0.0"), -0.0),
+        (Decimal("1E+2"), 100.0),
+        (Decimal(2**70), 2**70),
+        (Decimal("0.12345678901234567890"), "0.12345678901234567890"),
+        (Decimal("1E+999"), "1E+999"),
+        (Decimal("NaN"), "NaN"),
+    ],
+)
+def test_a_decimal_is_written_as_a_number_that_holds_all_of_it(value: Decimal, plain: object) -> None:
+    """With the form "number" a Decimal is a number in `to_dict`, or text where a number would lose digits."""
+    assert repr(to_dict(row(Decimal, "number")(value))["it"]) == repr(plain)
+    assert to_dict(row(Decimal)(value))["it"] == str(value)
+    assert to_dict(row(list[Decimal], "number | YYYYMMDD")([value]))["it"] == [plain]
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"), [(Decimal, "YYYYMMDD"), (float, "number"), (dt.time, "YYYYMMDD | YYYY-MM-DD")]
+)
+def test_a_form_that_no_value_can_have(kind: Any, form: str) -> None:
+    """What can have none of the forms is refused where the decoder is made."""
+    with pytest.raises(ConfigurationError, match="no value of its type can have the json_form"):
+        decoder_for(row(kind, form))
 
 
 @pytest.mark.parametrize("text", ["", "x", "2026", "2026-11", "29.11.2026", "10", "10:00.5", "1000.5", "2026-11-29T", "T10:00", "10:00:00.1234567890", "10:00z", "10:00:00+1"])  # fmt: skip
