@@ -97,7 +97,7 @@ class Timeouts:
     connect_seconds: float = field(default=5.0, validator=positive)
     """How long one attempt may take to connect: DNS, TCP, the proxy and TLS."""
     read_seconds: float = field(default=15.0, validator=positive)
-    """How long an attempt may wait for data: the maximum time between two reads of the response."""
+    """How long an attempt may wait for data: for the first byte of the response, and between two reads of it."""
     record_seconds: float = field(default=30.0, validator=positive)
     """How long a stream may wait for its next records. The time that your own code takes does not count."""
 

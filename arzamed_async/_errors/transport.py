@@ -13,6 +13,11 @@ __all__ = ["CircuitOpenError", "DeadlineExceededError", "TransportError"]
 #: `type(error)(f"while syncing: {error}")`.
 _CIRCUIT_OPEN = "circuit breaker is open"
 _DEADLINE = "deadline exceeded"
+#: How the reasons of an incomplete body begin, and what to do then. The host has responded, so it is the right one.
+_BODY = ("the body was cut", "the body ends", "the compressed body ")
+_BODY_REMEDY = (
+    "Retry later. If it persists, report it to the server's operator: a limit of the server or of a proxy may cut it"
+)
 
 
 class TransportError(ArzamedError):
@@ -34,8 +39,8 @@ class TransportError(ArzamedError):
         self, reason: str = "no usable HTTP response", *, transient: bool = True, remedy: str = "", **facts: Any
     ) -> None:
         super().__init__(reason, **facts)
-        if remedy:
-            self.remedy = remedy
+        if remedy or reason.startswith(_BODY):
+            self.remedy = remedy or _BODY_REMEDY
         self.reason = reason
         self.transient = transient
 

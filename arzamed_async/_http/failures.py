@@ -53,6 +53,7 @@ REMEDIES: dict[type[BaseException], str] = {
     aiohttp.ClientProxyConnectionError: "Check the URL of the proxy, and that it runs",
     aiohttp.ConnectionTimeoutError: "Check the host and port in base_url and the network, or raise Timeouts.connect_seconds",
     TimeoutError: SLOW_SERVER,
+    SilentError: SLOW_SERVER,
     aiohttp.ClientResponseError: "Check scheme, host and port in base_url",
     NotHttpError: "Check scheme, host and port in base_url",
 }
