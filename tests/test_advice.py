@@ -158,5 +158,8 @@ def test_the_command_line_advises_what_its_options_do() -> None:
         assert text.endswith(advice)
         assert text.count(advice or "Milano") == 1
     assert "--timeout" in advice_on(errors.DeadlineExceededError(seconds=7, method="GET"))
+    crowded = errors.DeadlineExceededError(seconds=7, method="GET", remedy=CROWDED)
+    for error, names in ((errors.DeadlineExceededError(seconds=7, method="GET"), False), (crowded, True)):
+        assert ("--concurrency" in advice_on(error)) == names
     assert "--deadline" in advice_on(errors.DeadlineExceededError(seconds=30))
     assert "--timeout" in advice_on(errors.TransportError("x", remedy="Retry later, or raise Timeouts.read_seconds"))

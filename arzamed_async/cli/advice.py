@@ -16,6 +16,9 @@ __all__ = ["advice_on"]
 
 _TLS = "The command line cannot present a client certificate or choose TLS versions: use Python, with an ssl_context"
 
+#: One response may take half of --timeout, so a little more would not do.
+_MORE_TIME = "give --timeout more than twice the seconds that the response takes"
+
 
 def advice_on(error: ArzamedError) -> str:
     """Return a sentence, empty where the error's own text is the advice."""
@@ -36,16 +39,16 @@ def _on_deadline(error: DeadlineExceededError) -> str:
     if not (error.method or error.call_id):  # that of the run, which is no call
         return "Give the run a longer --deadline"
     if error.phase.startswith("waiting for a token from"):
-        return "Check token_url, or retry later, or with a longer --timeout"
-    return "Retry later, with a longer --timeout, or with a lower --concurrency"
+        return f"Check token_url, retry later, or {_MORE_TIME}"
+    if "concurrency" in error.remedy or "PoolLimits" in error.phase:  # the request has waited for others
+        return "Retry later, with a longer --timeout, or with a lower --concurrency"
+    return f"Retry later, or {_MORE_TIME}"
 
 
 def _translated(remedy: str) -> str:
     if "ssl_context" in remedy:
         trust = "If it is the right server, set SSL_CERT_FILE to the certificate file of its authority"
         return trust if "authority" in remedy else _TLS
-    remedy = re.sub(
-        r"(,?) or raise Timeouts\.read_seconds( and Timeouts\.total_seconds)?", r"\1 or with a longer --timeout", remedy
-    )
+    remedy = re.sub(r" or raise Timeouts\.read_seconds( and Timeouts\.total_seconds)?", f" or {_MORE_TIME}", remedy)
     remedy = re.sub(r",? or raise Timeouts\.\w+", "", remedy)
     return remedy.replace("base_url", "--base-url")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from arzamed_async import ArzamedError
+from arzamed_async import ArzamedError, DeadlineExceededError
 from arzamed_async._logs.failures import named, shared_cause
 
+from .advice import advice_on
 from .messages import StderrReporter
 
 __all__ = ["FailureLines"]
@@ -37,6 +38,11 @@ class FailureLines:
                 host = self._first[key].host
                 where = f" at {host}" if host else ""
                 more = f"{len(clinics):,} more clinic{'s'[: len(clinics) != 1]} failed in the same way{where}"
-                self._reporter.message(f"{more}: {named(clinics)} (-v lists each)")
+                self._reporter.message(f"{more}: {named(clinics)} (-v lists each){_if_together(self._first[key])}")
         self._others.clear()
         self._first.clear()
+
+
+def _if_together(error: ArzamedError) -> str:
+    slow = isinstance(error, DeadlineExceededError) and "--timeout" in advice_on(error)
+    return ". If these clinics are slow only when they are read together, lower --concurrency" if slow else ""

@@ -14,6 +14,7 @@ from arzamed_async import Event, Failure, RequestFinished, TokenRequestFinished
 
 from .destination import FileOutput
 from .interrupts import interrupts
+from .messages import format_failure
 from .request import Request
 from .verbose import place_of
 
@@ -127,7 +128,7 @@ def _entry(name: str, clinic: _Clinic) -> dict[str, Any]:
         "token_requests": clinic.token_requests,
         "seconds": round(clinic.seconds, 3),
         "error": None if error is None else type(error).__name__,
-        "message": None if error is None else str(error),
+        "message": None if error is None else format_failure(name, error),
         "status": getattr(error, "status", None),
         "request_id": getattr(error, "request_id", "") or clinic.request_id,
         "call_id": "" if error is None else error.call_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from arzamed_async import ArzamedError, ForbiddenError, TokenUnavailableError, TransportError
+from arzamed_async import ArzamedError, DeadlineExceededError, ForbiddenError, TokenUnavailableError, TransportError
 from arzamed_async.cli.failures import FailureLines
 from arzamed_async.cli.messages import StderrReporter
 
@@ -33,6 +33,23 @@ def test_sixty_clinics_at_a_dead_host_are_a_line_and_a_count(
         rest == "arzamed: 59 more clinics failed in the same way at a.example: c1, c2, c3, and 56 more (-v lists each)"
     )
     assert len(written(dead, capsys, each=True)) == 60
+
+
+def test_slow_clinics_may_be_slow_together(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow clinic is told about --timeout alone; of several at a host the count names --concurrency, too."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    slow: list[tuple[ArzamedError, str]] = [
+        (
+            DeadlineExceededError(seconds=30, phase="waiting for the response", clinic=f"c{n}", method="GET", host="a"),
+            "",
+        )
+        for n in range(3)
+    ]
+    (only,) = written(slow[:1], capsys, each=False)
+    assert only.endswith("Retry later, or give --timeout more than twice the seconds that the response takes")
+    first, rest = written(slow, capsys, each=False)
+    assert first == only
+    assert rest.endswith("If these clinics are slow only when they are read together, lower --concurrency")
 
 
 def test_what_differs_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from support.cli import run
 
 from arzamed_async import PRODUCTION, SANDBOX
 from arzamed_async._logs.setup import logger
+from arzamed_async.cli import session
 from arzamed_async.cli.verbose import environment_proxies, place_of
 
 pytestmark = pytest.mark.usefixtures("place")
@@ -19,16 +20,27 @@ NOWHERE = "http://127.0.0.1:9/api/v1"
 
 
 def test_timeout_limits_a_call_and_the_advice_names_it(beside, place):
-    """A clinic that hangs fails after --timeout, and the advice is a longer one: --deadline would not help it."""
+    """A clinic that hangs fails after --timeout, and the advice, in the report too, is one that is long enough."""
     file = beside.clinics(place, "Milano", "Roma")
     beside.do(lambda fake: fake.set_latency(600, "Roma"))
-    done = beside.run("doctors", "--clinics", file, "--timeout", "0.7")
+    done = beside.run("doctors", "--clinics", file, "--timeout", "0.7", "--report", str(place / "r.json"))
     assert done.exit_code == 3
     line = done.stderr.splitlines()[0]
     assert "Roma: GET equipe/doctors: deadline of 0.7 s exceeded" in line
-    assert line.endswith("Retry later, with a longer --timeout, or with a lower --concurrency")
+    assert line.endswith("Retry later, or give --timeout more than twice the seconds that the response takes")
+    roma = json.loads((place / "r.json").read_text())["clinics"][1]
+    assert f"arzamed: {roma['message']}" == line
     done = beside.run("check", "--clinics", file, "--deadline", "0.7")
     assert "Give the run a longer --deadline" in done.stdout
+
+
+@pytest.mark.parametrize("needed", [0.1, 7, 14, 16, 40, 3600])
+def test_the_advice_on_a_slow_response_is_enough(needed):
+    """A response that takes some seconds arrives with a --timeout of more than twice as many."""
+    limits = session._timeouts(2 * needed + 0.1)
+    assert limits.read_seconds > needed
+    assert limits.total_seconds > needed
+    assert limits.record_seconds > needed
 
 
 def test_a_proxy_is_used(beside, place):

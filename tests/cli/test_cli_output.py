@@ -192,6 +192,9 @@ def test_the_report_names_each_clinic(beside, place, out):
     assert roma["error"] == "CredentialsRejectedError"
     assert (bari["attempts"], bari["error"], bari["status"]) == (2, "ForbiddenError", 403)
     assert all(0 < each["seconds"] < SECONDS for each in report["clinics"])
+    lines = [line.removeprefix("arzamed: ") for line in done.stderr.splitlines()]
+    assert {roma["message"], bari["message"]} <= set(lines)
+    assert milano["message"] is None
     assert bari["request_id"] == "invented-7"
     assert names(out) == ["a.json", "r.json"]
     assert done.stderr.splitlines()[-1].endswith(", written to out/a.json; report in out/r.json")
