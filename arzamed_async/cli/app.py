@@ -109,7 +109,7 @@ for _kind, _help in {
     epilog=_MODEL_CODES,
 )
 def _model(
-    name: options.ModelName,
+    name: options.ModelName = None,
     clinics: options.Clinics = None,
     clinic: options.Names = None,
     path: options.EndpointPath = None,
@@ -133,16 +133,17 @@ def _model(
     verbose: options.Verbose = False,
 ) -> None:
     def learn(reporter: StderrReporter) -> int:
-        from .model import Modelling, model_records
+        from .model import Modelling, checked_name, model_records
         from .request import request_of
         from .sources import clinics_of
 
+        known = checked_name(name, check)
         request = request_of(
             lambda: clinics_of(clinics, clinic, reporter, verbose=verbose), concurrency=concurrency, deadline=deadline, timeout=timeout,
             verbose=verbose, token_store=not no_token_store, rate=rate, proxy=proxy, base_url=base_url, sandbox=sandbox,
         )  # fmt: skip
         modelling = Modelling(
-            name=name, path=path, path_params=path_param or [], params=param or [], output=output, check=check, records=records,
+            name=known, path=path, path_params=path_param or [], params=param or [], output=output, check=check, records=records,
             enums=enums, decimals=decimals, personal=personal, json=format is options.ReportFormat.json, clinics_file=clinics,
         )  # fmt: skip
         return model_records(modelling, request, reporter)

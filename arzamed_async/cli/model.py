@@ -5,6 +5,7 @@ No value of a record is in what it writes: not in the file, a message, the log o
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ from .running import code_of, run
 from .selection import pairs
 from .session import open_session
 
-__all__ = ["Modelling", "model_records"]
+__all__ = ["Modelling", "checked_name", "model_records"]
 
 #: Memory does not grow with the list, so its length needs no limit.
 _UNLIMITED = Limits(list_bytes=2**50)
@@ -81,6 +82,15 @@ class Purpose(Protocol):
     def end(self, results: Results, reporter: StderrReporter) -> int:
         """Do what the command is for; return the exit code. Raises OutputError."""
         ...
+
+
+def checked_name(name: str | None, check: Path | None) -> str:
+    """Return the name of the endpoint. Raises ConfigurationError, which shows the whole command, where it was left out."""
+    if name is not None:
+        return name
+    rest = ["-o", "slots.py"] if check is None else ["--check", str(check)]
+    example = " ".join(map(shlex.quote, ("arzamed", "model", "slots", *rest)))
+    raise ConfigurationError(f"NAME is missing: name the endpoint, as in {example}")
 
 
 def model_records(options: Modelling, request: Request, reporter: StderrReporter) -> int:

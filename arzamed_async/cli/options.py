@@ -117,7 +117,8 @@ Verbose = Annotated[
 
 # Those of `model`.
 ModelName = Annotated[
-    str, typer.Argument(metavar="NAME", help="slots, patients, doctors, or a name for the records of --path.")
+    Optional[str],  # noqa: UP045 - read at run time by Typer
+    typer.Argument(metavar="NAME", help="slots, patients, doctors, or a name for the records of --path."),
 ]
 PathParams = Annotated[
     Optional[list[str]],  # noqa: UP045 - read at run time by Typer

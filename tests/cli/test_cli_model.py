@@ -183,6 +183,8 @@ def test_a_file_that_cannot_be_widened_is_refused_before_anything_is_read(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--check", "my slots.py"), "name the endpoint, as in arzamed model slots --check 'my slots.py'"),
+        (("--path", "x"), "NAME is missing: name the endpoint, as in arzamed model slots -o slots.py"),
         (("rooms",), "unknown endpoint rooms: give its path with --path"),
         (("--path", "x", "§§§"), "needs a letter"),
         (("slots", "--path", "../x"), "--path"),
