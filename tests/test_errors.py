@@ -168,7 +168,7 @@ def test_two_roots() -> None:
     [
         (ArzamedError(), ""),
         (ArzamedError("it broke", clinic="Roma"), "Roma: it broke"),
-        (DeadlineExceededError(seconds=30, last_failure="read timed out: no data within read_seconds"), "deadline of 30 s exceeded (last failure: read timed out: no data within read_seconds). Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"),
+        (DeadlineExceededError(seconds=30, last_failure="read timed out: no data within read_seconds", read_timed_out=True), "deadline of 30 s exceeded (last failure: read timed out: no data within read_seconds). Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"),
         (DeadlineExceededError(seconds=1.5, last_failure="HTTP 503"), "deadline of 1.5 s exceeded (last failure: HTTP 503). Retry later, or raise Timeouts.total_seconds (Timeouts.record_seconds in a stream)"),
         (TokenError(status=400, error="invalid_scope", description="no"), "the token endpoint returned no token (HTTP 400, invalid_scope: no). Check that token_url is an OAuth 2 token endpoint, and that it grants the scope"),
         (StatusError(500, "oops", retry_after_seconds=7), "HTTP 500 (oops), retry after 7 s. The server has failed: retry later, and report it to the server's operator"),

@@ -196,6 +196,7 @@ class Call(Sender):
             self._request = self._request.over_new_connection()
         self._request.clinic.count_retry()
         self.last_failure = str(error.args[0])
+        self.read_timed_out = isinstance(error, TransportError) and error.read_timed_out
         return asked
 
     def retry_scheduled(self, error: ArzamedError, seconds: float) -> None:

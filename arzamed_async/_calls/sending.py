@@ -42,7 +42,8 @@ class Sender:
     """The part of a call that sends its requests."""
 
     __slots__ = (
-        "_call_id", "_engine", "_leave_open", "_passage", "_request", "_sent", "_spans", "attempts", "last_failure", "scope",
+        "_call_id", "_engine", "_leave_open", "_passage", "_request", "_sent", "_spans", "attempts", "last_failure",
+        "read_timed_out", "scope",
     )  # fmt: skip
     scope: CancelScope
 
@@ -52,6 +53,7 @@ class Sender:
         self._leave_open = leave_open
         self.attempts = 0  # requests sent
         self.last_failure = ""
+        self.read_timed_out = False  # in that attempt
         self._call_id = ""  # random, created lazily
         self._spans: Spans | None = None  # only if the session has tracers
         self._sent = False  # whether this attempt has sent its request
@@ -221,6 +223,7 @@ class Sender:
         self._sent = False
         if refusal is not None:
             self.last_failure = f"{refusal.args[0]}, then waited for a turn"
+            self.read_timed_out = False
         error: ArzamedError | None = refusal
         self.scope.set_phase("waiting for a turn, since the API limits the rate of requests")
         try:
@@ -251,7 +254,9 @@ class Sender:
     def deadline_error(self, seconds: float) -> DeadlineExceededError:
         """Return the error for a call that ended at its deadline, which was `seconds` long."""
         if self._passage is None or not self._passage.waits:
-            return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=self.last_failure)
+            return DeadlineExceededError(
+                seconds=seconds, phase=self.phase(), last_failure=self.last_failure, read_timed_out=self.read_timed_out
+            )
         what = f"request not sent: {self._engine.pacing.queue(self._request.clinic.scope)}"
         return DeadlineExceededError(seconds=seconds, phase=self.phase(), last_failure=what, remedy=CROWDED)
 

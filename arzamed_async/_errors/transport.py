@@ -18,6 +18,8 @@ _BODY = ("the body was cut", "the body ends", "the compressed body ")
 _BODY_REMEDY = (
     "Retry later. If it persists, report it to the server's operator: a limit of the server or of a proxy may cut it"
 )
+#: What to do where a read timed out: a longer deadline alone would be for more attempts of read_seconds each.
+_SLOW_SERVER = "Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"
 
 
 class TransportError(ArzamedError):
@@ -27,6 +29,7 @@ class TransportError(ArzamedError):
     incomplete body.
 
     Attributes:
+        read_timed_out: True if the server sent no data in time (Timeouts.read_seconds); of a deadline, in its last failed attempt.
         reason: The cause, as a short sentence.
         transient: False if a retry cannot help, such as after a certificate error.
         stale: True if an idle connection turned out to be closed. The server has not processed the request.
@@ -36,11 +39,14 @@ class TransportError(ArzamedError):
     stale = False
 
     def __init__(
-        self, reason: str = "no usable HTTP response", *, transient: bool = True, remedy: str = "", **facts: Any
-    ) -> None:
+        self, reason: str = "no usable HTTP response", *, transient: bool = True, remedy: str = "",
+        read_timed_out: bool = False, **facts: Any,
+    ) -> None:  # fmt: skip
         super().__init__(reason, **facts)
-        if remedy or reason.startswith(_BODY):
-            self.remedy = remedy or _BODY_REMEDY
+        body = _BODY_REMEDY if reason.startswith(_BODY) else ""
+        if found := remedy or (_SLOW_SERVER if read_timed_out else body):
+            self.remedy = found
+        self.read_timed_out = read_timed_out
         self.reason = reason
         self.transient = transient
 
@@ -92,17 +98,16 @@ class DeadlineExceededError(TransportError, TimeoutError):
         seconds: float = 0.0,
         phase: str = "",
         last_failure: str = "",
+        read_timed_out: bool = False,
         remedy: str = "",
         **facts: Any,
     ) -> None:
-        super().__init__(what, **facts)
+        super().__init__(what, read_timed_out=read_timed_out, **facts)
         if phase == "waiting to start":
             self.remedy = "Raise the deadline_seconds of the fan-out, or its concurrency"
         elif phase.startswith("waiting for a token from"):
             self.remedy = "Check the token endpoint: token_url names it. Retry later, or raise Timeouts.total_seconds"
-        elif "read timed out" in last_failure:  # more time alone would be for more attempts of read_seconds each
-            self.remedy = "Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"
-        elif "PoolLimits" in phase:
+        elif "PoolLimits" in phase and not read_timed_out:
             self.remedy = "Make fewer calls at once, or raise that limit"
         if remedy:
             self.remedy = remedy

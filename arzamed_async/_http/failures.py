@@ -27,7 +27,6 @@ from .reasons import (
     proxy_reason,
     tls_reason,
 )
-from .response import SLOW_SERVER
 
 __all__ = ["REASONS", "transport_error"]
 
@@ -52,8 +51,6 @@ REASONS: dict[type[BaseException], str] = {
 REMEDIES: dict[type[BaseException], str] = {
     aiohttp.ClientProxyConnectionError: "Check the URL of the proxy, and that it runs",
     aiohttp.ConnectionTimeoutError: "Check the host and port in base_url and the network, or raise Timeouts.connect_seconds",
-    TimeoutError: SLOW_SERVER,
-    SilentError: SLOW_SERVER,
     aiohttp.ClientResponseError: "Check scheme, host and port in base_url",
     NotHttpError: "Check scheme, host and port in base_url",
 }
@@ -62,13 +59,16 @@ REMEDIES: dict[type[BaseException], str] = {
 def transport_error(error: BaseException, host: str) -> TransportError:
     """Return the TransportError for an exception of a library: the reason, the host, and the remedy."""
     found = _found(error)
+    read_timed_out = False
     if found is None:
+        kind = next((kind for kind in type(error).__mro__ if kind in REASONS), None)
+        read_timed_out = kind in {TimeoutError, SilentError}
         # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
         transient = isinstance(error, (aiohttp.ClientError, OSError))
         remedy = next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), "")
         found = connection_reason(error, REASONS), transient, remedy
     reason, transient, remedy = found
-    return TransportError(f"{reason} ({host})", transient=transient, remedy=remedy)
+    return TransportError(f"{reason} ({host})", transient=transient, remedy=remedy, read_timed_out=read_timed_out)
 
 
 def _found(error: BaseException) -> Reason | None:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERROR_BODY_SECONDS",
-    "SLOW_SERVER",
     "BodyStream",
     "HttpResponse",
     "Releasable",
@@ -55,7 +54,7 @@ class Releasable(Protocol):
 
 def read_timed_out(host: str) -> TransportError:
     """Return the error for a server that sent no data within read_seconds."""
-    return TransportError(f"read timed out: no data within read_seconds ({host})", remedy=SLOW_SERVER)
+    return TransportError(f"read timed out: no data within read_seconds ({host})", read_timed_out=True)
 
 
 def not_final(status: int, host: str) -> TransportError:
@@ -258,8 +257,6 @@ class HttpResponse:
                 slot.release()
 
 
-#: What to do where a server responds too slowly: a longer deadline alone would give each attempt as little time as before.
-SLOW_SERVER = "Retry later, or raise Timeouts.read_seconds and Timeouts.total_seconds"
 #: The status of an error is enough to go on: its body is not waited for longer than this, however slowly it arrives.
 ERROR_BODY_SECONDS = 2.0
 

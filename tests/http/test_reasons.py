@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import aiohttp
 import pytest
 
+from arzamed_async import DeadlineExceededError
 from arzamed_async._http.failures import REASONS, transport_error
 from arzamed_async._http.handler import DisconnectedError
+from arzamed_async._http.response import read_timed_out
 
 OF_AIOHTTP = [kind for kind in REASONS if kind.__module__.startswith("aiohttp.")]
 
@@ -50,3 +54,19 @@ def test_a_foreign_class_of_the_same_name_has_no_reason(kind: type[BaseException
 def test_a_lost_connection_is_no_disconnect_of_aiohttps() -> None:
     """Aiohttp resends a GET after a ServerDisconnectedError or an OSError: our own exception is neither."""
     assert not issubclass(DisconnectedError, (aiohttp.ServerDisconnectedError, OSError))
+
+
+def test_a_read_that_timed_out_is_marked_and_its_remedy_is_a_deadlines_too() -> None:
+    """The mark, not the text, decides what to do, and it survives a pickle; a connect that timed out has none."""
+    for error in (
+        read_timed_out("h"),
+        transport_error(TimeoutError(), "h"),
+        transport_error(aiohttp.SocketTimeoutError(), "h"),
+    ):
+        copied = pickle.loads(pickle.dumps(error))
+        assert (copied.read_timed_out, copied.remedy) == (True, error.remedy)
+        assert "Timeouts.read_seconds" in error.remedy
+        late = DeadlineExceededError(seconds=1, last_failure="no text", read_timed_out=error.read_timed_out)
+        assert late.remedy == error.remedy
+    assert not transport_error(aiohttp.ConnectionTimeoutError(), "h").read_timed_out
+    assert DeadlineExceededError(last_failure=str(read_timed_out("h"))).remedy == DeadlineExceededError.remedy
