@@ -137,7 +137,7 @@ def assignment(name: str, kind: Expression | None, value: Expression | None, ind
             return f"{whole} = (\n{inner}{_laid(value, indent + INDENT, indent + INDENT, 0)}\n{pad})"
         if isinstance(kind, Bracketed):
             whole = head + _laid(kind, indent, width(head), width(opened))
-        else:
+        elif not isinstance(kind, str) or (value is None and indent + INDENT + width(kind) <= WIDTH):
             inner = " " * (indent + INDENT)
             whole = f"{head}(\n{inner}{_laid(kind, indent + INDENT, indent + INDENT, 0)}\n{pad})"
     if value is None:

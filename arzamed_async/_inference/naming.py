@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from .._records.fields import json_key
+from .bounds import MOST_KEY
 
 __all__ = [
     "BUILTINS",
@@ -112,7 +113,8 @@ def numbered(name: str) -> Iterator[str]:
 def class_name(key: str, *, plural: bool, parent: str, taken: Collection[str]) -> str:
     """Return the name of the class for what `key` holds: after the key, and where that is taken after parent and key.
 
-    `plural` is whether the key names several of them.
+    `plural` is whether the key names several of them. In deep nesting the names of parents add up: where that is too long, the name
+    after the key gets a number.
     """
     parts = words(key)
     if parts and plural:
@@ -120,7 +122,7 @@ def class_name(key: str, *, plural: bool, parent: str, taken: Collection[str]) -
     own = "".join(each[:1].upper() + each[1:] for each in parts)
     choices: Iterable[str] = (own, f"{parent}{own}" if own else f"{parent}Item")
     for choice in choices:
-        if choice[:1].isupper() and _is_free(choice, taken):
+        if len(choice) <= MOST_KEY and choice[:1].isupper() and _is_free(choice, taken):
             return choice
     base = own if own[:1].isupper() else f"{parent or 'Item'}{own}"
     return next(each for each in numbered(base if base.isidentifier() else "Item") if _is_free(each, taken))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import keyword
+import re
 import unicodedata
 
 import attrs
 import pytest
+from generated_modules import inferred
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,6 +112,16 @@ def test_a_key_in_camel_case_needs_no_alias(key: str) -> None:
 def test_names_of_classes(key: str, plural: bool, expected: str) -> None:
     """A class is named after its key; where Python or the module uses that name, after its parent and the key."""
     assert class_name(key, plural=plural, parent="Slot", taken={"Taken"}) == expected
+
+
+def test_names_of_parents_do_not_add_up_without_end() -> None:
+    """In objects that are nested deep under two keys, no name of a class is longer than that of a key can be."""
+    value: dict[str, object] = {"leaf": 1}
+    for level in range(28):
+        value = {("level", "inner")[level % 2]: value}
+    classes = re.findall(r"^class (\w+):", inferred([value]).source, re.MULTILINE)
+    assert len(classes) == len(set(classes)) == 29
+    assert max(map(len, classes)) <= 64
 
 
 @given(st.text(max_size=12), st.booleans(), st.sets(st.sampled_from(["A", "SlotA", "SlotItem", "SlotItem2"])))

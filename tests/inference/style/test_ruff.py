@@ -60,6 +60,8 @@ class Layouts:
         return subscript("Literal", [quoted(self.name(30)) for _ in range(self.random.randint(1, 5))])
 
     def union(self, depth: int = 0) -> Expression:
+        if not depth and self.random.random() < 0.1:
+            return self.name(100).capitalize()
         members = [self.kind(depth) for _ in range(self.random.choice([1, 1, 1, 2, 3, 6]))]
         return members[0] if len(members) == 1 else Joined(tuple(members))
 
