@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import chain
+from math import isfinite
 from typing import Any
 
+from ..errors import ConfigurationError
 from .bounds import MOST_DEPTH, MOST_FIELDS, MOST_HOLDERS, Budget, is_name, key_mask, too_many_fields
 from .columns import Layouts, values_of
 from .maps import are_identifiers
@@ -93,7 +95,9 @@ class Place:
         self.bools += len(column)
 
     def add_floats(self, column: list[float]) -> None:
-        """Observe numbers with a fraction."""
+        """Observe numbers with a fraction. Raises ConfigurationError for one that JSON does not have."""
+        if not isfinite(sum(column)) and not all(map(isfinite, column)):  # a sum of finite ones may be infinite
+            raise ConfigurationError("a record holds a number that JSON does not have: NaN, or an infinite one")
         self.floats += len(column)
 
     def add_nulls(self, column: list[None]) -> None:

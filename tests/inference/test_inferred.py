@@ -300,6 +300,14 @@ async def test_decimals_are_written_back_as_numbers(values: list[Any]) -> None:
     ]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1.5, -float("inf")]])
+async def test_a_number_that_json_does_not_have_is_refused(value: object) -> None:
+    """NaN and infinity, which `json.loads` accepts, are refused: no API sends them, and no class would read them."""
+    with pytest.raises(ConfigurationError, match="a number that JSON does not have"):
+        await kinds_of(1.5, value)
+    assert await kinds_of(1e308, 1.7e308) == scalars("float")
+
+
 async def test_depth_is_bounded() -> None:
     """What is nested deeper than 32 levels is "Any"."""
     deep: Any = 1
