@@ -22,7 +22,7 @@ __all__ = ["StderrReporter", "StdoutReport", "cut", "format_failure", "is_termin
 _BREAKS = re.compile(r"[\t\r\n\v\f\x85\u2028\u2029]+")
 _SHAPES = re.compile(f"[{SHAPES}]+")
 #: The space between an option and what follows it: both are copied together.
-_VALUE = re.compile(r"(?<!\S)(--[\w-]+) (?=\S)")
+_VALUE = re.compile(r"( --\S+) (?=\S)")
 _JOINED = "\0"  # printable text has none
 _UNSAFE = re.compile(f"[{INVISIBLE}]")
 
