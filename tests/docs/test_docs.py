@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,23 +98,58 @@ def test_each_toml_block_is_toml_and_each_clinics_file_loads(block, tmp_path):
         assert load_clinics(tmp_path / "clinics.toml")
 
 
-def commands() -> list[tuple[str, ...]]:
-    """Return each use of `arzamed` in a sh block: its subcommand and options."""
-    used = set()
-    for blocks in BLOCKS.values():
+_ARZAMED = r"arzamed (?P<rest>(?:-?-?[A-Za-z])[^|&;#<>\n`]*)"
+
+
+def commands() -> list[str]:
+    """Return what follows `arzamed` wherever a page prints a command: in a sh or text block, or in a line of text."""
+    used: set[str] = set()
+    for page, blocks in BLOCKS.items():
         for block in blocks:
-            if block.language == "sh":
-                for words in re.findall(r"(?:^|&& )(?:\S+/)?arzamed (\w[\w-]*)([^|&;#>\n]*)", block.code, re.MULTILINE):
-                    used.add((words[0], *sorted(re.findall(r"(?<!\S)--[\w-]+", words[1]))))
-    return sorted(used)
+            if block.language in ("sh", "text"):
+                lines = block.code.replace("\\\n", " ")
+                used.update(
+                    each["rest"] for each in re.finditer(rf"(?:^|&& |[ =]\S*/bin/){_ARZAMED}", lines, re.MULTILINE)
+                )
+        used.update(each["rest"] for each in re.finditer(rf"`{_ARZAMED}[^`\n]*`", TEXT[page]))
+    return sorted({each.replace("…", "").strip() for each in used})
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_each_command_of_the_docs_is_there_with_its_options(command):
-    """`arzamed COMMAND` takes every option that a page uses."""
-    parameters = get_command(app).commands[command[0]].params
-    known = {"--help"}.union(*(parameter.opts for parameter in parameters))
-    assert [option for option in command[1:] if option not in known] == []
+def misused(command: str) -> str:
+    """Return what the command line would not understand; empty if it is a command with its own options and arguments."""
+    group = get_command(app)
+    name, *words = shlex.split(command)
+    if name.startswith("-"):  # an option of the group, or one that stands for several commands
+        groups = [group, *group.commands.values()]
+        return (
+            "" if any(name in parameter.opts for each in groups for parameter in each.params) else f"no option {name}"
+        )
+    if name == "COMMAND":
+        return ""
+    if name not in group.commands:
+        return f"no command {name}"
+    found = group.commands[name]
+    context = found.make_context(name, [], resilient_parsing=True)
+    try:
+        _, rest, _ = found.make_parser(context).parse_args(words)
+    except Exception as error:  # noqa: BLE001 - click's own, whichever package has it
+        return str(error)
+    return f"no argument {rest[0]}" if rest else ""
+
+
+@pytest.mark.parametrize("command", commands())
+def test_each_command_of_the_docs_is_one_that_the_command_line_takes(command):
+    """`arzamed` has each command that a page prints, with the options and arguments that it has there."""
+    assert misused(command) == ""
+
+
+def test_a_wrong_command_is_found():
+    """An unknown command, an unknown option and an argument too much are not taken. A value may be left out, as texts do."""
+    assert misused("check --clinic milano") == ""
+    for command in ("checks", "token MILANO", "check --no-such-option"):
+        assert misused(command), command
+    assert "doctors --rate 50" in commands()
+    assert "check --clinic CLINIC" in commands()
 
 
 def test_what_the_docs_tell_to_install_and_to_run_is_there():
