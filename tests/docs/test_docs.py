@@ -129,11 +129,12 @@ def misused(command: str) -> str:
     if name not in group.commands:
         return f"no command {name}"
     found = group.commands[name]
-    context = found.make_context(name, [], resilient_parsing=True)
+    context = found.make_context(name, [], resilient_parsing=True)  # an argument may be required
+    context.resilient_parsing = False
     try:
         _, rest, _ = found.make_parser(context).parse_args(words)
     except Exception as error:  # noqa: BLE001 - click's own, whichever package has it
-        return str(error)
+        return "" if type(error).__name__ == "BadOptionUsage" else str(error)  # a text may leave the value out
     return f"no argument {rest[0]}" if rest else ""
 
 
