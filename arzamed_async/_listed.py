@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from attrs import field
 
+from ._errors.base import counted
 from ._frozen import frozen
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ T = TypeVar("T")
 class ListResponse(Generic[T]):
     """The result of `Resource.read`: all records, with facts of their response. The repr shows no records."""
 
-    records: list[T] = field(repr=lambda records: f"<{len(records)} records>")
+    records: list[T] = field(repr=lambda records: f"<{counted(len(records), 'record', form='')}>")
     """All records, in the order sent."""
     status: int
     """The status, 200 to 299."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from attrs import field
 
+from ._errors.base import counted
 from ._frozen import empty_mapping, frozen
 from ._json import loads
 from ._masked import as_plain, masked_repr
@@ -66,7 +67,7 @@ class Response:
     """The status, 200 to 299."""
     headers: Headers
     """The response's headers."""
-    body: bytes = field(repr=lambda body: f"<{len(body)} bytes>")
+    body: bytes = field(repr=lambda body: f"<{counted(len(body), 'byte', form='')}>")
     """The body, after decompression."""
     clinic: str = ""
     """The clinic's name. Errors of `json` have it."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field
 
+from ._errors.base import counted
 from ._frozen import empty_mapping, frozen
 from ._json import ATOMS
 from ._lazy import lazy
@@ -105,7 +106,7 @@ class FrozenMapping(Mapping[str, object]):
         return hash(frozenset(self._items.items()))
 
     def __repr__(self) -> str:
-        return f"<{len(self._items)} fields>"
+        return f"<{counted(len(self._items), 'field')}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenMapping, (self._items,)

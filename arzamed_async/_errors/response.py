@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .base import ArzamedError, retry_after
+from .base import ArzamedError, counted, retry_after
 
 __all__ = [
     "DecodeError",
@@ -169,7 +169,7 @@ class LimitExceededError(ResponseError):
     def __init__(
         self, what: str = "", *, limit: str = "", limit_bytes: int = 0, limit_records: int = 0, **facts: Any
     ) -> None:
-        most = f"{limit_records:,} records" if limit_records else f"{limit_bytes:,} bytes"
+        most = counted(limit_records, "record") if limit_records else counted(limit_bytes, "byte")
         super().__init__(what or f"the response exceeds the limit {limit} ({most})", **facts)
         self.limit = limit
         self.limit_bytes = limit_bytes
@@ -194,9 +194,11 @@ class LimitExceededError(ResponseError):
     def _details(self) -> str:
         if not self.memory_bytes:
             return ""
-        records = f"{self.records:,} records, " if self.records else ""
-        expanded = f"{self.json_bytes:,} bytes of JSON and about {self.memory_bytes:,} bytes of memory"
-        return f": {records}{self.received_bytes:,} bytes received, which expand to {expanded}"
+        records = f"{counted(self.records, 'record')}, " if self.records else ""
+        expanded = (
+            f"{counted(self.json_bytes, 'byte')} of JSON and about {counted(self.memory_bytes, 'byte')} of memory"
+        )
+        return f": {records}{counted(self.received_bytes, 'byte')} received, which expand to {expanded}"
 
 
 class StreamInterruptedError(ResponseError):
@@ -215,4 +217,4 @@ class StreamInterruptedError(ResponseError):
         self.delivered = delivered
 
     def _what(self) -> str:
-        return f"stream interrupted after {self.delivered:,} records ({self.reason})"
+        return f"stream interrupted after {counted(self.delivered, 'record')} ({self.reason})"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._arguments import flag
+from .._errors.base import counted
 from .._http.templates import parameters_of
 from .._tracebacks import drop_frames, hides_arguments
 from .._validation import plain_text, relative_path, whole_number
@@ -105,7 +106,7 @@ class InferredModel:
     def __repr__(self) -> str:
         if not hasattr(self, "_objects"):
             return "<InferredModel, not initialized>"
-        return f"<InferredModel {self.name}: {self.records:,} records, {len(self._objects.fields)} fields>"
+        return f"<InferredModel {self.name}: {counted(self.records, 'record')}, {counted(len(self._objects.fields), 'field')}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not hasattr(self, "_objects"):

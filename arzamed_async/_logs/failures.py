@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from .._errors.base import counted
 from ..errors import (
     ArzamedError,
     RateLimitedError,
@@ -40,7 +41,7 @@ class _Group:
     def summary(self) -> str:
         """Return the line of those that were counted."""
         error, names, failures = self.error, list(self.others), sum(self.others.values())
-        clinics = f"{len(names):,} more clinic{'s'[: len(names) != 1]}"
+        clinics = counted(len(names), "more clinic")
         times = f" ({failures:,} failures)" if failures > len(names) else ""
         where = f" at {error.host}" if error.host else ""
         what = f"{type(error).__name__}{where}: {error.args[0] if error.args else ''}".rstrip(": ")

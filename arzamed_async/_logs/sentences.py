@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from .._errors.base import counted
 from .._events import (
     CircuitChanged,
     Event,
@@ -94,7 +95,7 @@ def _details(event: RequestFinished | TokenRequestFinished) -> str:
     read = event.bytes_read if isinstance(event, RequestFinished) else 0
     parts = (
         f"attempt {event.attempt}",
-        f"{read:,} bytes" if read else "",
+        counted(read, "byte") if read else "",
         f"request {event.request_id}" if event.request_id else "",
         f"call {event.call_id}" if event.call_id else "",
     )

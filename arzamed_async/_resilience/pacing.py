@@ -10,6 +10,7 @@ import random
 from functools import partial
 from typing import Literal
 
+from .._errors.base import counted
 from .clinic_scope import ClinicScope
 from .origin_scope import OriginScope
 from .pace import KnownRate
@@ -41,7 +42,10 @@ def _no_turn(scope: str, requests_per_second: float | None, waiting: int, second
 
 
 def _queue(scope: str, requests_per_second: float, waiting: int) -> str:
-    return f"the {scope} is paced at {requests_per_second:.3g} requests a second, {waiting} requests wait"
+    rate = counted(requests_per_second, "request", form=".3g")
+    return (
+        f"the {scope} is paced at {rate} a second, {counted(waiting, 'request')} {'waits' if waiting == 1 else 'wait'}"
+    )
 
 
 class Pacing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from arzamed_async import Clinic, Success
+from arzamed_async._errors.base import counted
 
 from .messages import StderrReporter, StdoutReport, format_failure
 from .progress import Counter
@@ -52,10 +53,14 @@ async def _check(request: Request, reporter: StderrReporter) -> int:
             async for outcome in outcomes:
                 if isinstance(outcome, Success):
                     until, count = outcome.value
-                    lines.write(f"ok      {outcome.clinic}: token until {until:%H:%M:%S} UTC, {count:,} doctors read")
+                    lines.write(
+                        f"ok      {outcome.clinic}: token until {until:%H:%M:%S} UTC, {counted(count, 'doctor')} read"
+                    )
                 else:
                     failed += 1
                     lines.write(f"failed  {format_failure(outcome.clinic, outcome.error)}")
     total = len(request.clinics)
-    lines.write(f"{total - failed} of {total} clinics work ({place_of(request.base_url)})")
+    lines.write(
+        f"{total - failed} of {counted(total, 'clinic')} {'works' if total == 1 else 'work'} ({place_of(request.base_url)})"
+    )
     return code_of(total - failed, failed)

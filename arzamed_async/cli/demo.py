@@ -30,6 +30,7 @@ from arzamed_async import (
     Success,
     TokenRequestFinished,
 )
+from arzamed_async._errors.base import counted
 from arzamed_async.testing import FakeArzamed
 
 from .running import run
@@ -116,8 +117,8 @@ class _Board:
         why = f" ({'; '.join(self._failures)})" if self._failures else ""
         retries = self._tally.retries.total()
         return (
-            f"{self._read} clinics read, {len(self._failures)} failed{why}, "
-            f"{self._tally.token_requests} tokens, {retries} retries, {len(self._tally.paced)} paced, {seconds:.1f} s"
+            f"{counted(self._read, 'clinic')} read, {len(self._failures)} failed{why}, "
+            f"{counted(self._tally.token_requests, 'token')}, {counted(retries, 'retry', 'retries')}, {len(self._tally.paced)} paced, {seconds:.1f} s"
         )
 
 

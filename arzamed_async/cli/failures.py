@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from arzamed_async import ArzamedError, DeadlineExceededError
+from arzamed_async._errors.base import counted
 from arzamed_async._logs.failures import named, shared_cause
 
 from .advice import advice_on
@@ -37,7 +38,7 @@ class FailureLines:
             if clinics:
                 host = self._first[key].host
                 where = f" at {host}" if host else ""
-                more = f"{len(clinics):,} more clinic{'s'[: len(clinics) != 1]} failed in the same way{where}"
+                more = f"{counted(len(clinics), 'more clinic')} failed in the same way{where}"
                 self._reporter.message(f"{more}: {named(clinics)} (-v lists each){_if_together(self._first[key])}")
         self._others.clear()
         self._first.clear()

@@ -13,13 +13,13 @@ from pathlib import Path
 from attrs import field, frozen
 
 from arzamed_async import ClinicCredentials, ConfigurationError
+from arzamed_async._errors.base import counted
 from arzamed_async.testing import FakeArzamed
 from arzamed_async.testing._clinics_file import text_of
 
 from .fake_faults import Faults
 from .interrupts import interrupts
 from .messages import StderrReporter, StdoutReport
-from .results import counted
 from .running import run
 
 __all__ = ["Serving", "serve"]

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from arzamed_async import Clinic, Failure, Limits, Record, UnpublishedEndpointWarning
+from arzamed_async._errors.base import counted
 
 from .destination import OutputError
 from .ending import Code
@@ -184,7 +185,7 @@ class _Reading:
         if self._table:
             records = min(records, _FINAL_ROWS)
         if self._file is None:
-            self._reporter.message(f"interrupted: the output is incomplete ({records:,} records)")
+            self._reporter.message(f"interrupted: the output is incomplete ({counted(records, 'record')})")
         else:
             state = "is written" if self._file.committed else "is not written"
             self._reporter.message(f"interrupted: {self._file.path} {state}")
@@ -211,10 +212,11 @@ class _Reading:
 
     def _note(self, name: str) -> str:
         clinic = self._results.clinics[name]
+        received = counted(clinic.received, "record")
         if self._selection.complete_only and clinic.received:
-            return f"The {clinic.received:,} records received before the failure are left out"
+            return f"The {received} received before the failure {'is' if clinic.received == 1 else 'are'} left out"
         if clinic.received:
-            return f"Its list is incomplete: {clinic.received:,} records were received before the failure"
+            return f"Its list is incomplete: {received} {'was' if clinic.received == 1 else 'were'} received before the failure"
         return ""
 
     def _wants_summary(self) -> bool:

@@ -11,12 +11,13 @@ from typing import Any
 import orjson
 
 from arzamed_async import Drift, ModelReport, OpenRecord, RecordStream
+from arzamed_async._errors.base import counted
 from arzamed_async._inference.check import Comparison
 from arzamed_async._inference.compared import UNNAMED
 
 from .ending import Code
 from .messages import StderrReporter, StdoutReport
-from .results import Results, counted
+from .results import Results
 from .running import code_of
 
 __all__ = ["Checking"]

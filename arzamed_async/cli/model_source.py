@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from arzamed_async import ConfigurationError, InferredModel, OpenRecord, RecordStream
+from arzamed_async._errors.base import counted
 from arzamed_async._inference.inferred import observed
 from arzamed_async._inference.schema import Model, ObjectOf
 from arzamed_async._inference.source import write
@@ -15,7 +16,7 @@ from .destination import FileOutput
 from .ending import Code
 from .interrupts import interrupts
 from .messages import StderrReporter
-from .results import Results, counted
+from .results import Results
 from .running import code_of
 from .sources import DEFAULT_FILE
 

@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from arzamed_async._errors.base import counted
+
 from .messages import StderrReporter, is_terminal
 
 __all__ = ["Counter"]
@@ -31,7 +33,7 @@ class _Records(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Return the number of records so far, and how many a second that is."""
         count, seconds = self._count(), task.elapsed or 0.0
-        return Text(f"{count:,} records, {count / seconds if seconds else 0:,.0f}/s")
+        return Text(f"{counted(count, 'record')}, {count / seconds if seconds else 0:,.0f}/s")
 
 
 class Counter:

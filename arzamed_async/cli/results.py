@@ -11,6 +11,7 @@ import orjson
 from attrs import define
 
 from arzamed_async import Event, Failure, RequestFinished, TokenRequestFinished
+from arzamed_async._errors.base import counted
 
 from .destination import FileOutput
 from .interrupts import interrupts
@@ -18,7 +19,7 @@ from .messages import format_failure
 from .request import Request
 from .verbose import place_of
 
-__all__ = ["Results", "counted", "write_report"]
+__all__ = ["Results", "write_report"]
 
 
 @define
@@ -110,11 +111,6 @@ class Results:
             "clinics": [_entry(name, clinic) for name, clinic in self.clinics.items()],
         }
         return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number with its noun: `1 record`, `2 records`."""
-    return f"{number:,} {what}{'s'[: number != 1]}"
 
 
 def _entry(name: str, clinic: _Clinic) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, evolve
 
 from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
+from arzamed_async._errors.base import counted
 from arzamed_async._logs.setup import write
 
 from ._cluster import Installed
@@ -156,7 +157,7 @@ class Run(Generic[T]):
     async def _watch(self, queue: Any, number: int, shard: _Shard) -> None:
         error = await shard.future.exception()  # not the result, which would be fetched from a worker that may be dead
         if isinstance(error, _distributed.KilledWorker):
-            shard.loss = f"{error.allowed_failures + 1} Dask workers died while they read its shard"
+            shard.loss = f"{counted(error.allowed_failures + 1, 'Dask worker')} died while they read its shard"
             shard.hint = "One clinic of the shard may have caused all of it: a smaller shard_size shows which"
         elif type(error).__name__ in NO_WORKER:
             shard.loss = "no Dask worker was available to read its shard"

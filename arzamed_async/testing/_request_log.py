@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from arzamed_async import ClinicCredentials
+from arzamed_async._errors.base import counted
 
 from ._clinics import Counts, FakeClinic
 from ._paths import same_path
@@ -124,9 +125,9 @@ class RequestLog:
         if len(matching) == times or (times is None and matching):
             return
         what = f"GET {path}" + ("" if wanted is None else f" with the params {dict(params or {})}")
-        count = "at least once" if times is None else f"{times} times"
+        count = "at least once" if times is None else counted(times, "time")
         raise AssertionError(
-            f"expected {what}{_of(found)} {count}, it was requested {len(matching)} times\n{self._listing()}"
+            f"expected {what}{_of(found)} {count}, it was requested {counted(len(matching), 'time')}\n{self._listing()}"
         )
 
     async def wait_until_idle(self, within_seconds: float = 5.0) -> None:
@@ -143,13 +144,13 @@ class RequestLog:
         until = time.monotonic() + within_seconds
         while self.open_requests:
             if time.monotonic() >= until:
-                raise AssertionError(f"{self.open_requests} requests are still open\n{self._listing()}")
+                raise AssertionError(f"requests still open: {self.open_requests}\n{self._listing()}")
             await asyncio.sleep(_POLL_SECONDS)
 
-    def _assert_count(self, kind: str, clinic: ClinicCredentials | str | None, expected: int, counted: int) -> None:
-        if counted != expected:
+    def _assert_count(self, kind: str, clinic: ClinicCredentials | str | None, expected: int, received: int) -> None:
+        if received != expected:
             raise AssertionError(
-                f"expected {expected} {kind} requests{_of(self._find(clinic))}, there were {counted}\n{self._listing()}"
+                f"expected {counted(expected, f'{kind} request')}{_of(self._find(clinic))}, there were {received}\n{self._listing()}"
             )
 
     def _listing(self) -> str:

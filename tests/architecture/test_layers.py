@@ -55,21 +55,21 @@ MAY_IMPORT = {
     "_arguments": {"errors"},
     "_hosts": {"errors"},
     "_validation": {"_arguments", "_hosts", "_masked", "errors"},
-    "_listed": {"_frozen", "models"},
+    "_listed": {"_errors", "_frozen", "models"},
     "_merged": {"_frozen", "errors"},
     "_stats": {"_frozen", "config"},
-    "_responses": {"_frozen", "_json", "_masked", "_memory", "_tracebacks", "errors"},
-    "models": {"_frozen", "_json", "_lazy", "_merged", "_responses", "_stats"},
+    "_responses": {"_errors", "_frozen", "_json", "_masked", "_memory", "_tracebacks", "errors"},
+    "models": {"_errors", "_frozen", "_json", "_lazy", "_merged", "_responses", "_stats"},
     "_stored": {"_frozen", "_masked"},
     "token_store": {"_lazy", "_stored"},
     "config": {"_arguments", "_frozen", "_validation", "errors"},
     "credentials": {"_arguments", "_frozen", "_masked", "_tracebacks", "_validation", "errors"},
     "clinics_file": {"_arguments", "_masked", "_tracebacks", "_validation", "credentials", "errors"},
-    "_logs": {"_events", "errors"},
+    "_logs": {"_errors", "_events", "errors"},
     "_telemetry": {"_logs", "errors", "events"},
     "_spans": {"_telemetry", "events"},
     "_concurrency": {"errors"},
-    "_resilience": {"_concurrency", "config", "errors"},
+    "_resilience": {"_errors", "_concurrency", "config", "errors"},
     "_records": {"_json", "_memory", "errors", "models"},
     "_http": {
         "_arguments", "_concurrency", "_hosts", "_logs", "_masked", "_validation", "_version", "config", "errors", "models",
@@ -79,7 +79,7 @@ MAY_IMPORT = {
     "_calls": {*VALUES, *LOW, "_tokens"},
     "_readers": {*VALUES, *LOW, "_calls", "_records"},
     "resources": {*VALUES, *LOW, "_calls", "_readers", "_records"},
-    "_inference": {*VALUES, "_http", "_readers", "_records"},
+    "_inference": {*VALUES, "_errors", "_http", "_readers", "_records"},
     "clinic": {*VALUES, *LOW, "_calls", "_readers", "_records", "resources"},
     "session": {*VALUES, *LOW, "_calls", "_fan_out", "_readers", "_records", "_tokens", "clinic", "clinics_file", "resources"},
     "session_thread": {"_arguments", "_frozen", "_tracebacks", "_validation", "errors", "session"},
@@ -162,7 +162,8 @@ def test_rules_never_wait(name: str) -> None:
 
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_extras_import_public_names_only(extra: str) -> None:
-    """An extra imports what a user may import, the text for a missing package, the sentences of events, and its own modules.
+    """An extra imports what a user may import, the text for a missing package, numbers with their nouns, the sentences of
+    events, and its own modules.
 
     The command line also widens the module of a model, and it and the fake write files of secrets: neither has a public name.
     """
@@ -173,6 +174,7 @@ def test_extras_import_public_names_only(extra: str) -> None:
         for each in own_imports(name):
             allowed = {
                 "",
+                "_errors",
                 "_extras",
                 "_logs",
                 *EXTRAS,
