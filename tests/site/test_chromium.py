@@ -90,8 +90,8 @@ async def search(page: Page, text: str) -> list[str]:
         ("FileTokenStore", "api/stores/"),
         ("read timed out: no data within read_seconds", "reference/troubleshooting/"),
         ("token request not sent: the token endpoint requires a pause", "reference/troubleshooting/"),
-        ("no response within 30 s", "#deadline-of-s-exceeded-while"),
-        ("deadline of 30 s exceeded", "#deadline-of-s-exceeded-while"),
+        ("no response within 30 s", "#no-response-within-30-s-deadline-of-30-s-exceeded-while"),
+        ("deadline of 30 s exceeded", "#no-response-within-30-s-deadline-of-30-s-exceeded-while"),
         ("the token endpoint rejected the clinic's credentials", "reference/troubleshooting/"),
     ],
 )
