@@ -244,12 +244,12 @@ def test_the_testing_page_is_true(pytester: pytest.Pytester, monkeypatch: pytest
     page = (ROOT / "docs" / "how-to" / "testing.md").read_text(encoding="utf-8")
     tables = (ROOT / "docs" / "reference" / "test-fixtures.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == page.count("```python") == 9
+    assert len(blocks) == page.count("```python") == 10
     for name, source in blocks:
         (pytester.path / name).write_text(source, encoding="utf-8")
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     result = pytester.runpytest_inprocess("-p", PLUGIN, *STRICT, "-p", "no:cacheprovider", *ERRORS)
-    result.assert_outcomes(passed=12)
+    result.assert_outcomes(passed=14)
     runpy.run_path(str(pytester.path / "without_pytest.py"))
     called = set(re.findall(r"`(?:await )?(\w+)\([^`]*\)`", page + tables)) - {"Answer"}
     assert len(called) > 10
