@@ -164,17 +164,17 @@ class Attribution:
         several = lives and len(self._refused_of) > 1 and self._refused > half
         return row >= HEAVY_ROW or (not bare and ((row >= MOSTLY_ROW and row > half) or several))
 
-    def hopes(self, clinic: ClinicScope, newest: int, now: float) -> bool:
+    def hopes(self, clinic: ClinicScope, newest: int, alive_at: float, now: float) -> bool:
         """Return whether a clinic that was not served lately may wait for its turn all the same: it may not be at fault.
 
-        Few others were let through since it is refused, so it may be chance that it was refused each time. A clinic at fault
-        has waited in vain; after a few of these no other waits.
+        Others were let through since it is refused, but few, so it may be chance that it was refused each time. A clinic at
+        fault has waited in vain; after a few of these no other waits.
         """
         run = clinic.run
         if run is None or self._hope <= 0 or run.refusals < 2:
             return False
         waited = run.waits
-        hopes = run.hopes(newest - clinic.sent, now)
+        hopes = run.hopes(newest - clinic.sent, alive_at, now)
         self._hope -= waited and not hopes
         return hopes
 

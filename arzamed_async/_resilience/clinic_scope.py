@@ -32,9 +32,10 @@ HOLD_TIMES = 10
 #: A pace is forgotten this long after the last refusal.
 REST_SECONDS = 30.0
 #: A clinic that was not served lately waits for so long, unless others were let through more often, for each refusal of its
-#: own, than chance explains.
+#: own, than chance explains, or none was for so long that a limit which they share would have had room.
 PATIENCE_SECONDS = 10.0
 OTHERS_LET_THROUGH = 4
+ROOM_SECONDS = 2.5
 #: Bare 503s (no Retry-After) of one clinic, less half of its responses between, that are more than noise.
 HEAT = 6.0
 COOLING = 0.5
@@ -76,10 +77,13 @@ class Refusals:
         self.refusals = 0
         self.waits = False  # it waits although it was not served lately
 
-    def hopes(self, others: int, now: float) -> bool:
-        """Return whether chance explains it: `others` is the number of requests of other clinics now."""
-        few = others - self.others <= OTHERS_LET_THROUGH * self.refusals
-        self.waits = few and now - self.since < PATIENCE_SECONDS
+    def hopes(self, others: int, alive_at: float, now: float) -> bool:
+        """Return whether chance explains it.
+
+        `others` is the number of requests of other clinics now, and `alive_at` is when the origin let one through last.
+        """
+        chance = others - self.others <= OTHERS_LET_THROUGH * self.refusals and now - alive_at <= ROOM_SECONDS
+        self.waits = chance and now - self.since < PATIENCE_SECONDS
         return self.waits
 
 

@@ -265,7 +265,7 @@ class OriginScope(Life):
 
     def _hopes(self, clinic: ClinicScope, now: float) -> bool:
         """Return whether a clinic that was not served lately waits for its turn; one that does no longer loses its pace."""
-        waited, hopes = clinic.waits_in_hope(), self._evidence.hopes(clinic, self.sent, now)
+        waited, hopes = clinic.waits_in_hope(), self._evidence.hopes(clinic, self.sent, self.alive_at, now)
         if waited and not hopes:
             self.paced.forget(clinic, "this clinic alone is refused")
         return hopes

@@ -399,6 +399,19 @@ def test_only_a_few_clinics_at_fault_are_waited_for(workers: int) -> None:
     assert seconds < 3 * 10 + 20 * 1.75 / workers + 5
 
 
+@pytest.mark.parametrize("healthy", [1, 5, 30])
+def test_a_clinic_at_fault_is_waited_for_shortly_where_nobody_else_calls(healthy: int) -> None:
+    """A limit that all share would soon have room where no other calls: its call ends, and does not wait for ten seconds."""
+
+    async def run() -> float:
+        client = paced(Server(random.Random(1), exhausted=lambda clinic: clinic == 0))
+        outcomes = await asyncio.gather(*[client.call(number) for number in range(1 + healthy)])
+        assert outcomes == [False] + [True] * healthy
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(run()) < 5
+
+
 def test_a_clinic_at_fault_waits_not_at_all_where_others_are_served() -> None:
     """Where many others are served meanwhile, a refusal is no chance: its call ends after its retries."""
 
