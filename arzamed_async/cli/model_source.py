@@ -18,7 +18,7 @@ from .interrupts import interrupts
 from .messages import StderrReporter
 from .results import Results
 from .running import code_of
-from .sources import DEFAULT_FILE
+from .sources import DEFAULT_FILE, exists
 
 __all__ = ["Learning", "SourceFile"]
 
@@ -34,7 +34,7 @@ class SourceFile:
         self.path = None if self._file is None else self._file.path
         self.undone = f"{'the module' if self._file is None else self._file.path} is not written"
         keys = clinics_file or DEFAULT_FILE
-        if self._file is not None and self._file.target.exists() and keys.exists() and self._file.target.samefile(keys):
+        if self._file is not None and exists(self._file.target) and exists(keys) and self._file.target.samefile(keys):
             raise ConfigurationError(f"--output names the clinics file {keys}, which holds the keys")
 
     def check(self, name: str, path: str) -> None:
@@ -69,7 +69,7 @@ class SourceFile:
 
     def _existing(self) -> str | None:
         """Return the text of the file that is there. An empty one is as good as none."""
-        if self._file is None or not self._file.target.exists():
+        if self._file is None or not exists(self._file.target):
             return None
         try:
             with self._file.target.open("rb") as opened:

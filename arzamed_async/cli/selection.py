@@ -22,7 +22,7 @@ from arzamed_async import (
 from .destination import FileOutput
 from .formats import Format
 from .messages import is_terminal
-from .sources import DEFAULT_FILE
+from .sources import DEFAULT_FILE, exists
 
 __all__ = ["Listing", "Selection", "pairs"]
 
@@ -79,7 +79,7 @@ class Selection:
         if len(targets) > len(set(targets.values())):
             raise ConfigurationError("--output and --report name the same file")
         for name, target in targets.items():
-            if target.exists() and clinics_file.exists() and target.samefile(clinics_file):
+            if exists(target) and exists(clinics_file) and target.samefile(clinics_file):
                 raise ConfigurationError(f"{name} names the clinics file {clinics_file}, which holds the keys")
 
 

@@ -12,7 +12,7 @@ from arzamed_async import ClinicCredentials, ConfigurationError, load_clinics
 
 from .messages import StderrReporter
 
-__all__ = ["DEFAULT_FILE", "clinics_of", "default_file"]
+__all__ = ["DEFAULT_FILE", "clinics_of", "default_file", "exists"]
 
 DEFAULT_FILE = Path("clinics.toml")
 _VARIABLES = ("ARZAMED_CLIENT_ID", "ARZAMED_CLIENT_SECRET", "ARZAMED_TOKEN_URL")
@@ -37,7 +37,7 @@ def clinics_of(
         if verbose:
             reporter.message(f"clinics: from the environment ({', '.join(_VARIABLES)})")
     else:
-        if not os.path.exists(file):  # noqa: PTH110 - Path's raises for a long name
+        if not exists(file):
             raise ConfigurationError(f"{file}: no such file. Create it with `arzamed init {shlex.quote(str(file))}`")
         found, where = load_clinics(file), str(file)
         if verbose:
@@ -56,12 +56,20 @@ def clinics_of(
 
 def default_file() -> Path | None:
     """Return ./clinics.toml, else the one in the user's configuration folder, where no variables name a clinic."""
-    if DEFAULT_FILE.exists():
+    if exists(DEFAULT_FILE):
         return DEFAULT_FILE
     if any(os.environ.get(name) for name in _VARIABLES):
         return None
     file = _users_file()
-    return file if file is not None and file.exists() else None
+    return file if file is not None and exists(file) else None
+
+
+def exists(file: Path) -> bool:
+    """Return whether there is such a file, for what this user may see.
+
+    Path's method raises for a name that is too long, and before Python 3.14 for a folder that this user may not enter.
+    """
+    return os.path.exists(file)  # noqa: PTH110
 
 
 def _users_file() -> Path | None:

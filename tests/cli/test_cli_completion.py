@@ -60,7 +60,8 @@ TYPED = {
     "arzamed doctors --format ": {"table", "json", "ndjson", "csv", "excel-csv", "parquet"},
     "arzamed check --clinic mi": {"milano", "milano-due"},
 }
-#: How each shell shows it. zsh completes at a terminal only: it gets one, and a compadd that shows what is added to the list.
+#: How each shell shows it. zsh completes at a terminal only: it gets one, and a compadd that shows what is added to the list. Nothing
+#: is typed before its prompt is there: until then the terminal itself would edit the line.
 ASKING = {
     "bash": """. ./script; echo COMPLETING
         read -ra COMP_WORDS <<<"$1"; case $1 in *" ") COMP_WORDS+=("") ;; esac; COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
@@ -68,13 +69,14 @@ ASKING = {
     "fish": """source ./script; echo COMPLETING; for each in (complete -C$argv[1]); echo '<'(string split -- \\t $each)[1]'>'; end""",
     "zsh": r"""
         zmodload zsh/zpty
-        shows() { local part; seen=; while [[ $seen != *$1* ]]; do zpty -r shell part || exit 1; seen+=$part; done }
+        shows() { zpty -r shell seen "*$1*" || exit 1 }
         zpty shell zsh -f -i
-        zpty -w shell 'stty -echo; PS1=; unsetopt prompt_sp; autoload -Uz compinit; compinit -u -D; source ./script
-            compadd() { local -a f; builtin compadd -O f "$@"; print -rl -- "<"$^f">"; builtin compadd "$@" }; print REA""DY'
+        zpty -w shell 'stty -echo; unsetopt prompt_sp; autoload -Uz compinit; compinit -u -D; source ./script
+            compadd() { local -a f; builtin compadd -O f "$@"; print -rl -- "<"$^f">"; builtin compadd "$@" }
+            ask() { zle expand-or-complete; print -r -- DO""NE }; zle -N ask; bindkey "^I" ask; PS1=REA""DY'
         shows READY
-        zpty -w -n shell "$1"$'\t'$'\x15''print EN""D'$'\n'
-        shows END
+        zpty -w -n shell "$1"$'\t'
+        shows DONE
         print -r -- "COMPLETING $seen"
     """,
 }
@@ -89,6 +91,8 @@ def test_each_shell_completes_by_its_script(place: Path, monkeypatch: pytest.Mon
     program = place / "arzamed"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m arzamed_async.cli "$@"\n', encoding="utf-8")
     program.chmod(0o700)
+    for name in ("HOME", "XDG_DATA_HOME"):  # fish makes folders there
+        monkeypatch.setenv(name, str(place))
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     monkeypatch.setenv("_ARZAMED_COMPLETE", f"source_{shell}")
     (place / "script").write_bytes(ended(command=COMMAND)[1])

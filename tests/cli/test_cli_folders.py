@@ -49,6 +49,18 @@ def test_no_folder_that_is_not_absolute(
     assert "no clinics: clinics.toml does not exist here, and" in " ".join(nowhere.stderr.split())
 
 
+@pytest.mark.parametrize("arguments", [["check"], ["doctors", "--output", "out.csv"], ["model", "slots", "-o", "s.py"]])
+def test_a_configuration_folder_that_cannot_be_looked_into(
+    place: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """A folder that another user has closed, or whose name no file can have, holds no clinics: a line says what to do."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place / ("x" * 300)))  # root, too, cannot look there
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert "no clinics: clinics.toml does not exist here, " in " ".join(done.stderr.split())
+    assert [each.name for each in place.iterdir()] == []
+
+
 @pytest.mark.skipif(os.name != "posix", reason="user ids are others there")
 def test_an_unknown_user_without_a_home(beside: Beside, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A process of a user id without an entry, and without HOME, reads, and writes no folder named `~`."""

@@ -108,7 +108,9 @@ def neutral_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     for name in [name for name in os.environ if name in _MATTERS or name.startswith("ARZAMED_") or _is_proxy(name)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # that of the person who runs the tests may have clinics
+    monkeypatch.setenv(
+        "XDG_CONFIG_HOME", str(folder / "config")
+    )  # that of the person who runs the tests may have clinics
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
