@@ -14,9 +14,9 @@ import math
 from bisect import insort
 from collections.abc import Iterable
 
-from .clinic_scope import NEVER, ClinicScope, life_seconds
+from .clinic_scope import NEVER, ClinicScope
 
-__all__ = ["LIGHT_ROW", "Attribution", "Rows"]
+__all__ = ["HEAVY_ROW", "LIGHT_ROW", "Attribution", "Rows"]
 
 #: A row as heavy as this is the origin's limit; a lighter one, where the origin is paced already.
 HEAVY_ROW = 6.0
@@ -31,8 +31,6 @@ MOST_ENTERED = 1024
 KEPT = 48
 #: An origin obeys one clinic's Retry-After up to this; a longer one has to come from several clinics.
 BELIEVED_SECONDS = 2.0
-#: No clinic that was not served lately waits for its turn after this number of them that have waited in vain.
-MOST_IN_VAIN = 3
 #: A clinic refused again within this time counts once.
 FRESH_SECONDS = 10.0
 #: Refusals of one clinic that chance explains with a probability of one in 200 make it a suspect; fewer, where there
@@ -43,13 +41,10 @@ MANY = 3
 LEAST_SHARE = 0.05
 #: Before this number of requests since refusals began no clinic is a suspect: where there are few clinics, chance refuses one again and again.
 YOUNG = 48
-#: As long as fewer clinics than this were refused, the share refused is that of all requests.
-FEW_CLINICS = 8
 #: The weight of one first try in the share of those refused.
 SHARE_WEIGHT = 0.04
 #: After this number of requests, clinics that are at fault have shown themselves.
 TRUSTED_AFTER = 25
-TRUSTED_AFTER_SECONDS = 5.0
 #: Bare 503s (no Retry-After) whose repeats are accepted are noise up to this share.
 NOISE_SHARE = 0.012
 
@@ -96,10 +91,7 @@ class Rows:
 class Attribution:
     """The evidence at one origin."""
 
-    __slots__ = (
-        "_claim", "_healed", "_hope", "_noise", "_refused", "_refused_at", "_refused_of", "_share", "_spell_from", "_suspects",
-        "_trusted_at", "_trusted_from", "rows",
-    )  # fmt: skip
+    __slots__ = ("_claim", "_noise", "_share", "_spell_from", "_suspects", "_trusted_from", "rows")
 
     def __init__(self) -> None:
         self.rows = Rows()
@@ -107,25 +99,18 @@ class Attribution:
         self._noise = 1.0  # the bare 503s that may still be noise
         self._suspects = 0
         self._trusted_from = 0
-        self._trusted_at = 0.0
         self._spell_from = 0  # the first request of those among which there are refusals lately
-        self._refused_at = NEVER
-        self._refused = 0  # the number of refusals since
-        self._refused_of: set[ClinicScope] = set()  # their clinics, the first few
-        self._healed = False  # and one that had waited was served
-        self._hope = MOST_IN_VAIN  # the number of clinics that may still wait in vain
         self._claim: tuple[ClinicScope | None, float] = None, 0.0  # the last long Retry-After, and `alive_at` then
 
-    def begin(self, newest: int, now: float) -> None:
+    def begin(self, newest: int) -> None:
         """The origin is paced from now on."""
         self.rows.clear()
         self._suspects = 0
-        self._trusted_from, self._trusted_at = newest + TRUSTED_AFTER, now + TRUSTED_AFTER_SECONDS
+        self._trusted_from = newest + TRUSTED_AFTER
 
-    def trusts(self, sent: int, now: float, *, bare: bool) -> bool:
+    def trusts(self, sent: int, *, bare: bool) -> bool:
         """Return whether a refusal may be taken for the origin's at once: no clinic is at fault, and it is not noise."""
-        early = sent <= self._trusted_from and now < self._trusted_at
-        return not (self._suspects or early or (bare and self._noise >= 1.0))
+        return not self._suspects and sent > self._trusted_from and not (bare and self._noise >= 1.0)
 
     def short_lived(self, clinic: ClinicScope) -> bool:
         """Return whether a clinic that was never served is likely to be at fault, too."""
@@ -140,43 +125,13 @@ class Attribution:
             counted = False
         return self.rows.refused(sent, fresh=not (counted or clinic.suspect or clinic.evidence))
 
-    def note_refusal(self, clinic: ClinicScope, sent: int, newest: int, in_flight: Iterable[int], now: float) -> None:
-        """Count a refusal. After a while without one, those before do not matter, and requests in flight count from here."""
-        if now - self._refused_at >= FRESH_SECONDS:
-            self._spell_from, self._refused, self._healed = min([sent, *in_flight]), 0, False
-            self._refused_of.clear()
-        self._refused_at = now
-        self._refused += 1
-        clinic.count_refusal(newest, now)
-        if len(self._refused_of) < FEW_CLINICS:
-            self._refused_of.add(clinic)
+    def begin_spell(self, first: int) -> None:
+        """A refusal has arrived, and it is the first one in a while. `first` is the oldest request that was in flight."""
+        self._spell_from = first
 
-    def is_of_origin(
-        self, clinic: ClinicScope, row: float, newest: int, now: float, status: int, *, bare: bool
-    ) -> bool:
-        """Return whether a row is the origin's limit: a heavy one, or a light one where most of what was sent lately is refused.
-
-        A clinic may have sent several requests: then the one refused now has to have been served lately, or another that had
-        to wait.
-        """
-        half = (newest - self._spell_from + 1) / 2
-        lives = self._healed or now - clinic.alive_at <= life_seconds(status)
-        several = lives and len(self._refused_of) > 1 and self._refused > half
-        return row >= HEAVY_ROW or (not bare and ((row >= MOSTLY_ROW and row > half) or several))
-
-    def hopes(self, clinic: ClinicScope, newest: int, alive_at: float, now: float) -> bool:
-        """Return whether a clinic that was not served lately may wait for its turn all the same: it may not be at fault.
-
-        Others were let through since it is refused, but few, so it may be chance that it was refused each time. A clinic at
-        fault has waited in vain; after a few of these no other waits.
-        """
-        run = clinic.run
-        if run is None or self._hope <= 0 or run.refusals < 2:
-            return False
-        waited = run.waits
-        hopes = run.hopes(newest - clinic.sent, alive_at, now)
-        self._hope -= waited and not hopes
-        return hopes
+    def mostly(self, row: float, newest: int) -> bool:
+        """Return whether a row is the origin's limit although it is light: most of what was sent lately is refused."""
+        return row >= MOSTLY_ROW and row > (newest - self._spell_from + 1) / 2
 
     def suspected(self, clinic: ClinicScope, sent: int, alive_at: float) -> bool:
         """Return whether it is this clinic that is refused. `alive_at` is when the origin let a request through last."""
@@ -188,17 +143,10 @@ class Attribution:
             and sent > clinic.last_refused > 0
             and alive_at > max(clinic.last_refused_at, clinic.alive_at)
         ):
-            evidence = -math.log(min(1.0, max(self._share, LEAST_SHARE, self._share_of_few(clinic, sent))))
+            evidence = -math.log(min(1.0, max(self._share, LEAST_SHARE)))
         suspected = clinic.suspected(evidence, SUSPECT if self._suspects < MANY else SUSPECT_AMONG_MANY)
         self._suspects += suspected
         return suspected
-
-    def _share_of_few(self, clinic: ClinicScope, sent: int) -> float:
-        """Return how many of the other requests are refused, where few clinics are: most of theirs are no first tries."""
-        if clinic.run is None or len(self._refused_of) >= FEW_CLINICS:
-            return 0.0
-        own = clinic.run.refusals
-        return (self._refused - own) / max(1, sent - self._spell_from + 1 - own)
 
     def met_known_limit(
         self, clinic: ClinicScope, sent: int, alive_at: float, in_flight: Iterable[ClinicScope]
@@ -229,9 +177,6 @@ class Attribution:
         if first_try:
             self._share -= SHARE_WEIGHT * self._share
         self._noise = min(1.0, self._noise + NOISE_SHARE)
-        if clinic.waits_in_hope():
-            self._hope, self._healed = MOST_IN_VAIN, True
-            clinic.end_run()
         doubted = clinic.cleared()
         if doubted < 0:
             if self._noise >= 1.0:

@@ -31,11 +31,6 @@ HOLD_SECONDS = 0.025
 HOLD_TIMES = 10
 #: A pace is forgotten this long after the last refusal.
 REST_SECONDS = 30.0
-#: A clinic that was not served lately waits for so long, unless others were let through more often, for each refusal of its
-#: own, than chance explains, or none was for so long that a limit which they share would have had room.
-PATIENCE_SECONDS = 10.0
-OTHERS_LET_THROUGH = 4
-ROOM_SECONDS = 2.5
 #: Bare 503s (no Retry-After) of one clinic, less half of its responses between, that are more than noise.
 HEAT = 6.0
 COOLING = 0.5
@@ -63,36 +58,12 @@ class Life:
         return self.life[0]
 
 
-class Refusals:
-    """A run of refusals of one clinic, with none of its requests let through between.
-
-    `others` is the number of requests of other clinics that were sent before it.
-    """
-
-    __slots__ = ("others", "refusals", "since", "waits")
-
-    def __init__(self, since: float, others: int) -> None:
-        self.since = since
-        self.others = others
-        self.refusals = 0
-        self.waits = False  # it waits although it was not served lately
-
-    def hopes(self, others: int, alive_at: float, now: float) -> bool:
-        """Return whether chance explains it.
-
-        `others` is the number of requests of other clinics now, and `alive_at` is when the origin let one through last.
-        """
-        chance = others - self.others <= OTHERS_LET_THROUGH * self.refusals and now - alive_at <= ROOM_SECONDS
-        self.waits = chance and now - self.since < PATIENCE_SECONDS
-        return self.waits
-
-
 class ClinicScope(Life):
     """One clinic at an origin. `pace` is there while it has a limit of its own."""
 
     __slots__ = (
         "_counted", "doubted", "evidence", "heat", "holds", "last_refused", "last_refused_at", "name", "pace",
-        "paused_until", "run", "sent", "shut_until", "suspect", "waiting",
+        "paused_until", "sent", "shut_until", "suspect", "waiting",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
@@ -108,7 +79,6 @@ class ClinicScope(Life):
         self.heat = 0.0
         self.last_refused = 0  # the newest request when its last refusal was seen
         self.last_refused_at = NEVER
-        self.run: Refusals | None = None  # the last one
         # While the origin is paced:
         self.doubted = 0  # a refused request that no scope has been blamed for; negative: a bare 503
         self.evidence = 0.0  # that it is this clinic which is refused
@@ -154,19 +124,19 @@ class ClinicScope(Life):
         self._counted = ended
 
     def refused(
-        self, sent: int, newest: int, status: int, retry_after_seconds: float | None, now: float, *,
-        in_flight: bool, alive: bool,
-    ) -> bool:  # fmt: skip
-        """A refusal of its own, with more requests `in_flight` or not. Returns whether the pace has changed.
+        self, sent: int, newest: int, status: int, retry_after_seconds: float | None, now: float, *, in_flight: bool
+    ) -> tuple[bool, bool]:
+        """A refusal of its own, with more requests `in_flight` or not.
 
-        `alive`: it may be repeated.
+        Returns whether it may be repeated, and whether the pace has changed.
         """
+        alive = now - self.alive_at <= life_seconds(status) or in_flight
         changed = False
         bare = status == 503 and retry_after_seconds is None
         self.heat += bare and in_flight  # one request at a time is retried, and runs into no limit
         if self.pace is None:
             if (bare and self.heat < HEAT) or (not alive and retry_after_seconds is None):
-                return False
+                return False, False
             self.pace = Pace(now, newest)
             self.holds, changed = 0, True
         else:
@@ -174,21 +144,7 @@ class ClinicScope(Life):
             changed = (not bare or self.heat >= HEAT_PACED) and self.pace.cut(now, sent, newest)
         if retry_after_seconds is not None:
             self.pace.close(now, retry_after_seconds)
-        return changed
-
-    def count_refusal(self, newest: int, now: float) -> None:
-        """It was refused: in the same run, unless it was served since, or was not refused for long."""
-        if self.run is None or self.last_refused_at <= max(self.alive_at, now - REST_SECONDS):
-            self.run = Refusals(now, newest - self.sent)
-        self.run.refusals += 1
-
-    def end_run(self) -> None:
-        """It was served."""
-        self.run = None
-
-    def waits_in_hope(self) -> bool:
-        """Return whether it waits although it was not served lately."""
-        return self.run is not None and self.run.waits
+        return alive, changed
 
     def refused_before(self, moment: float) -> bool:
         """Return whether nothing of it waits, and its last refusal is older than this."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .attribution import LIGHT_ROW, Attribution
+from .attribution import FRESH_SECONDS, HEAVY_ROW, LIGHT_ROW, Attribution
 from .clinic_scope import HOLD_SECONDS, HOLD_TIMES, NEVER, REST_SECONDS, ClinicScope, Fate, Life, life_seconds
 from .in_flight import InFlight
 from .pace import LONGEST_PAUSE_SECONDS, KnownRate, Pace
@@ -47,6 +47,7 @@ class OriginScope(Life):
         self._max_retry_after_seconds, self._changed = max_retry_after_seconds, changed
         self._evidence = Attribution()
         self._dead_at = math.nan  # the sign of life after which an outage was found
+        self._refused_at = NEVER
         self._turn_at = 0.0
         self._holds = 0
         self._held_until = NEVER
@@ -85,8 +86,7 @@ class OriginScope(Life):
         short = self._evidence.short_lived(clinic)
         life = life_seconds(status, short=short)
         if now - self.alive_at <= life:
-            fate = clinic.fate(life, now, in_flight=clinic in self.open.values())
-            return "go" if fate == "leave" and status == 429 and self._hopes(clinic, now) else fate
+            return clinic.fate(life, now, in_flight=clinic in self.open.values())
         if self._dead_at != self.alive_at and self.open and self._holds < HOLD_TIMES:
             self._holds += 1
             self._held_until = now + HOLD_SECONDS
@@ -170,7 +170,9 @@ class OriginScope(Life):
         if not self.active:
             clinic.cool_unpaced(list(self.open.values()).count(clinic))
         level = self.levels.ended(sent) if self.levels is not None else None
-        self._evidence.note_refusal(clinic, sent, self.sent, self.open, now)
+        if now - self._refused_at >= FRESH_SECONDS:
+            self._evidence.begin_spell(min([sent, *self.open]))
+        self._refused_at = now
         row = self._evidence.row(clinic, sent, now, paced=self.pace is not None)
         if retry_after_seconds is not None and retry_after_seconds > self._max_retry_after_seconds:
             if status == 429:
@@ -182,9 +184,7 @@ class OriginScope(Life):
         if lifeless and (self._dead_at == self.alive_at or not self.open or single):
             clinic.note_refusal(self.sent, now)
             return False
-        if self.pace is None and self._evidence.is_of_origin(clinic, row, self.sent, now, status, bare=bare):
-            self._blame(now)
-        pace = self.pace
+        pace = self._blamed(row, now, bare=bare)
         own = pace is None or clinic.pace is not None or self._evidence.suspected(clinic, sent, self.alive_at)
         if not own and pace is not None:
             pace.refused(now, sent)
@@ -198,13 +198,17 @@ class OriginScope(Life):
 
     # The origin's refusals.
 
-    def _blame(self, now: float) -> None:
-        self.pace, self.levels = Pace(now, self.sent), InFlight(now)
-        self.active = True
-        self.cuts += 1
-        self._evidence.begin(self.sent, now)
-        self.paced.give_back(now)
-        self._changed(None, self.pace.rate, "requests of several clinics were refused")
+    def _blamed(self, row: float, now: float, *, bare: bool) -> Pace | None:
+        """Return the origin's pace; it has one from now on if the row is heavy, or most of a few clinics are refused."""
+        if self.pace is None and (row >= HEAVY_ROW or (not bare and self._evidence.mostly(row, self.sent))):
+            self.pace = Pace(now, self.sent)
+            self.levels = InFlight(now)
+            self.active = True
+            self.cuts += 1
+            self._evidence.begin(self.sent)
+            self.paced.give_back(now)
+            self._changed(None, self.pace.rate, "requests of several clinics were refused")
+        return self.pace
 
     def _refused_by_origin(
         self, pace: Pace, clinic: ClinicScope, sent: int, now: float, row: float, bare: bool, pause: float | None
@@ -214,7 +218,7 @@ class OriginScope(Life):
             pace.close(now, pause)
         elif row >= LIGHT_ROW or (pace.only_refuses() and not self.open and self.waiting <= self.repeating):
             self._cut(pace, now, sent, "requests were refused in a row", row=True)
-        elif self._evidence.trusts(sent, now, bare=bare) and pace.plausible():
+        elif self._evidence.trusts(sent, bare=bare) and pace.plausible():
             self._cut(pace, now, sent, "a request was refused")
         else:
             clinic.doubt(-sent if bare else sent)
@@ -253,22 +257,14 @@ class OriginScope(Life):
                 clinic.note_refusal(self.sent, now, retry_after_seconds if met else None)
                 return met
         others = clinic in self.open.values()
-        alive = others or now - clinic.alive_at <= life_seconds(status) or (status == 429 and self._hopes(clinic, now))
         clinic.note_refusal(self.sent, now)
-        changed = clinic.refused(sent, self.sent, status, retry_after_seconds, now, in_flight=others, alive=alive)
+        again, changed = clinic.refused(sent, self.sent, status, retry_after_seconds, now, in_flight=others)
         if clinic.pace is not None:
             self.paced.add(clinic)
             self.active = True
             if changed:
                 self._changed(clinic, clinic.pace.rate, "requests of this clinic were refused")
-        return alive and clinic.pace is not None
-
-    def _hopes(self, clinic: ClinicScope, now: float) -> bool:
-        """Return whether a clinic that was not served lately waits for its turn; one that does no longer loses its pace."""
-        waited, hopes = clinic.waits_in_hope(), self._evidence.hopes(clinic, self.sent, self.alive_at, now)
-        if waited and not hopes:
-            self.paced.forget(clinic, "this clinic alone is refused")
-        return hopes
+        return again
 
     def forget(self, clinic: ClinicScope) -> None:
         """Forget a clinic's pace, and open it if it is shut."""
@@ -279,7 +275,8 @@ class OriginScope(Life):
 
     def _lifeless(self) -> None:
         """An outage: pacing does not help, the retry budget decides."""
-        self._dead_at, self._holds = self.alive_at, 0
+        self._dead_at = self.alive_at
+        self._holds = 0
         self._evidence.rows.clear()
         self._end("the server only refuses")
 

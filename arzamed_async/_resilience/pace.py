@@ -112,13 +112,10 @@ class Pace:
         return max(self.next_at, self.closed_until)
 
     def seconds_until(self, ahead: int, now: float) -> float:
-        """Return how long a newcomer waits at least, with `ahead` before it: at the rate to which this one returns.
-
-        A rate that is still searched for promises nothing.
-        """
+        """Return how long a newcomer waits with `ahead` before it; a rate that is still searched for promises nothing."""
         if self.searching:
             return max(0.0, self.closed_until - now)
-        return max(0.0, self.ready_at() - now) + ahead / max(self.rate, self._goal)
+        return max(0.0, self.ready_at() - now) + ahead / self.rate
 
     def take(self, now: float, *, waiting: bool, late: bool = False) -> None:
         """A request starts. With more of them waiting, the rate is what holds them up, and may grow."""

@@ -65,21 +65,6 @@ async def test_all_clinics_are_served_under_a_limit_of_the_rate(status: int) -> 
     assert (started.change, started.clinic, started.base_url) == ("started", "", fake.origin)
 
 
-@pytest.mark.parametrize(("rate", "number", "calls"), [(1, 2, 1), (5, 4, 5)])
-async def test_few_clinics_that_share_a_low_limit_are_all_served(rate: float, number: int, calls: int) -> None:
-    """A clinic that the others leave nothing to, attempt after attempt, waits for its turn: in no session is a call lost."""
-
-    async def session_of_few() -> list[int]:
-        async with FakeArzamed() as fake:
-            drawn = clinics(fake, number)
-            fake.limit_rate(rate)
-            async with ArzamedSession(base_url=fake.base_url) as session:
-                return await asyncio.gather(*[read(session.clinic(each)) for each in drawn for _ in range(calls)])
-
-    sessions = await asyncio.gather(*[session_of_few() for _ in range(10)])
-    assert sessions == [[1] * number * calls] * 10
-
-
 async def test_all_clinics_are_served_under_a_limit_of_concurrency() -> None:
     """Where the API serves at most 8 requests at once, a fan-out with 64 workers serves all clinics."""
     async with FakeArzamed() as fake:
