@@ -211,5 +211,5 @@ def clinic_of(engine: Engine, drawn: Clinic | ClinicCredentials) -> Clinic:
     if isinstance(drawn, Clinic):
         return drawn
     if not isinstance(drawn, ClinicCredentials):
-        raise ConfigurationError(f"clinics must be Clinic or ClinicCredentials objects, not {described(drawn)}")
+        raise ConfigurationError(f"clinics must be Clinic or ClinicCredentials, not {described(drawn)}")
     return Clinic(engine, drawn)
