@@ -91,7 +91,7 @@ def test_each_shell_completes_by_its_script(place: Path, monkeypatch: pytest.Mon
     program = place / "arzamed"
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m arzamed_async.cli "$@"\n', encoding="utf-8")
     program.chmod(0o700)
-    for name in ("HOME", "XDG_DATA_HOME"):  # fish makes folders there
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):  # fish makes folders there
         monkeypatch.setenv(name, str(place))
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     monkeypatch.setenv("_ARZAMED_COMPLETE", f"source_{shell}")

@@ -20,6 +20,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 import pytest
 from typer.testing import CliRunner
 
+from arzamed_async._tokens import guarded_store
 from arzamed_async.cli.app import app
 from arzamed_async.testing import FakeArzamed
 from support import RawServer, token_answer
@@ -108,10 +109,10 @@ def neutral_environment(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     for name in [name for name in os.environ if name in _MATTERS or name.startswith("ARZAMED_") or _is_proxy(name)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-    monkeypatch.setenv(
-        "XDG_CONFIG_HOME", str(folder / "config")
-    )  # that of the person who runs the tests may have clinics
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # that of the person who runs the tests may have clinics
     monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("ANSWER_SECONDS", "BUDGET_SECONDS"):  # a machine that is busy makes no store an outage
+        monkeypatch.setattr(guarded_store, name, 60.0)
 
 
 def start(*arguments: str, command: Sequence[str] = COMMAND, nohup: bool = False, **options: Any) -> Process:
