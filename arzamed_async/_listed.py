@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from attrs import field
 
-from ._errors.base import counted
+from ._counted import counted
 from ._frozen import frozen
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from attrs import field
 
-from ._errors.base import counted
+from ._counted import counted
 from ._frozen import empty_mapping, frozen
 from ._json import loads
 from ._masked import as_plain, masked_repr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from attrs import field
 
-from ._errors.base import counted
+from ._counted import counted
 from ._frozen import empty_mapping, frozen
 from ._json import ATOMS
 from ._lazy import lazy

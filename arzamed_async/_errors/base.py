@@ -11,18 +11,12 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
-__all__ = ["ArzamedError", "ConfigurationError", "SessionClosedError", "counted", "retry_after"]
+__all__ = ["ArzamedError", "ConfigurationError", "SessionClosedError", "retry_after"]
 
 #: Facts that JSON keeps as they are.
 _PLAIN = (str, int, float, type(None))
 #: Where the classes are imported from: the module that tracebacks and pickles name.
 MODULE = "arzamed_async.errors"
-
-
-def counted(number: float, what: str, many: str = "", form: str = ",") -> str:
-    """Return a number with its noun: `1 record`, `2 records`. `many` is a plural that is not formed with an s."""
-    shown = f"{number:{form}}"
-    return f"{shown} {what if shown == '1' else many or f'{what}s'}"
 
 
 def _rebuild(cls: type[ArzamedError], args: tuple[Any, ...], facts: dict[str, Any]) -> ArzamedError:

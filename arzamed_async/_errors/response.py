@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from .base import ArzamedError, counted, retry_after
+from .._counted import counted
+from .base import ArzamedError, retry_after
 
 __all__ = [
     "DecodeError",

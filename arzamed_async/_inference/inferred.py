@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._arguments import flag
-from .._errors.base import counted
+from .._counted import counted
 from .._http.templates import parameters_of
 from .._tracebacks import drop_frames, hides_arguments
 from .._validation import plain_text, relative_path, whole_number

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from .._errors.base import counted
+from .._counted import counted
 from ..errors import (
     ArzamedError,
     RateLimitedError,

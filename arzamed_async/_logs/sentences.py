@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from .._errors.base import counted
+from .._counted import counted
 from .._events import (
     CircuitChanged,
     Event,

@@ -10,7 +10,7 @@ import random
 from functools import partial
 from typing import Literal
 
-from .._errors.base import counted
+from .._counted import counted
 from .clinic_scope import ClinicScope
 from .origin_scope import OriginScope
 from .pace import KnownRate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from arzamed_async import Clinic, Success
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 
 from .messages import StderrReporter, StdoutReport, format_failure
 from .progress import Counter

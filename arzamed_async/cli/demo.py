@@ -30,7 +30,7 @@ from arzamed_async import (
     Success,
     TokenRequestFinished,
 )
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async.testing import FakeArzamed
 
 from .running import run

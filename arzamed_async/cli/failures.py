@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arzamed_async import ArzamedError, DeadlineExceededError
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async._logs.failures import named, shared_cause
 
 from .advice import advice_on

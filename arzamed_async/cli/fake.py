@@ -13,7 +13,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from arzamed_async import ClinicCredentials, ConfigurationError
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async.testing import FakeArzamed
 from arzamed_async.testing._clinics_file import text_of
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 from arzamed_async import Clinic, Failure, Limits, Record, UnpublishedEndpointWarning
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 
 from .destination import OutputError
 from .ending import Code

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from arzamed_async import Drift, ModelReport, OpenRecord, RecordStream
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async._inference.check import Comparison
 from arzamed_async._inference.compared import UNNAMED
 

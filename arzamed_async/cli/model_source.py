@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from arzamed_async import ConfigurationError, InferredModel, OpenRecord, RecordStream
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async._inference.inferred import observed
 from arzamed_async._inference.schema import Model, ObjectOf
 from arzamed_async._inference.source import write

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 
 from .messages import StderrReporter, is_terminal
 

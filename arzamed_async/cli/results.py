@@ -11,7 +11,7 @@ import orjson
 from attrs import define
 
 from arzamed_async import Event, Failure, RequestFinished, TokenRequestFinished
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 
 from .destination import FileOutput
 from .interrupts import interrupts

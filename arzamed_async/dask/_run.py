@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 from attrs import define, evolve
 
 from arzamed_async import ClinicCredentials, Failure, Outcome, TransportError
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async._logs.setup import write
 
 from ._cluster import Installed

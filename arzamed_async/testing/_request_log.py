@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
 from arzamed_async import ClinicCredentials
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 
 from ._clinics import Counts, FakeClinic
 from ._paths import same_path

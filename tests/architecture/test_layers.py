@@ -13,6 +13,7 @@ import arzamed_async
 #: What all may use: values and errors, without I/O.
 VALUES = {
     "_arguments",
+    "_counted",
     "_events",
     "_extras",
     "_frozen",
@@ -39,7 +40,8 @@ LOW = {"_concurrency", "_http", "_logs", "_resilience", "_spans", "_telemetry"}
 #: The whole table. A package imports from these packages and no other; a module on top counts as a package.
 MAY_IMPORT = {
     "__main__": {"cli"},
-    "_errors": set(),
+    "_counted": set(),
+    "_errors": {"_counted"},
     "errors": {"_errors"},
     "events": {"_events", "_lazy", "config"},
     "_events": {"_frozen", "config"},
@@ -55,21 +57,21 @@ MAY_IMPORT = {
     "_arguments": {"errors"},
     "_hosts": {"errors"},
     "_validation": {"_arguments", "_hosts", "_masked", "errors"},
-    "_listed": {"_errors", "_frozen", "models"},
+    "_listed": {"_counted", "_frozen", "models"},
     "_merged": {"_frozen", "errors"},
     "_stats": {"_frozen", "config"},
-    "_responses": {"_errors", "_frozen", "_json", "_masked", "_memory", "_tracebacks", "errors"},
-    "models": {"_errors", "_frozen", "_json", "_lazy", "_merged", "_responses", "_stats"},
+    "_responses": {"_counted", "_frozen", "_json", "_masked", "_memory", "_tracebacks", "errors"},
+    "models": {"_counted", "_frozen", "_json", "_lazy", "_merged", "_responses", "_stats"},
     "_stored": {"_frozen", "_masked"},
     "token_store": {"_lazy", "_stored"},
     "config": {"_arguments", "_frozen", "_validation", "errors"},
     "credentials": {"_arguments", "_frozen", "_masked", "_tracebacks", "_validation", "errors"},
     "clinics_file": {"_arguments", "_masked", "_tracebacks", "_validation", "credentials", "errors"},
-    "_logs": {"_errors", "_events", "errors"},
+    "_logs": {"_counted", "_events", "errors"},
     "_telemetry": {"_logs", "errors", "events"},
     "_spans": {"_telemetry", "events"},
     "_concurrency": {"errors"},
-    "_resilience": {"_errors", "_concurrency", "config", "errors"},
+    "_resilience": {"_concurrency", "_counted", "config", "errors"},
     "_records": {"_json", "_memory", "errors", "models"},
     "_http": {
         "_arguments", "_concurrency", "_hosts", "_logs", "_masked", "_validation", "_version", "config", "errors", "models",
@@ -79,7 +81,7 @@ MAY_IMPORT = {
     "_calls": {*VALUES, *LOW, "_tokens"},
     "_readers": {*VALUES, *LOW, "_calls", "_records"},
     "resources": {*VALUES, *LOW, "_calls", "_readers", "_records"},
-    "_inference": {*VALUES, "_errors", "_http", "_readers", "_records"},
+    "_inference": {*VALUES, "_http", "_readers", "_records"},
     "clinic": {*VALUES, *LOW, "_calls", "_readers", "_records", "resources"},
     "session": {*VALUES, *LOW, "_calls", "_fan_out", "_readers", "_records", "_tokens", "clinic", "clinics_file", "resources"},
     "session_thread": {"_arguments", "_frozen", "_tracebacks", "_validation", "errors", "session"},
@@ -174,7 +176,7 @@ def test_extras_import_public_names_only(extra: str) -> None:
         for each in own_imports(name):
             allowed = {
                 "",
-                "_errors",
+                "_counted",
                 "_extras",
                 "_logs",
                 *EXTRAS,

@@ -11,7 +11,7 @@ import pytest
 from support.sources import MODULES, tree_of
 
 from arzamed_async import LimitExceededError, StreamInterruptedError
-from arzamed_async._errors.base import counted
+from arzamed_async._counted import counted
 from arzamed_async._resilience.pacing import _queue
 
 NOUNS = (
