@@ -9,15 +9,15 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
-__all__ = ["NUMBER", "SEPARATOR", "Form", "chosen_form", "form_named", "form_of"]
+from .._records.forms import SEPARATOR
+
+__all__ = ["Form", "chosen_form", "form_named", "form_of"]
 
 #: What a value of a form was, where another form could write it too. From _ZERO_DIGIT on: one bit for each digit, counted from the
 #: last one, that is zero with those after it.
 ZERO_SECONDS, ZERO_OFFSET, WHOLE_HOURS, _ZERO_DIGIT = 1, 2, 4, 8
-#: The most forms between which `to_dict` chooses, and what stands between them in a json_form.
-_MOST_CHOSEN, SEPARATOR = 4, " | "
-#: The form of a Decimal that was a number.
-NUMBER = "number"
+#: The most forms between which `to_dict` chooses.
+_MOST_CHOSEN = 4
 #: Python's clocks have microseconds.
 _DIGITS = 6
 _LONGEST = 48

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .._records.forms import NUMBER, SEPARATOR
 from .bounds import MOST_DEPTH
-from .forms import NUMBER, SEPARATOR, chosen_form
+from .forms import chosen_form
 from .numbers import BIG, NOT_MILLISECONDS, NOT_SECONDS
 from .observed import Objects, Place
 from .schema import Choice, Field, Kind, Kinds, ListOf, MapOf, Model, ObjectOf, Scalar, sorted_kinds

@@ -9,11 +9,10 @@ from typing import Any
 
 from attrs import evolve
 
-from .._records.forms import Form
+from .._records.forms import NUMBER, SEPARATOR, Form
 from .._records.scalars import NaiveDatetime
 from ..errors import ConfigurationError
 from .existing import Found, FoundField, Module
-from .forms import NUMBER, SEPARATOR
 from .naming import class_name, field_names
 from .plan import ClassPlan, FieldPlan, Kept, Listed, Mapped, Member, Nested, OneOf, Plain, Union, union_of
 from .schema import Choice, Field, Kind, Kinds, ListOf, MapOf, ObjectOf, Scalar

@@ -16,7 +16,7 @@ from .scalars import NaiveDatetime, is_decimal
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["Form", "check_form", "form_of_field"]
+__all__ = ["NUMBER", "SEPARATOR", "Form", "check_form", "form_of_field"]
 
 _FORM = re.compile(
     r"(?P<day>YYYY-MM-DD|YYYYMMDD)?(?P<between>[Tt ])?(?P<clock>hh:mm:ss|hh:mm|hhmmss|hhmm)?"
@@ -24,7 +24,7 @@ _FORM = re.compile(
 )
 _MOST_LETTERS, _SIX = 40, 6
 #: What stands between forms, and the form of a decimal that is written as a number.
-_SEPARATOR, _NUMBER = " | ", "number"
+SEPARATOR, NUMBER = " | ", "number"
 
 
 class Form:
@@ -34,9 +34,9 @@ class Form:
     """
 
     def __init__(self, text: object) -> None:
-        spelled = text.split(_SEPARATOR) if isinstance(text, str) else [""]
-        found = [_parts(_FORM.fullmatch(each)) for each in spelled if each != _NUMBER]
-        self._number = _NUMBER in spelled
+        spelled = text.split(SEPARATOR) if isinstance(text, str) else [""]
+        found = [_parts(_FORM.fullmatch(each)) for each in spelled if each != NUMBER]
+        self._number = NUMBER in spelled
         self.clocks = [Clock(parts) for parts in found if parts is not None]
         if len(self.clocks) < len(found):
             shown = repr(text)[:_MOST_LETTERS] if isinstance(text, str) else f"a {type(text).__name__}"
