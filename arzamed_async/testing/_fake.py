@@ -244,6 +244,7 @@ class FakeArzamed(Serving):
                 secret,
                 before.token_url,
                 name=before.name,
+                scope=before.scope,
                 basic_encoding=before.basic_encoding,
             )
             clinics.add_key(found, FakeKey(credentials, secret))
