@@ -29,8 +29,16 @@ KINDS: list[tuple[type[ArzamedError], dict[str, Any], str]] = [
     ),
     (errors.SessionClosedError, {}, "Await all calls within the session's `async with`"),
     (errors.TransportError, {}, "Check the host in base_url and the network, or retry later"),
-    (errors.TransportError, {"reason": "the body was cut (a.example)"}, "Retry later. If it persists, report it"),
-    (errors.TransportError, {"reason": "the compressed body was cut"}, "Retry later. If it persists, report it"),
+    (
+        errors.TransportError,
+        {"reason": "the body was cut (a.example)", "incomplete_body": True},
+        "Retry later. If it persists, report it",
+    ),
+    (
+        errors.TransportError,
+        {"reason": "the compressed body was cut", "incomplete_body": True},
+        "Retry later. If it persists, report it",
+    ),
     (errors.CircuitOpenError, {}, "Retry after that time; BreakerPolicy sets"),
     (errors.DeadlineExceededError, {}, "Retry later, or raise Timeouts.total_seconds"),
     (errors.DeadlineExceededError, {"phase": "waiting to start"}, "Raise the deadline_seconds of the fan-out"),

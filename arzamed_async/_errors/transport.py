@@ -13,8 +13,7 @@ __all__ = ["CircuitOpenError", "DeadlineExceededError", "TransportError"]
 #: `type(error)(f"while syncing: {error}")`.
 _CIRCUIT_OPEN = "circuit breaker is open"
 _DEADLINE = "deadline exceeded"
-#: How the reasons of an incomplete body begin, and what to do then. The host has responded, so it is the right one.
-_BODY = ("the body was cut", "the body ends", "the compressed body ")
+#: What to do where the body is incomplete. The host has responded, so it is the right one.
 _BODY_REMEDY = (
     "Retry later. If it persists, report it to the server's operator: a limit of the server or of a proxy may cut it"
 )
@@ -40,11 +39,10 @@ class TransportError(ArzamedError):
 
     def __init__(
         self, reason: str = "no usable HTTP response", *, transient: bool = True, remedy: str = "",
-        read_timed_out: bool = False, **facts: Any,
+        read_timed_out: bool = False, incomplete_body: bool = False, **facts: Any,
     ) -> None:  # fmt: skip
         super().__init__(reason, **facts)
-        body = _BODY_REMEDY if reason.startswith(_BODY) else ""
-        if found := remedy or (_SLOW_SERVER if read_timed_out else body):
+        if found := remedy or (_SLOW_SERVER if read_timed_out else _BODY_REMEDY if incomplete_body else ""):
             self.remedy = found
         self.read_timed_out = read_timed_out
         self.reason = reason

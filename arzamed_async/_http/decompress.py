@@ -56,7 +56,7 @@ class Decompressor:
                 self._stream = zlib.decompressobj(_GZIP_OR_ZLIB)
                 self._empty_members += 1
                 if self._empty_members > MOST_EMPTY_MEMBERS:
-                    raise TransportError("the compressed body is corrupt")
+                    raise TransportError("the compressed body is corrupt", incomplete_body=True)
             piece = self._decompress(data)
             data = self._stream.unconsumed_tail or self._stream.unused_data
             full = len(piece) == PIECE_BYTES and not self._stream.eof
@@ -78,7 +78,7 @@ class Decompressor:
                 else:
                     self._stream = raw
         if piece is None:
-            raise TransportError("the compressed body is corrupt")
+            raise TransportError("the compressed body is corrupt", incomplete_body=True)
         if piece or self._head is None or len(self._head) > 1024:
             self._head = None
         else:
@@ -88,7 +88,7 @@ class Decompressor:
     def finish(self) -> None:
         """Check the end of the body. Raises TransportError if the stream is incomplete, its trailer missing for instance."""
         if not self._stream.eof and self._head != b"":
-            raise TransportError("the compressed body was cut")
+            raise TransportError("the compressed body was cut", incomplete_body=True)
 
 
 def decompressor_for(content_encoding: str | None) -> Decompressor | None:

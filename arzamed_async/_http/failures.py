@@ -59,16 +59,22 @@ REMEDIES: dict[type[BaseException], str] = {
 def transport_error(error: BaseException, host: str) -> TransportError:
     """Return the TransportError for an exception of a library: the reason, the host, and the remedy."""
     found = _found(error)
-    read_timed_out = False
+    read_timed_out = incomplete_body = False
     if found is None:
         kind = next((kind for kind in type(error).__mro__ if kind in REASONS), None)
-        read_timed_out = kind in {TimeoutError, SilentError}
+        read_timed_out, incomplete_body = kind in {TimeoutError, SilentError}, kind is aiohttp.ClientPayloadError
         # Other exceptions, such as a ValueError of aiohttp, are due to the request: a retry would not help.
         transient = isinstance(error, (aiohttp.ClientError, OSError))
         remedy = next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), "")
         found = connection_reason(error, REASONS), transient, remedy
     reason, transient, remedy = found
-    return TransportError(f"{reason} ({host})", transient=transient, remedy=remedy, read_timed_out=read_timed_out)
+    return TransportError(
+        f"{reason} ({host})",
+        transient=transient,
+        remedy=remedy,
+        read_timed_out=read_timed_out,
+        incomplete_body=incomplete_body,
+    )
 
 
 def _found(error: BaseException) -> Reason | None:

@@ -129,7 +129,7 @@ class JsonArrayParser:
             raise DecodeError("the body is empty")
         if self._state != _END:
             self._check_rest()
-            raise TransportError("the body ends before the list does")
+            raise TransportError("the body ends before the list does", incomplete_body=True)
 
     def _check_rest(self) -> None:
         """Raise DecodeError if no further bytes could make an element of the first that have arrived."""
